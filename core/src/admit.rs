@@ -1,0 +1,310 @@
+//! What may be done to a task, decided from its journal alone.
+//!
+//! Owns: new or continue, refuse when finished, which ids, who may cancel, how a history is cut, which version and
+//! extensions are served, page tokens. Pure: journals and requests in, decisions out.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    call::{Call, Caller},
+    error::{Error, ErrorKind},
+    journal::{Entry, Fold, Slot, TaskKey},
+    limits::Limits,
+    store::{ListPosition, ListQuery},
+    types::{
+        AgentCard, ListTasksRequest, Message, Part, SendMessageRequest, Task, TaskState, Timestamp,
+        Validate,
+    },
+};
+
+/// The protocol version served here, as `Major.Minor` (specification section 3.6).
+pub(crate) const VERSION: &str = "1.0";
+
+/// What is to be done with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Record it and begin to work on it.
+    Begin,
+    /// It is recorded, but nobody finished the work: begin again, as this attempt.
+    Restart(u32),
+    /// It is recorded and was begun too often: fail the task.
+    GiveUp,
+    /// It is recorded and answered: answer the same.
+    Answered,
+    /// Somebody is at work on the task: wait for its turn.
+    Wait,
+}
+
+/// Decides about a message to the task whose journal this is.
+pub(crate) fn message(
+    slots: &[Slot],
+    fold: &Fold,
+    message: &Message,
+    caller: &Caller,
+    limits: &Limits,
+) -> Result<Admission, Error> {
+    if let Some(recorded) = recorded(slots, caller) {
+        if recorded.message_id != message.message_id || recorded.parts != message.parts {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "Another message was sent under this request's key.",
+            ));
+        }
+        return Ok(redelivered(slots, fold, caller, limits));
+    }
+    let task = &fold.task;
+    if let Some(context_id) = message.context_id.as_ref().filter(|id| **id != task.context_id) {
+        return Err(Error::invalid_field(
+            "message.contextId",
+            format!("is {context_id:?}, but the task belongs to {:?}", task.context_id),
+        ));
+    }
+    match task.status.state {
+        state if state.is_terminal() => Err(Error::new(
+            ErrorKind::UnsupportedOperation,
+            format!(
+                "The task {:?} has ended ({}); send the message without its id to begin a new one.",
+                task.id,
+                state.name()
+            ),
+        )),
+        state if state.is_interrupted() => Ok(Admission::Begin),
+        _ => Ok(Admission::Wait),
+    }
+}
+
+/// The message an earlier delivery of this request recorded.
+fn recorded<'a>(slots: &'a [Slot], caller: &Caller) -> Option<&'a Message> {
+    let key = caller.key.as_ref()?.as_str();
+    slots.iter().flat_map(|slot| slot.entries.iter()).find_map(|entry| match entry {
+        Entry::Submitted(submitted) if submitted.request.as_ref() == Some(key) => {
+            Some(&*submitted.message)
+        }
+        _ => None,
+    })
+}
+
+fn redelivered(slots: &[Slot], fold: &Fold, caller: &Caller, limits: &Limits) -> Admission {
+    if answered(&fold.task.id, slots, caller).1 {
+        return Admission::Answered;
+    }
+    match fold.run.map_or(0, |run| run.attempt) {
+        attempt if attempt >= limits.attempts => Admission::GiveUp,
+        attempt => Admission::Restart(attempt + 1),
+    }
+}
+
+/// The journal as it stood when this request was answered, and whether it was: what came later is another request's.
+pub(crate) fn answered(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold, bool) {
+    let key = caller.key.as_ref().map(|key| key.as_str());
+    let mut mine = false;
+    Fold::replay_until(Arc::clone(id), slots, |fold, entry| {
+        if let Entry::Submitted(submitted) = entry {
+            mine = submitted.request.as_ref() == key;
+        }
+        mine && matches!(entry, Entry::Status(_) | Entry::Replied(_)) && fold.is_settled()
+    })
+}
+
+/// The journal as it stood when work on this request began: where its stream starts.
+pub(crate) fn begun(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Fold {
+    let key = caller.key.as_ref().map(|key| key.as_str());
+    let mut mine = false;
+    let begun = Fold::replay_until(Arc::clone(id), slots, |_, entry| {
+        if let Entry::Submitted(submitted) = entry {
+            mine = submitted.request.as_ref() == key;
+        }
+        mine && matches!(entry, Entry::Started(_))
+    });
+    begun.0
+}
+
+/// Everything about a call that needs no task: its version and extensions, its parameters, the card's promises.
+pub(crate) fn call(call: &Call, caller: &Caller, card: &AgentCard) -> Result<(), Error> {
+    // Anyone may read the card to learn which versions and extensions there are.
+    if *call == Call::GetAgentCard {
+        return Ok(());
+    }
+    version(caller)?;
+    extensions(caller, card)?;
+    let violations = match call {
+        Call::SendMessage(request) | Call::SendStreamingMessage(request) => request.violations(),
+        Call::GetTask(request) => request.violations(),
+        Call::ListTasks(request) => request.violations(),
+        Call::CancelTask(request) => request.violations(),
+        Call::SubscribeToTask(request) => request.violations(),
+        Call::CreateTaskPushNotificationConfig(request) => request.violations(),
+        Call::GetTaskPushNotificationConfig(request) => request.violations(),
+        Call::ListTaskPushNotificationConfigs(request) => request.violations(),
+        Call::DeleteTaskPushNotificationConfig(request) => request.violations(),
+        Call::GetExtendedAgentCard(_) | Call::GetAgentCard => Vec::new(),
+    };
+    capability(call, card)?;
+    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
+}
+
+/// Section 3.6.2. A missing header is read as the version whose method was called, and only 1.0's are served.
+fn version(caller: &Caller) -> Result<(), Error> {
+    let Some(version) = caller.version.as_deref().map(str::trim).filter(|it| !it.is_empty()) else {
+        return Ok(());
+    };
+    let mut numbers = version.splitn(3, '.');
+    let (major, minor) = (numbers.next(), numbers.next());
+    if (major, minor) == (Some("1"), Some("0")) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::VersionNotSupported,
+        format!("Version {version:?} of the protocol is not served here; {VERSION} is."),
+    )
+    .with("supportedVersions", VERSION))
+}
+
+/// Section 4.6: an extension the card requires must be one the caller knows.
+fn extensions(caller: &Caller, card: &AgentCard) -> Result<(), Error> {
+    let known = |uri: &str| caller.extensions.iter().any(|extension| **extension == *uri);
+    let required = card.capabilities.extensions.iter().filter(|extension| extension.required);
+    match required.into_iter().find(|extension| !known(&extension.uri)) {
+        None => Ok(()),
+        Some(missing) => Err(Error::new(
+            ErrorKind::ExtensionSupportRequired,
+            format!("This agent requires the extension {:?}.", missing.uri),
+        )
+        .with("extension", &*missing.uri)),
+    }
+}
+
+/// Those of the extensions a caller knows that the agent knows too (section 4.6); in the card's order.
+pub(crate) fn active_extensions<'a>(card: &'a AgentCard, asked: &[Arc<str>]) -> Vec<&'a str> {
+    let known = card.capabilities.extensions.iter().map(|extension| &*extension.uri);
+    known.filter(|uri| asked.iter().any(|asked| **asked == **uri)).collect()
+}
+
+/// Section 3.3.4: what the card does not declare is refused as such.
+fn capability(call: &Call, card: &AgentCard) -> Result<(), Error> {
+    let refused = |kind, sentence| Err(Error::new(kind, sentence));
+    let inline = match call {
+        Call::SendMessage(request) | Call::SendStreamingMessage(request) => {
+            let configuration = request.configuration.as_ref();
+            configuration.is_some_and(|it| it.task_push_notification_config.is_some())
+        }
+        _ => false,
+    };
+    let push = inline
+        || matches!(
+            call,
+            Call::CreateTaskPushNotificationConfig(_)
+                | Call::GetTaskPushNotificationConfig(_)
+                | Call::ListTaskPushNotificationConfigs(_)
+                | Call::DeleteTaskPushNotificationConfig(_)
+        );
+    if push {
+        return refused(
+            ErrorKind::PushNotificationNotSupported,
+            "This agent does not send push notifications.",
+        );
+    }
+    if call.is_streaming() && card.capabilities.streaming != Some(true) {
+        return refused(ErrorKind::UnsupportedOperation, "This agent does not stream.");
+    }
+    if matches!(call, Call::GetExtendedAgentCard(_)) {
+        return match card.capabilities.extended_agent_card {
+            Some(true) => refused(
+                ErrorKind::ExtendedAgentCardNotConfigured,
+                "This agent's extended card is not configured.",
+            ),
+            _ => refused(ErrorKind::UnsupportedOperation, "This agent has no extended card."),
+        };
+    }
+    Ok(())
+}
+
+/// Section 3.3.2: a part of a declared media type must be of one the agent reads.
+pub(crate) fn media_types(request: &SendMessageRequest, card: &AgentCard) -> Result<(), Error> {
+    let modes = || {
+        let skills = card.skills.iter().flat_map(|skill| &skill.input_modes);
+        card.default_input_modes.iter().chain(skills)
+    };
+    let reads = |media_type: &str| modes().any(|mode| covers(mode, media_type));
+    let types = request.message.parts.iter().filter_map(|part: &Part| part.media_type.as_deref());
+    match types.into_iter().find(|media_type| !reads(media_type)) {
+        None => Ok(()),
+        Some(unread) => Err(Error::new(
+            ErrorKind::ContentTypeNotSupported,
+            format!("This agent does not read {unread:?}."),
+        )
+        .with("mediaType", unread)),
+    }
+}
+
+/// Whether a mode such as `text/plain`, `image/*` or `*/*` covers a media type, its parameters apart.
+fn covers(mode: &str, media_type: &str) -> bool {
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    match mode.strip_suffix("/*") {
+        Some("*") => true,
+        Some(kind) => media_type.split('/').next().is_some_and(|it| it.eq_ignore_ascii_case(kind)),
+        None => mode.eq_ignore_ascii_case(media_type),
+    }
+}
+
+/// Whether a task may be canceled (section 3.1.5).
+pub(crate) fn cancel(task: &Task) -> Result<(), Error> {
+    let state = task.status.state;
+    if !state.is_terminal() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::TaskNotCancelable,
+        format!("The task {:?} has ended already ({}).", task.id, state.name()),
+    )
+    .with("taskId", &*task.id))
+}
+
+/// Cuts a history to its newest messages (section 3.2.4).
+pub(crate) fn trim_history(task: &mut Task, length: Option<i32>) {
+    let keep = length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(0));
+    let surplus = task.history.len().saturating_sub(keep);
+    task.history.drain(..surplus);
+}
+
+/// The query behind a list (section 3.1.4).
+pub(crate) fn list(
+    request: &ListTasksRequest,
+    tenant: Arc<str>,
+    caller: &Caller,
+    limits: &Limits,
+) -> Result<ListQuery, Error> {
+    let after = match &request.page_token {
+        None => None,
+        Some(token) => Some(position(token).ok_or_else(|| {
+            Error::invalid_field("pageToken", "is not one that a page of this list gave")
+        })?),
+    };
+    Ok(ListQuery {
+        tenant,
+        owner: Arc::clone(&caller.owner),
+        context_id: request.context_id.clone(),
+        state: (request.status != TaskState::Unspecified).then_some(request.status),
+        since: request.status_timestamp_after,
+        after,
+        limit: request.page_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(limits.page),
+    })
+}
+
+/// A page token: a place in the list, and nothing of the store's.
+pub(crate) fn token(position: &ListPosition) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}/{}", position.at.as_millis(), position.id))
+}
+
+fn position(token: &str) -> Option<ListPosition> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let (at, id) = text.split_once('/')?;
+    Some(ListPosition { at: Timestamp::from_millis(at.parse().ok()?), id: id.into() })
+}
+
+/// The key of a task a caller names.
+pub(crate) fn key(tenant: Option<&Arc<str>>, id: &Arc<str>) -> TaskKey {
+    TaskKey { tenant: tenant.cloned().unwrap_or_default(), id: Arc::clone(id) }
+}

@@ -1,0 +1,167 @@
+//! One call, one reply: what every transport decodes to and encodes from.
+//!
+//! Owns: the operations as values. Must never know: method names, paths, headers (they are `wire`'s).
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use futures_util::stream::BoxStream;
+
+use crate::{
+    env::named_id,
+    error::Error,
+    journal::Cursor,
+    types::{
+        AgentCard, CancelTaskRequest, DeleteTaskPushNotificationConfigRequest,
+        GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest,
+        ListTaskPushNotificationConfigsRequest, ListTaskPushNotificationConfigsResponse,
+        ListTasksRequest, ListTasksResponse, SendMessageRequest, SendMessageResponse,
+        StreamResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig,
+    },
+};
+
+/// An operation of the protocol with its parameters (specification section 3.1).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Section 3.1.1.
+    SendMessage(SendMessageRequest),
+    /// Section 3.1.2.
+    SendStreamingMessage(SendMessageRequest),
+    /// Section 3.1.3.
+    GetTask(GetTaskRequest),
+    /// Section 3.1.4.
+    ListTasks(ListTasksRequest),
+    /// Section 3.1.5.
+    CancelTask(CancelTaskRequest),
+    /// Section 3.1.6.
+    SubscribeToTask(SubscribeToTaskRequest),
+    /// Section 3.1.7.
+    CreateTaskPushNotificationConfig(TaskPushNotificationConfig),
+    /// Section 3.1.8.
+    GetTaskPushNotificationConfig(GetTaskPushNotificationConfigRequest),
+    /// Section 3.1.9.
+    ListTaskPushNotificationConfigs(ListTaskPushNotificationConfigsRequest),
+    /// Section 3.1.10.
+    DeleteTaskPushNotificationConfig(DeleteTaskPushNotificationConfigRequest),
+    /// Section 3.1.11.
+    GetExtendedAgentCard(GetExtendedAgentCardRequest),
+    /// The public card, section 8.2.
+    GetAgentCard,
+}
+
+impl Call {
+    /// The tenant named in the parameters.
+    pub fn tenant(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::SendMessage(request) | Self::SendStreamingMessage(request) => &request.tenant,
+            Self::GetTask(request) => &request.tenant,
+            Self::ListTasks(request) => &request.tenant,
+            Self::CancelTask(request) => &request.tenant,
+            Self::SubscribeToTask(request) => &request.tenant,
+            Self::CreateTaskPushNotificationConfig(request) => &request.tenant,
+            Self::GetTaskPushNotificationConfig(request) => &request.tenant,
+            Self::ListTaskPushNotificationConfigs(request) => &request.tenant,
+            Self::DeleteTaskPushNotificationConfig(request) => &request.tenant,
+            Self::GetExtendedAgentCard(request) => &request.tenant,
+            Self::GetAgentCard => &None,
+        }
+        .as_ref()
+    }
+
+    /// Whether the reply is a stream of events.
+    pub fn is_streaming(&self) -> bool {
+        matches!(self, Self::SendStreamingMessage(_) | Self::SubscribeToTask(_))
+    }
+}
+
+/// Who calls, and how they want to be answered: what travels beside the parameters (specification section 3.2.6).
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Whose tasks these are. Callers never see tasks of another owner; the empty owner is the anonymous caller.
+    pub owner: Arc<str>,
+    /// `A2A-Version` as it was sent, if it was.
+    pub version: Option<Arc<str>>,
+    /// `A2A-Extensions`: the URIs the caller knows.
+    pub extensions: Vec<Arc<str>>,
+    /// When the call's answer must be recorded at the latest.
+    pub deadline: Option<Instant>,
+    /// What makes this delivery of the call the same as an earlier one.
+    pub key: Option<RequestKey>,
+    /// Where a returning reader of a stream left off (`Last-Event-ID`).
+    pub resume: Option<Cursor>,
+    /// When the caller's streams end.
+    pub streams_end: StreamsEnd,
+}
+
+/// When a subscription ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamsEnd {
+    /// When the task has ended. For transports where the client can send the next message meanwhile.
+    #[default]
+    AtTerminal,
+    /// When nobody is at work on the task. For transports that answer in order, where the client's next message
+    /// waits behind the stream.
+    AtRest,
+}
+
+/// The identity of a request that may be delivered more than once, such as a Kafka record's position. The ids it
+/// derives are the same at each delivery, so a second one meets the first one's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestKey(Arc<str>);
+
+impl RequestKey {
+    /// The key for the request of this name, unique among all requests to one store.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// The id this request gives to the thing it makes in that role, for example its `task`.
+    pub fn id(&self, role: &str) -> Arc<str> {
+        named_id(&format!("{role}:{}", self.0))
+    }
+}
+
+/// What a call answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// To a send.
+    Sent(SendMessageResponse),
+    /// To a get or a cancel.
+    Task(Box<Task>),
+    /// To a list.
+    Tasks(ListTasksResponse),
+    /// To a streaming send or a subscription.
+    Events(Events),
+    /// To creating or getting a push configuration.
+    PushConfig(TaskPushNotificationConfig),
+    /// To listing push configurations.
+    PushConfigs(ListTaskPushNotificationConfigsResponse),
+    /// To deleting a push configuration.
+    Nothing,
+    /// To asking for a card.
+    Card(Arc<AgentCard>),
+}
+
+/// A stream of recorded events. It never ends before its last one; an `Err` is its last item.
+pub struct Events(pub BoxStream<'static, Result<Event, Error>>);
+
+impl fmt::Debug for Events {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("Events")
+    }
+}
+
+/// One event of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its place in the journal; none for an answer without a task.
+    pub cursor: Option<Cursor>,
+    /// What happened.
+    pub response: StreamResponse,
+    /// Whether it is the stream's last.
+    pub last: bool,
+}

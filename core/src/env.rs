@@ -1,0 +1,67 @@
+//! Time and new ids, as values.
+//!
+//! Owns: where "now" and fresh ids come from. Everything that decides takes them from here, so a test can hold the
+//! clock still and name the ids.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use uuid::Uuid;
+
+use crate::types::Timestamp;
+
+/// Where a handler takes the time and new ids from.
+#[derive(Clone)]
+pub struct Env {
+    now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    id: Arc<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+impl Env {
+    /// The system's clock and random (version 4) UUIDs.
+    pub fn system() -> Self {
+        Self::new(system_now, Uuid::new_v4)
+    }
+
+    /// The given clock and source of ids.
+    pub fn new(
+        now: impl Fn() -> Timestamp + Send + Sync + 'static,
+        id: impl Fn() -> Uuid + Send + Sync + 'static,
+    ) -> Self {
+        Self { now: Arc::new(now), id: Arc::new(id) }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// A fresh id.
+    pub fn id(&self) -> Arc<str> {
+        text(&(self.id)())
+    }
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.debug_struct("Env").finish_non_exhaustive()
+    }
+}
+
+fn system_now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A version 5 UUID of `name`: the same name always has the same id.
+pub(crate) fn named_id(name: &str) -> Arc<str> {
+    /// The namespace of every id this project derives; itself derived once, from the project's name.
+    const NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_2f0a_93a7_5d3e_8b43_2f8c_61d4_a2a0);
+    text(&Uuid::new_v5(&NAMESPACE, name.as_bytes()))
+}
+
+fn text(id: &Uuid) -> Arc<str> {
+    Arc::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+}

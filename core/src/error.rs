@@ -1,0 +1,152 @@
+//! What can go wrong, by meaning.
+//!
+//! Owns: the meanings, the public sentence, the private cause. Must never know: codes, statuses and their wire forms
+//! (the one table is `wire::status`).
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+use crate::types::FieldViolation;
+
+/// What an [`Error`] means; the specification's errors (section 3.3.2) and those of the transports' own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No such task, or none that this caller may see: the two look the same.
+    TaskNotFound,
+    /// The task has ended already.
+    TaskNotCancelable,
+    /// The agent sends no push notifications.
+    PushNotificationNotSupported,
+    /// The agent does not do this, or not to a task in that state.
+    UnsupportedOperation,
+    /// A media type the agent does not read.
+    ContentTypeNotSupported,
+    /// The agent answered something that is no answer.
+    InvalidAgentResponse,
+    /// The card declares an extended card, and there is none.
+    ExtendedAgentCardNotConfigured,
+    /// The agent needs an extension that the caller does not know.
+    ExtensionSupportRequired,
+    /// A protocol version that is not served here.
+    VersionNotSupported,
+    /// The request is not JSON.
+    Parse,
+    /// The request is JSON, but no request.
+    InvalidRequest,
+    /// There is no such method or path.
+    MethodNotFound,
+    /// The path is there, but not under this HTTP method.
+    MethodNotAllowed,
+    /// A parameter is missing or wrong.
+    InvalidParams,
+    /// The request is over a limit.
+    TooLarge,
+    /// The caller did not say who it is.
+    Unauthenticated,
+    /// The caller may not do this.
+    PermissionDenied,
+    /// Something the server depends on is away or full; trying again later may work.
+    Unavailable,
+    /// The answer did not come in time.
+    DeadlineExceeded,
+    /// A fault of the server's.
+    Internal,
+}
+
+/// A failed call: a meaning, a sentence for the caller, and a cause for the log.
+///
+/// `Display` is the public sentence only; [`source`](StdError::source) is the private cause and never reaches a
+/// caller.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    violations: Vec<FieldViolation>,
+    metadata: Vec<(&'static str, String)>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error with this meaning and this sentence for the caller.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Self { kind, message, violations: Vec::new(), metadata: Vec::new(), source: None }
+    }
+
+    /// Parameters that break these rules. The sentence names them all.
+    pub fn invalid(violations: Vec<FieldViolation>) -> Self {
+        let list: Vec<String> = violations
+            .iter()
+            .map(|violation| format!("{} {}", violation.field, violation.description))
+            .collect();
+        let mut error = Self::new(ErrorKind::InvalidParams, list.join("; "));
+        error.violations = violations;
+        error
+    }
+
+    /// One parameter that is wrong.
+    pub fn invalid_field(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldViolation { field: field.into(), description: description.into() }])
+    }
+
+    /// The server's own fault; the caller learns no more than that.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Internal, "The agent could not do this because of an internal error.")
+            .with_source(source)
+    }
+
+    /// There is no such task for this caller.
+    pub fn task_not_found(id: &str) -> Self {
+        Self::new(ErrorKind::TaskNotFound, format!("There is no task {id:?}.")).with("taskId", id)
+    }
+
+    /// The same error with a private cause, for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The same error with a public detail, for `google.rpc.ErrorInfo.metadata`.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.metadata.push((key, value.into()));
+        self
+    }
+
+    /// What it means.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The sentence for the caller.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The faulty fields, where the meaning is [`ErrorKind::InvalidParams`].
+    pub fn violations(&self) -> &[FieldViolation] {
+        &self.violations
+    }
+
+    /// Public details.
+    pub fn metadata(&self) -> &[(&'static str, String)] {
+        &self.metadata
+    }
+
+    /// Whether the same call may succeed later. A Kafka record that failed so is delivered again.
+    pub fn is_retriable(&self) -> bool {
+        self.kind == ErrorKind::Unavailable
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,133 @@
+//! A stream is the journal, read from a cursor.
+//!
+//! Owns: turning recorded entries into events, and where a stream ends. Must never know: who runs the task, transports.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    call::Event,
+    error::Error,
+    journal::{Cursor, Entry, Fold, Slot, TaskKey},
+    store::{StoreError, TaskStore},
+    types::{StreamResponse, Task, TaskState},
+};
+
+/// Which states end a stream. A terminal one always does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndsAt {
+    pub(crate) input_required: bool,
+    pub(crate) auth_required: bool,
+}
+
+impl EndsAt {
+    pub(crate) fn state(self, state: TaskState) -> bool {
+        match state {
+            TaskState::InputRequired => self.input_required,
+            TaskState::AuthRequired => self.auth_required,
+            state => state.is_terminal(),
+        }
+    }
+}
+
+/// Where to read from, and how far.
+pub(crate) struct Follow {
+    pub(crate) store: Arc<dyn TaskStore>,
+    pub(crate) key: TaskKey,
+    /// What the reader has seen already.
+    pub(crate) after: Cursor,
+    pub(crate) ends: EndsAt,
+    /// Whether nobody is at work on the task where the reader begins.
+    pub(crate) at_rest: bool,
+    /// The server's end: then a reader who waits for nobody is let go.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Follow {
+    /// The events after the cursor, those recorded and those to come, up to the last.
+    pub(crate) fn events(self) -> BoxStream<'static, Result<Event, Error>> {
+        // The slot of the cursor may hold more entries behind it.
+        let from = self.after.version.saturating_sub(1);
+        let tail = Arc::clone(&self.store).tail(self.key.clone(), from);
+        let reader = Reader { follow: self, tail, ready: VecDeque::new(), done: false };
+        stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) })
+            .boxed()
+    }
+
+    async fn task_at(&self, cursor: Cursor) -> Result<Task, StoreError> {
+        let journal = self.store.read(&self.key, 0).await?;
+        let mut slots = journal.map_or_else(Vec::new, |journal| journal.slots);
+        slots.retain(|slot| slot.version <= cursor.version);
+        let id = Arc::clone(&self.key.id);
+        Ok(Fold::replay_until(id, &slots, |fold, _| fold.cursor >= cursor).0.task)
+    }
+}
+
+struct Reader {
+    follow: Follow,
+    tail: BoxStream<'static, Result<Slot, StoreError>>,
+    ready: VecDeque<Event>,
+    done: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<Event, Error>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            if self.done {
+                return None;
+            }
+            let slot = tokio::select! {
+                biased;
+                slot = self.tail.next() => slot?,
+                () = self.follow.closing.cancelled(), if self.follow.at_rest => return None,
+            };
+            let read = match slot {
+                Ok(slot) => self.read(&slot).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = read {
+                self.done = true;
+                tracing::error!(task = %self.follow.key.id, %error, "a stream lost its journal");
+                return Some(Err(error.into()));
+            }
+        }
+    }
+
+    async fn read(&mut self, slot: &Slot) -> Result<(), StoreError> {
+        for (index, entry) in (0..).zip(slot.entries.iter()) {
+            let cursor = Cursor { version: slot.version, index };
+            if cursor <= self.follow.after || self.done {
+                continue;
+            }
+            self.follow.after = cursor;
+            let response = match entry {
+                Entry::Status(event) => {
+                    let state = event.status.state;
+                    self.follow.at_rest = state.is_interrupted();
+                    self.done = self.follow.ends.state(state);
+                    StreamResponse::StatusUpdate(Arc::clone(event))
+                }
+                Entry::Artifact(event) => StreamResponse::ArtifactUpdate(Arc::clone(event)),
+                Entry::Replied(message) => {
+                    self.done = true;
+                    StreamResponse::Message(Arc::clone(message))
+                }
+                // What an earlier attempt sent no longer counts: the reader is told where the task stands.
+                Entry::Started(started) if started.attempt > 1 => {
+                    StreamResponse::Task(Box::new(self.follow.task_at(cursor).await?))
+                }
+                Entry::Started(_) | Entry::Submitted(_) => continue,
+            };
+            self.ready.push_back(Event { cursor: Some(cursor), response, last: self.done });
+        }
+        Ok(())
+    }
+}

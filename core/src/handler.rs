@@ -1,0 +1,395 @@
+//! The one request handler under every transport.
+//!
+//! Owns: each operation's flow over the journal, and who may see which task. Must never know: how a call arrived, what
+//! an agent does, how a store stores.
+
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use crate::{
+    admit,
+    call::{Call, Caller, Events, Reply, StreamsEnd},
+    env::Env,
+    error::{Error, ErrorKind},
+    executor::{AgentExecutor, RequestContext},
+    follow::EndsAt,
+    journal::{Entry, Fold, TaskKey},
+    ledger::{Ledger, Refused},
+    limits::Limits,
+    queue::Scope,
+    store::{Journal, TaskStore},
+    types::{
+        AgentCard, CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse,
+        SubscribeToTaskRequest, Task, TaskState,
+    },
+};
+
+/// Serves every operation for one agent: an executor, a store and a card. Cheap to clone; all clones are one handler.
+///
+/// ```
+/// use std::sync::Arc;
+/// use a2a_core::{
+///     AgentCard, AgentError, AgentExecutor, Call, Caller, DefaultRequestHandler, EventQueue, MemoryStore, Message,
+///     Part, Reply, RequestContext, SendMessageRequest, SendMessageResponse, async_trait,
+/// };
+///
+/// struct Echo;
+///
+/// #[async_trait]
+/// impl AgentExecutor for Echo {
+///     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+///         Ok(queue.complete(context.text()).await?)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), a2a_core::Error> {
+/// let handler = DefaultRequestHandler::new(AgentCard::default(), Arc::new(Echo), Arc::new(MemoryStore::default()));
+/// let message = Message::user("message-1", vec![Part::text("hello")]);
+/// let request = SendMessageRequest { message, ..Default::default() };
+/// let Reply::Sent(SendMessageResponse::Task(task)) = handler.call(Caller::default(), Call::SendMessage(request)).await?
+/// else { panic!("the agent answers with a task") };
+/// assert_eq!(task.status.message.unwrap().text(), "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct DefaultRequestHandler {
+    pub(crate) card: Arc<AgentCard>,
+    pub(crate) executor: Arc<dyn AgentExecutor>,
+    pub(crate) store: Arc<dyn TaskStore>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) env: Env,
+    /// Runs that go on without their caller.
+    pub(crate) runs: TaskTracker,
+    pub(crate) closing: CancellationToken,
+    check_media_types: bool,
+}
+
+impl DefaultRequestHandler {
+    /// A handler for this agent, with default limits and the system's clock.
+    pub fn new(
+        card: AgentCard,
+        executor: Arc<dyn AgentExecutor>,
+        store: Arc<dyn TaskStore>,
+    ) -> Self {
+        Self {
+            card: Arc::new(card),
+            executor,
+            store,
+            limits: Arc::default(),
+            env: Env::system(),
+            runs: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            check_media_types: true,
+        }
+    }
+
+    /// The same handler within these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Arc::new(limits);
+        self
+    }
+
+    /// The same handler with this clock and these ids.
+    #[must_use]
+    pub fn with_env(mut self, env: Env) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Whether parts whose media type the card does not name are refused (specification section 3.3.2); they are, by
+    /// default.
+    #[must_use]
+    pub fn check_media_types(mut self, check: bool) -> Self {
+        self.check_media_types = check;
+        self
+    }
+
+    /// The agent's public card.
+    pub fn card(&self) -> &Arc<AgentCard> {
+        &self.card
+    }
+
+    /// The bounds this handler works within.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Serves one call.
+    ///
+    /// # Errors
+    /// Every error of the specification's section 3.3.2 in its place; the cause of a fault of the server's is logged
+    /// and not told.
+    pub async fn call(&self, caller: Caller, call: Call) -> Result<Reply, Error> {
+        let span = tracing::info_span!("call", operation = operation(&call), owner = %caller.owner);
+        async {
+            let outcome = self.serve(Arc::new(caller), call).await;
+            match &outcome {
+                Err(error) if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) => {
+                    let cause = std::error::Error::source(error).map(ToString::to_string);
+                    tracing::error!(kind = ?error.kind(), cause, "a call failed");
+                }
+                Err(error) => tracing::debug!(kind = ?error.kind(), %error, "a call was refused"),
+                Ok(_) => tracing::debug!("a call was served"),
+            }
+            outcome
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn serve(&self, caller: Arc<Caller>, call: Call) -> Result<Reply, Error> {
+        admit::call(&call, &caller, &self.card)?;
+        if let Call::SendMessage(request) | Call::SendStreamingMessage(request) = &call
+            && self.check_media_types
+        {
+            admit::media_types(request, &self.card)?;
+        }
+        match call {
+            Call::SendMessage(request) => self.send(&caller, request).await.map(Reply::Sent),
+            Call::SendStreamingMessage(request) => {
+                self.send_streaming(&caller, request).await.map(Reply::Events)
+            }
+            Call::GetTask(request) => self.get_task(&caller, &request).await.map(Reply::Task),
+            Call::ListTasks(request) => self.list_tasks(&caller, request).await.map(Reply::Tasks),
+            Call::CancelTask(request) => self.cancel_task(&caller, &request).await.map(Reply::Task),
+            Call::SubscribeToTask(request) => {
+                self.subscribe(&caller, &request).await.map(Reply::Events)
+            }
+            Call::GetAgentCard => Ok(Reply::Card(Arc::clone(&self.card))),
+            // `admit::call` refuses the rest, each with its own error.
+            _ => Err(Error::new(ErrorKind::UnsupportedOperation, "This agent does not do this.")),
+        }
+    }
+
+    async fn get_task(&self, caller: &Caller, request: &GetTaskRequest) -> Result<Box<Task>, Error> {
+        let key = admit::key(request.tenant.as_ref(), &request.id);
+        let (_, fold) = self.load(&key, caller).await?;
+        let mut task = fold.task;
+        admit::trim_history(&mut task, request.history_length);
+        Ok(Box::new(task))
+    }
+
+    async fn list_tasks(
+        &self,
+        caller: &Caller,
+        request: ListTasksRequest,
+    ) -> Result<ListTasksResponse, Error> {
+        let tenant = request.tenant.clone().unwrap_or_default();
+        let query = admit::list(&request, Arc::clone(&tenant), caller, &self.limits)?;
+        let page = self.store.list(&query).await?;
+        let request = &request;
+        let tasks: Vec<Result<Option<Task>, Error>> = stream::iter(page.rows)
+            .map(|(id, head)| {
+                let key = TaskKey { tenant: Arc::clone(&tenant), id };
+                async move { self.listed_task(key, head, request).await }
+            })
+            .buffered(8)
+            .collect()
+            .await;
+        let tasks = tasks.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        Ok(ListTasksResponse {
+            tasks,
+            next_page_token: page.next.as_ref().map(admit::token).unwrap_or_default(),
+            page_size: i32::try_from(query.limit).unwrap_or(i32::MAX),
+            total_size: i32::try_from(page.total).unwrap_or(i32::MAX),
+        })
+    }
+
+    /// A row of a list as a task; the head is enough where neither history nor artifacts are wanted.
+    async fn listed_task(
+        &self,
+        key: TaskKey,
+        head: crate::journal::Head,
+        request: &ListTasksRequest,
+    ) -> Result<Option<Task>, Error> {
+        if request.history_length == Some(0) && !request.include_artifacts {
+            let (id, context_id, status) = (key.id, head.context_id, head.status);
+            return Ok(Some(Task { id, context_id, status, ..Task::default() }));
+        }
+        // It may be gone since the list was made.
+        let Some(journal) = self.store.read(&key, 0).await? else { return Ok(None) };
+        let mut task = Fold::replay(key.id, &journal.slots).task;
+        admit::trim_history(&mut task, request.history_length);
+        if !request.include_artifacts {
+            task.artifacts.clear();
+        }
+        Ok(Some(task))
+    }
+
+    async fn cancel_task(
+        &self,
+        caller: &Arc<Caller>,
+        request: &CancelTaskRequest,
+    ) -> Result<Box<Task>, Error> {
+        let key = admit::key(request.tenant.as_ref(), &request.id);
+        for _ in 0..self.limits.append_tries.max(1) {
+            let (journal, fold) = self.load(&key, caller).await?;
+            admit::cancel(&fold.task)?;
+            let scope = Scope {
+                task_id: Arc::clone(&key.id),
+                context_id: Arc::clone(&fold.task.context_id),
+                env: self.env.clone(),
+                max_entry: self.limits.entry,
+            };
+            let mut ledger = Ledger {
+                store: Arc::clone(&self.store),
+                key: key.clone(),
+                owner: journal.head.owner,
+                fold,
+                pending: Vec::new(),
+                claimed: false,
+                tries: self.limits.append_tries,
+            };
+            let canceled = scope.status(TaskState::Canceled, None);
+            // Events of the run that come first do not matter; its end does.
+            let on_top = |slot: &crate::journal::Slot| !slot.entries.iter().any(Entry::ends_run);
+            match ledger.append(vec![canceled], true, on_top).await {
+                Ok(()) => {
+                    let task = ledger.fold.task;
+                    self.clean_up(caller, &key, &task, request).await;
+                    return Ok(Box::new(task));
+                }
+                Err(Refused::Overtaken) => {}
+                Err(Refused::Store(error)) => return Err(error.into()),
+                Err(Refused::TooLarge) => return Err(Error::internal("a cancel is too large")),
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "The task is too busy; try again."))
+    }
+
+    /// The executor's own clean-up; whatever becomes of it, the task is canceled.
+    async fn clean_up(
+        &self,
+        caller: &Arc<Caller>,
+        key: &TaskKey,
+        task: &Task,
+        request: &CancelTaskRequest,
+    ) {
+        let Some(message) = task.history.iter().rev().find(|it| it.role == crate::types::Role::User)
+        else {
+            return;
+        };
+        let context = RequestContext {
+            message: Arc::clone(message),
+            task: Some(Arc::new(task.clone())),
+            key: key.clone(),
+            context_id: Arc::clone(&task.context_id),
+            caller: Arc::clone(caller),
+            attempt: 1,
+            deadline: std::time::Instant::now() + self.limits.cancel_time,
+            configuration: None,
+            metadata: request.metadata.clone(),
+            store: Arc::clone(&self.store),
+            max_related: self.limits.related,
+        };
+        let executor = Arc::clone(&self.executor);
+        let work = std::panic::AssertUnwindSafe(async move { executor.cancel(context).await });
+        match tokio::time::timeout(self.limits.cancel_time, work.catch_unwind()).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::error!(task = %key.id, %error, "an agent's clean-up failed"),
+            Ok(Err(_)) => tracing::error!(task = %key.id, "an agent's clean-up panicked"),
+            Err(_) => tracing::error!(task = %key.id, "an agent's clean-up took too long"),
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        request: &SubscribeToTaskRequest,
+    ) -> Result<Events, Error> {
+        let key = admit::key(request.tenant.as_ref(), &request.id);
+        let (_, fold) = self.load(&key, caller).await?;
+        let at_rest = caller.streams_end == StreamsEnd::AtRest;
+        let ends = EndsAt { input_required: at_rest, auth_required: at_rest };
+        let state = fold.task.status.state;
+        match caller.resume {
+            Some(resume) if resume > fold.cursor => {
+                Err(Error::invalid_field("Last-Event-ID", "is not of an event of this task"))
+            }
+            Some(resume) if resume < fold.cursor => {
+                let follow = self.follow(key, resume, ends, state.is_interrupted());
+                Ok(Events(follow.events()))
+            }
+            // There is nothing left to hear of a task that has ended.
+            _ if state.is_terminal() => Err(Error::new(
+                ErrorKind::UnsupportedOperation,
+                format!("The task {:?} has ended ({}).", request.id, state.name()),
+            )),
+            Some(resume) => {
+                let follow = self.follow(key, resume, ends, state.is_interrupted());
+                Ok(Events(follow.events()))
+            }
+            None => Ok(self.events_from(key, fold.task, fold.cursor, ends)),
+        }
+    }
+
+    /// A task this caller may see, folded.
+    async fn load(&self, key: &TaskKey, caller: &Caller) -> Result<(Journal, Fold), Error> {
+        let journal = self.read_owned(key, caller).await?;
+        let fold = Fold::replay(Arc::clone(&key.id), &journal.slots);
+        // A claim is a task once something has come of it; before that a reply without a task is still possible.
+        let visible = fold.is_task() && journal.head.phase.is_listed();
+        if visible { Ok((journal, fold)) } else { Err(Error::task_not_found(&key.id)) }
+    }
+
+    /// THE ownership check: another owner's task does not exist.
+    pub(crate) async fn read_owned(
+        &self,
+        key: &TaskKey,
+        caller: &Caller,
+    ) -> Result<Journal, Error> {
+        match self.store.read(key, 0).await? {
+            Some(journal) if journal.head.owner == caller.owner => Ok(journal),
+            _ => Err(Error::task_not_found(&key.id)),
+        }
+    }
+
+    /// The same handler for one invocation: [`settled`](Self::settled) on it waits for this invocation's runs only.
+    #[must_use]
+    pub fn invocation(&self) -> Self {
+        Self { runs: TaskTracker::new(), ..self.clone() }
+    }
+
+    /// Waits until every run that goes on without its caller has ended. A function calls it before it returns,
+    /// because nothing outlives the invocation.
+    pub async fn settled(&self) {
+        self.runs.close();
+        self.runs.wait().await;
+        self.runs.reopen();
+    }
+
+    /// Lets go of readers that wait for nobody's work. Calls in progress go on; so do runs.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+}
+
+impl std::fmt::Debug for DefaultRequestHandler {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.debug_struct("DefaultRequestHandler").field("agent", &self.card.name).finish_non_exhaustive()
+    }
+}
+
+/// For the log.
+fn operation(call: &Call) -> &'static str {
+    match call {
+        Call::SendMessage(_) => "send",
+        Call::SendStreamingMessage(_) => "stream",
+        Call::GetTask(_) => "get",
+        Call::ListTasks(_) => "list",
+        Call::CancelTask(_) => "cancel",
+        Call::SubscribeToTask(_) => "subscribe",
+        Call::CreateTaskPushNotificationConfig(_) => "push create",
+        Call::GetTaskPushNotificationConfig(_) => "push get",
+        Call::ListTaskPushNotificationConfigs(_) => "push list",
+        Call::DeleteTaskPushNotificationConfig(_) => "push delete",
+        Call::GetExtendedAgentCard(_) => "extended card",
+        Call::GetAgentCard => "card",
+    }
+}

@@ -1,0 +1,376 @@
+//! HTTP: a request becomes a call, a reply becomes a response. No framework: the runner's hyper and Lambda's events
+//! both arrive as an ordinary [`http::Request`].
+//!
+//! Owns: headers, media types, caching of the card, event streams and their heartbeat. Must never know: sockets,
+//! Lambda, method names and codes (those are `wire`'s).
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER,
+    },
+};
+
+use crate::{
+    admit,
+    call::{Call, Caller, Event, Events, Reply},
+    env::named_id,
+    error::{Error, ErrorKind},
+    handler::DefaultRequestHandler,
+    types::AgentCard,
+    wire::{jsonrpc, rest, sse, status},
+};
+
+/// How often a silent stream says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How many events that are ready go out as one chunk.
+const CHUNK_EVENTS: usize = 128;
+/// How long clients may keep the card, in seconds.
+const CARD_AGE: &str = "public, max-age=300";
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const A2A_JSON: HeaderValue = HeaderValue::from_static("application/a2a+json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
+const VERSION: HeaderName = HeaderName::from_static("a2a-version");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// An agent's HTTP endpoint: JSON-RPC at `/`, HTTP+JSON at its paths, both also below `/v1`, and the agent card at its
+/// well-known path. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HttpEndpoint {
+    handler: DefaultRequestHandler,
+    card: Arc<CardDocument>,
+}
+
+/// The card as it is sent, made once.
+#[derive(Debug)]
+struct CardDocument {
+    body: Bytes,
+    etag: HeaderValue,
+    modified: HeaderValue,
+}
+
+impl HttpEndpoint {
+    /// The endpoint of this handler.
+    ///
+    /// # Errors
+    /// When the card cannot be written as JSON.
+    pub fn new(handler: DefaultRequestHandler) -> Result<Self, Error> {
+        let card = Arc::new(CardDocument::new(&handler)?);
+        Ok(Self { handler, card })
+    }
+
+    /// Answers one request. `caller` is who the transport's own authentication says it is; what the request says of
+    /// version, extensions and resumption is read here.
+    pub async fn serve(&self, caller: Caller, request: Request<Bytes>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let mut response = match (is_jsonrpc(parts.uri.path()), &parts.method) {
+            (true, &Method::POST) => self.jsonrpc(caller, &parts, &body).await,
+            (true, _) => rest_error(
+                &Error::new(ErrorKind::MethodNotAllowed, "JSON-RPC requests are posted here.")
+                    .with("allow", "POST"),
+            ),
+            (false, _) => self.rest(caller, &parts, &body).await,
+        };
+        if let Some(active) = self.active_extensions(&parts.headers) {
+            response.headers_mut().insert(EXTENSIONS, active);
+        }
+        response
+    }
+
+    /// Answers with an error before anything of the request is read, as the path's binding has it.
+    pub fn refuse(&self, path: &str, error: Error) -> Response<Body> {
+        if !is_jsonrpc(path) {
+            return rest_error(&error);
+        }
+        let mut body = Vec::new();
+        jsonrpc::write_response(&mut body, &jsonrpc::Id::Null, &Err(error));
+        full(StatusCode::OK, JSON, body)
+    }
+
+    /// How many bytes a request's body may have.
+    pub fn body_limit(&self) -> usize {
+        self.handler.limits().body
+    }
+
+    async fn jsonrpc(
+        &self,
+        caller: Caller,
+        parts: &http::request::Parts,
+        body: &Bytes,
+    ) -> Response<Body> {
+        // Before parsing: what is not JSON by its own word is not to be judged as JSON.
+        let refused = self.check_body(parts, body).err();
+        let request = match refused {
+            Some(error) => jsonrpc::Request { id: jsonrpc::Id::Null, call: Err(error) },
+            None => jsonrpc::decode(body),
+        };
+        let streaming = matches!(&request.call, Ok(call) if call.is_streaming());
+        let id = request.id;
+        let outcome = match (request.call, with_parameters(caller, parts)) {
+            (Ok(call), Ok(caller)) => self.handler.call(caller, call).await,
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        };
+        match outcome {
+            Ok(Reply::Events(events)) => event_stream(events, move |out, item| {
+                jsonrpc::write_event(out, &id, item);
+            }),
+            // A client that asked for a stream reads nothing else (measured: the Go SDK).
+            Err(error) if streaming => {
+                let events = Events(stream::iter([Err(error)]).boxed());
+                event_stream(events, move |out, item| jsonrpc::write_event(out, &id, item))
+            }
+            outcome => {
+                let mut body = Vec::with_capacity(1024);
+                jsonrpc::write_response(&mut body, &id, &outcome);
+                full(StatusCode::OK, JSON, body)
+            }
+        }
+    }
+
+    async fn rest(
+        &self,
+        caller: Caller,
+        parts: &http::request::Parts,
+        body: &Bytes,
+    ) -> Response<Body> {
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let decoded = self
+            .check_body(parts, body)
+            .and_then(|()| rest::decode(&parts.method, path, query, body))
+            .and_then(|call| Ok((call, with_parameters(caller, parts)?)));
+        let (call, caller) = match decoded {
+            Ok(decoded) => decoded,
+            Err(error) => return rest_error(&error),
+        };
+        if call == Call::GetAgentCard {
+            return self.card.response(&parts.method, &parts.headers);
+        }
+        match self.handler.call(caller, call).await {
+            Ok(Reply::Events(events)) => event_stream(events, rest::write_event),
+            Ok(reply) => {
+                let mut body = Vec::with_capacity(1024);
+                match rest::write_reply(&mut body, &reply) {
+                    Ok(()) => full(StatusCode::OK, success_type(&parts.headers), body),
+                    Err(error) => rest_error(&error),
+                }
+            }
+            Err(error) => rest_error(&error),
+        }
+    }
+
+    fn check_body(&self, parts: &http::request::Parts, body: &Bytes) -> Result<(), Error> {
+        let limit = self.body_limit();
+        if body.len() > limit {
+            let sentence = format!("The request's body is over the limit of {limit} bytes.");
+            return Err(Error::new(ErrorKind::TooLarge, sentence));
+        }
+        match parts.headers.get(CONTENT_TYPE) {
+            Some(content_type) if !body.is_empty() && !is_json(content_type) => Err(Error::new(
+                ErrorKind::ContentTypeNotSupported,
+                "Requests are sent as application/a2a+json or application/json.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells which of the caller's extensions are in use (specification section 4.6).
+    fn active_extensions(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let active = admit::active_extensions(self.handler.card(), &extensions(headers));
+        if active.is_empty() { None } else { HeaderValue::from_str(&active.join(", ")).ok() }
+    }
+}
+
+fn is_jsonrpc(path: &str) -> bool {
+    matches!(path, "/" | "" | "/v1" | "/v1/")
+}
+
+/// Reads what travels beside the parameters (specification section 3.2.6).
+fn with_parameters(mut caller: Caller, parts: &http::request::Parts) -> Result<Caller, Error> {
+    let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    caller.version = text(&VERSION).map(Arc::from).or_else(|| version_of_query(parts.uri.query()));
+    caller.extensions = extensions(&parts.headers);
+    if let Some(id) = text(&LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+        let cursor = id.parse().map_err(|why: &str| Error::invalid_field("Last-Event-ID", why))?;
+        caller.resume = Some(cursor);
+    }
+    Ok(caller)
+}
+
+/// Section 3.6.1: the version may also come in the query.
+fn version_of_query(query: Option<&str>) -> Option<Arc<str>> {
+    let mut pairs = form_urlencoded::parse(query?.as_bytes());
+    pairs.find(|(name, _)| name.eq_ignore_ascii_case("a2a-version")).map(|(_, value)| value.into())
+}
+
+fn extensions(headers: &HeaderMap) -> Vec<Arc<str>> {
+    let values = headers.get_all(EXTENSIONS).into_iter().filter_map(|value| value.to_str().ok());
+    let uris = values.flat_map(|value| value.split(',')).map(str::trim);
+    uris.filter(|uri| !uri.is_empty()).map(Arc::from).collect()
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    let text = content_type.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The specification's media type, unless the client speaks plain JSON.
+fn success_type(headers: &HeaderMap) -> HeaderValue {
+    let says = |name: HeaderName| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let plain = value.contains("application/json");
+        plain && !value.contains("a2a+json") && !value.contains("*/*")
+    };
+    if says(CONTENT_TYPE) || says(ACCEPT) { JSON } else { A2A_JSON }
+}
+
+fn rest_error(error: &Error) -> Response<Body> {
+    let row = status::of(error.kind());
+    let mut response = full(row.http, JSON, status::rest_error(error));
+    let allow = error.metadata().iter().find(|(key, _)| *key == "allow");
+    if let Some(allow) = allow.and_then(|(_, allow)| HeaderValue::from_str(allow).ok()) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    if row.http == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn full(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::full(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+fn event_stream(
+    events: Events,
+    write: impl Fn(&mut Vec<u8>, &Result<Event, Error>) + Send + 'static,
+) -> Response<Body> {
+    let chunks = events.0.ready_chunks(CHUNK_EVENTS);
+    let body = stream::unfold((chunks, write), |(mut chunks, write)| async move {
+        let chunk = match tokio::time::timeout(HEARTBEAT, chunks.next()).await {
+            Ok(items) => {
+                let items = items?;
+                let mut out = Vec::with_capacity(items.len() * 384);
+                for item in &items {
+                    let cursor = item.as_ref().ok().and_then(|event| event.cursor);
+                    sse::write(&mut out, cursor, |out| write(out, item));
+                }
+                Bytes::from(out)
+            }
+            Err(_) => Bytes::from_static(sse::HEARTBEAT),
+        };
+        Some((chunk, (chunks, write)))
+    });
+    let mut response = Response::new(Body::Stream(body.boxed()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, EVENT_STREAM);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Or nginx would hold events back.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+impl CardDocument {
+    fn new(handler: &DefaultRequestHandler) -> Result<Self, Error> {
+        let card: &AgentCard = handler.card();
+        let body = serde_json::to_vec(card).map_err(Error::internal)?;
+        let name = format!("card:{}", String::from_utf8_lossy(&body));
+        let etag = HeaderValue::from_str(&format!("\"{}\"", named_id(&name)));
+        let modified = HeaderValue::from_str(&handler.env.now().http_date());
+        Ok(Self {
+            body: body.into(),
+            etag: etag.map_err(Error::internal)?,
+            modified: modified.map_err(Error::internal)?,
+        })
+    }
+
+    /// Specification section 8.6: cacheable, and asked again by its tag.
+    fn response(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        let tags = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|tags| tags.to_str().ok());
+        let known = tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| {
+            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes()
+        });
+        let body = if known || *method == Method::HEAD { Bytes::new() } else { self.body.clone() };
+        let mut response = Response::new(Body::Full(Some(body)));
+        if known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(CARD_AGE));
+        headers.insert(ETAG, self.etag.clone());
+        headers.insert(LAST_MODIFIED, self.modified.clone());
+        response
+    }
+}
+
+/// A response's body: all at once, or an event stream. A stream yields no errors: what fails becomes its last event.
+pub enum Body {
+    /// All of it.
+    Full(Option<Bytes>),
+    /// Chunks as they come.
+    Stream(BoxStream<'static, Bytes>),
+}
+
+impl Body {
+    /// A body of these bytes.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::Full(Some(bytes.into()))
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Full(_) => "Body::Full",
+            Self::Stream(_) => "Body::Stream",
+        })
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let bytes = match &mut *self {
+            Self::Full(bytes) => Poll::Ready(bytes.take()),
+            Self::Stream(stream) => stream.poll_next_unpin(context),
+        };
+        bytes.map(|bytes| bytes.map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Full(None))
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        match self {
+            Self::Full(bytes) => {
+                http_body::SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Stream(_) => http_body::SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! One writer's hold on one journal.
+//!
+//! Owns: appending on top of what was seen, and learning what others wrote when the slot was taken. Must never know:
+//! executors, callers, what an entry is for.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::stream::BoxStream;
+
+use crate::{
+    journal::{Cursor, Entry, Fold, Phase, Slot, TaskKey},
+    store::{AppendError, Change, StoreError, TaskStore},
+};
+
+/// A journal as this writer knows it, and the entries it has yet to append.
+pub(crate) struct Ledger {
+    pub(crate) store: Arc<dyn TaskStore>,
+    pub(crate) key: TaskKey,
+    pub(crate) owner: Arc<str>,
+    /// What is recorded, folded.
+    pub(crate) fold: Fold,
+    /// What goes before the next entries, in the same append: a new task is first written with what came of it.
+    pub(crate) pending: Vec<Entry>,
+    /// Whether the journal is claimed, but not listed: nothing has come of it yet.
+    pub(crate) claimed: bool,
+    /// How often an append is tried.
+    pub(crate) tries: u32,
+}
+
+/// Why nothing was appended.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Others wrote first; the fold has it now.
+    Overtaken,
+    /// The entries do not fit the store.
+    TooLarge,
+    /// The store failed, also after trying again.
+    Store(StoreError),
+}
+
+impl Ledger {
+    /// Records these entries after the pending ones, as one append, and folds them. When others wrote meanwhile and
+    /// `on_top` agrees that it does not matter, they are recorded on top of that.
+    pub(crate) async fn append(
+        &mut self,
+        entries: Vec<Entry>,
+        listed: bool,
+        on_top: fn(&Slot) -> bool,
+    ) -> Result<(), Refused> {
+        let mut all = std::mem::take(&mut self.pending);
+        let pending = all.len();
+        all.extend(entries);
+        let entries: Arc<[Entry]> = all.into();
+        let mut pause = Duration::from_millis(25);
+        for left in (0..self.tries).rev() {
+            let refused = match self.store.append(self.change(&entries, listed)).await {
+                Ok(()) => {
+                    self.claimed = !listed;
+                    self.fold_in(&Slot { version: self.fold.cursor.version + 1, entries });
+                    return Ok(());
+                }
+                Err(refused) => refused,
+            };
+            match refused {
+                AppendError::TooLarge => {
+                    self.pending = entries[..pending].to_vec();
+                    return Err(Refused::TooLarge);
+                }
+                AppendError::Conflict => {
+                    if !self.catch_up(&entries, on_top).await? {
+                        return Ok(());
+                    }
+                }
+                AppendError::Store(error) if left == 0 || !error.is_retriable() => {
+                    return Err(Refused::Store(error));
+                }
+                AppendError::Store(error) => {
+                    tracing::warn!(task = %self.key.id, %error, "an append is tried again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+        Err(Refused::Store(StoreError::unavailable("other writers were always first")))
+    }
+
+    /// Reads what others wrote. Answers whether the append is still to be done: it is not when a lost acknowledgement
+    /// hid that it was done already.
+    async fn catch_up(
+        &mut self,
+        mine: &Arc<[Entry]>,
+        on_top: fn(&Slot) -> bool,
+    ) -> Result<bool, Refused> {
+        let after = self.fold.cursor.version;
+        let read = self.store.read(&self.key, after).await.map_err(Refused::Store)?;
+        for slot in read.map_or_else(Vec::new, |journal| journal.slots) {
+            if slot.entries == *mine {
+                self.fold_in(&slot);
+                return Ok(false);
+            }
+            let allowed = on_top(&slot);
+            self.fold_in(&slot);
+            if !allowed {
+                return Err(Refused::Overtaken);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds a slot that is recorded to the fold.
+    pub(crate) fn fold_in(&mut self, slot: &Slot) {
+        for (index, entry) in (0..).zip(slot.entries.iter()) {
+            self.fold.apply(Cursor { version: slot.version, index }, entry);
+        }
+    }
+
+    /// What others will write from here on.
+    pub(crate) fn tail(&self) -> BoxStream<'static, Result<Slot, StoreError>> {
+        Arc::clone(&self.store).tail(self.key.clone(), self.fold.cursor.version)
+    }
+
+    fn change(&self, entries: &Arc<[Entry]>, listed: bool) -> Change {
+        let first_listing = self.claimed && listed;
+        let changed = first_listing || entries.iter().any(Entry::changes_head);
+        let head = changed.then(|| {
+            let mut head = self.fold.head_after(&self.owner, entries);
+            if !listed && head.phase == Phase::Running {
+                head.phase = Phase::Claimed;
+            }
+            head
+        });
+        Change {
+            key: self.key.clone(),
+            after: self.fold.cursor.version,
+            entries: Arc::clone(entries),
+            head,
+        }
+    }
+}

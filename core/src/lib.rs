@@ -1,0 +1,63 @@
+//! A2A (Agent2Agent) tasks over any transport and any store.
+//!
+//! An agent is an [`AgentExecutor`]. A [`DefaultRequestHandler`] runs it for every transport: HTTP ([`http`]) and
+//! Kafka ([`kafka`]) decode to one [`Call`] and encode one [`Reply`]. A task is an append-only journal in a
+//! [`TaskStore`]; its state is the journal, folded.
+//!
+//! ```text
+//!  bytes ──wire──▶ Call ──▶ handler ──admit──▶ run ──▶ AgentExecutor
+//!                              │               │            │ EventQueue
+//!                              │               ◀──events────┘
+//!                              │               │ append (the slot is the lock)
+//!                              ▼               ▼
+//!  bytes ◀──wire── Reply ◀── fold ◀──────── journal in a TaskStore ──tail──▶ streams
+//! ```
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`types`] | the A2A 1.0 data model, whose serde form is the wire form |
+//! | [`call`] | one call, one reply |
+//! | [`error`], [`limits`], [`env`](mod@env) | meanings, bounds, time and ids |
+//! | [`journal`] | entries, cursors and THE fold |
+//! | `admit` | what may be done to a task, decided purely |
+//! | [`store`] | the contract of a database, and the memory store |
+//! | [`executor`], [`queue`] | what an agent's author meets |
+//! | `ledger`, `run`, `send`, `follow` | appending, running, sending, streaming |
+//! | [`handler`] | every operation |
+//! | [`wire`] | bytes to calls, replies to bytes; the only place with method names, paths and codes |
+//! | [`http`], [`kafka`] | the transports: two pure functions and one await |
+//!
+//! Invariants, each kept in one place: only `journal` changes a task; only `wire` knows the protocol's names; a store
+//! appends and reads and knows no rules; nothing outlives the invocation unseen
+//! ([`DefaultRequestHandler::settled`]).
+
+mod admit;
+pub mod call;
+pub mod env;
+pub mod error;
+pub mod executor;
+mod follow;
+pub mod handler;
+pub mod http;
+pub mod journal;
+pub mod kafka;
+mod ledger;
+pub mod limits;
+pub mod queue;
+mod run;
+mod send;
+pub mod store;
+pub mod types;
+pub mod wire;
+
+pub use async_trait::async_trait;
+pub use call::{Call, Caller, Event, Events, Reply, RequestKey, StreamsEnd};
+pub use env::Env;
+pub use error::{Error, ErrorKind};
+pub use executor::{AgentError, AgentExecutor, RequestContext};
+pub use handler::DefaultRequestHandler;
+pub use journal::Cursor;
+pub use limits::Limits;
+pub use queue::{Content, EventQueue, Stopped};
+pub use store::{MemoryStore, TaskStore};
+pub use types::*;

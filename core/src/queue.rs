@@ -1,0 +1,287 @@
+//! The executor's end of its one channel.
+//!
+//! Owns: the verbs an agent speaks in, and making events of them. Must never know: what becomes of an event (the run
+//! loop records it), the store, the transports.
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    env::Env,
+    executor::AgentError,
+    journal::Entry,
+    types::{
+        Artifact, Message, Part, Role, TaskArtifactUpdateEvent, TaskState, TaskStatus,
+        TaskStatusUpdateEvent,
+    },
+};
+
+/// Where an agent's events go. Every verb waits while the queue is full, so an agent is never faster than the store
+/// for long, and answers [`Stopped`] once nobody wants its events any more: `?` then ends the agent.
+///
+/// ```no_run
+/// # use a2a_core::{Artifact, EventQueue, Part, Stopped};
+/// # async fn work(queue: EventQueue) -> Result<(), Stopped> {
+/// queue.working("Counting...").await?;
+/// queue.artifact(Artifact::new("count", vec![Part::text("one, ")])).await?;
+/// queue.last("count", "two").await?;
+/// queue.complete(()).await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct EventQueue {
+    sender: mpsc::Sender<Emitted>,
+    scope: Arc<Scope>,
+}
+
+/// What the events of one run share.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub(crate) task_id: Arc<str>,
+    pub(crate) context_id: Arc<str>,
+    pub(crate) env: Env,
+    pub(crate) max_entry: usize,
+}
+
+/// What arrives at the run loop.
+#[derive(Debug)]
+pub(crate) enum Emitted {
+    Entry(Entry),
+    /// The executor asked for something that cannot be recorded; why, for the log.
+    Refused(String),
+    /// The executor has returned, or panicked.
+    Returned(Result<(), AgentError>),
+}
+
+/// The task no longer takes events: it has ended, was canceled, or another runner has taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("the task no longer takes events")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// What an agent says: a text, parts, or `()` for nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Content(Vec<Part>);
+
+impl From<()> for Content {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Part::text(text).into()
+    }
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Part::text(text).into()
+    }
+}
+
+impl From<Part> for Content {
+    fn from(part: Part) -> Self {
+        Self(vec![part])
+    }
+}
+
+impl From<Vec<Part>> for Content {
+    fn from(parts: Vec<Part>) -> Self {
+        Self(parts)
+    }
+}
+
+impl EventQueue {
+    /// A queue that holds at most `bound` events, and where they come out.
+    pub(crate) fn new(scope: Scope, bound: usize) -> (Self, mpsc::Receiver<Emitted>) {
+        let (sender, receiver) = mpsc::channel(bound);
+        (Self { sender, scope: Arc::new(scope) }, receiver)
+    }
+
+    /// The agent is at work.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events; so with every verb.
+    pub async fn working(&self, content: impl Into<Content>) -> Result<(), Stopped> {
+        self.status(TaskState::Working, content.into()).await
+    }
+
+    /// The agent needs an answer of its client's to go on. The work on this message ends; the answer comes as a new
+    /// message.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn require_input(&self, content: impl Into<Content>) -> Result<(), Stopped> {
+        self.status(TaskState::InputRequired, content.into()).await
+    }
+
+    /// The agent needs an authorisation, which is given outside of the protocol (specification section 7.6). It may
+    /// wait for it and go on, or return: then the client's next message continues.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn require_auth(&self, content: impl Into<Content>) -> Result<(), Stopped> {
+        self.status(TaskState::AuthRequired, content.into()).await
+    }
+
+    /// The task has ended well.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn complete(&self, content: impl Into<Content>) -> Result<(), Stopped> {
+        self.status(TaskState::Completed, content.into()).await
+    }
+
+    /// The task has ended badly, and this is why.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn fail(&self, content: impl Into<Content>) -> Result<(), Stopped> {
+        self.status(TaskState::Failed, content.into()).await
+    }
+
+    /// The agent will not do this, and this is why.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn reject(&self, content: impl Into<Content>) -> Result<(), Stopped> {
+        self.status(TaskState::Rejected, content.into()).await
+    }
+
+    /// Answers without a task, which must be the agent's first and only event. In a task that is there already it
+    /// completes the task with that message.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn reply(&self, content: impl Into<Content>) -> Result<(), Stopped> {
+        let Content(parts) = content.into();
+        if parts.is_empty() {
+            return self.refuse("a reply without any part").await;
+        }
+        self.emit(Entry::Replied(Arc::new(self.message(parts, false)))).await
+    }
+
+    /// Makes an artifact, or replaces the one of that id.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn artifact(&self, artifact: Artifact) -> Result<(), Stopped> {
+        self.artifact_event(artifact, false, false).await
+    }
+
+    /// Adds parts to an artifact.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn append(
+        &self,
+        artifact_id: impl Into<Arc<str>>,
+        content: impl Into<Content>,
+    ) -> Result<(), Stopped> {
+        self.artifact_event(Artifact::new(artifact_id, content.into().0), true, false).await
+    }
+
+    /// Adds the last parts to an artifact.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the task no longer takes events.
+    pub async fn last(
+        &self,
+        artifact_id: impl Into<Arc<str>>,
+        content: impl Into<Content>,
+    ) -> Result<(), Stopped> {
+        self.artifact_event(Artifact::new(artifact_id, content.into().0), true, true).await
+    }
+
+    async fn artifact_event(
+        &self,
+        artifact: Artifact,
+        append: bool,
+        last_chunk: bool,
+    ) -> Result<(), Stopped> {
+        if artifact.artifact_id.is_empty() || artifact.parts.is_empty() {
+            return self.refuse("an artifact without an id or without any part").await;
+        }
+        let event = TaskArtifactUpdateEvent {
+            task_id: Arc::clone(&self.scope.task_id),
+            context_id: Arc::clone(&self.scope.context_id),
+            artifact,
+            append,
+            last_chunk,
+            metadata: None,
+        };
+        self.emit(Entry::Artifact(Arc::new(event))).await
+    }
+
+    async fn status(&self, state: TaskState, Content(parts): Content) -> Result<(), Stopped> {
+        let message = (!parts.is_empty()).then(|| self.message(parts, true));
+        self.emit(self.scope.status(state, message)).await
+    }
+
+    fn message(&self, parts: Vec<Part>, of_task: bool) -> Message {
+        self.scope.message(parts, of_task)
+    }
+
+    async fn emit(&self, entry: Entry) -> Result<(), Stopped> {
+        let weight = entry.weight();
+        if weight > self.scope.max_entry {
+            return self.refuse(&format!("an event of {weight} bytes")).await;
+        }
+        self.sender.send(Emitted::Entry(entry)).await.map_err(|_| Stopped)
+    }
+
+    async fn refuse(&self, why: &str) -> Result<(), Stopped> {
+        // The run fails with it, so there is nothing to go on with.
+        let _ = self.sender.send(Emitted::Refused(why.to_owned())).await;
+        Err(Stopped)
+    }
+
+    /// Tells the run loop how the executor ended; nobody may be listening any more.
+    pub(crate) async fn returned(&self, outcome: Result<(), AgentError>) {
+        let _ = self.sender.send(Emitted::Returned(outcome)).await;
+    }
+}
+
+impl fmt::Debug for EventQueue {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.debug_struct("EventQueue").field("task_id", &self.scope.task_id).finish_non_exhaustive()
+    }
+}
+
+impl Scope {
+    /// A message of the agent's.
+    pub(crate) fn message(&self, parts: Vec<Part>, of_task: bool) -> Message {
+        Message {
+            message_id: self.env.id(),
+            context_id: Some(Arc::clone(&self.context_id)),
+            task_id: of_task.then(|| Arc::clone(&self.task_id)),
+            role: Role::Agent,
+            parts,
+            ..Message::default()
+        }
+    }
+
+    /// A change of state, as of now.
+    pub(crate) fn status(&self, state: TaskState, message: Option<Message>) -> Entry {
+        let status = TaskStatus {
+            state,
+            message: message.map(Arc::new),
+            timestamp: Some(self.env.now()),
+        };
+        Entry::Status(Arc::new(TaskStatusUpdateEvent {
+            task_id: Arc::clone(&self.task_id),
+            context_id: Arc::clone(&self.context_id),
+            status,
+            metadata: None,
+        }))
+    }
+}

@@ -1,0 +1,452 @@
+//! Drives one execution: the executor, and the loop that records what it says.
+//!
+//! Owns: group commit, the ends of a run (an outcome, a failure, the time limit, a cancel or another runner), and the
+//! first answer to whoever waits. Must never know: transports, what may be admitted.
+//!
+//! The loop takes whatever events wait, appends them as one slot, folds them, and repeats; while an append is in
+//! flight the executor goes on and the next batch gathers. Both are one future. When somebody else ends the task the
+//! future ends, which drops the executor: that is how a cancel reaches it.
+
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
+
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{Either, select},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    error::{Error, ErrorKind},
+    executor::{AgentError, AgentExecutor, RequestContext},
+    journal::{Cursor, Entry, Fold, Slot},
+    ledger::{Ledger, Refused},
+    limits::Limits,
+    queue::{Emitted, EventQueue, Scope},
+    types::{Message, Part, Task, TaskState},
+};
+
+/// When whoever waits wants the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// When the task has come to rest.
+    Settled,
+    /// As soon as there is a task.
+    Created,
+    /// As soon as there is a task, as it was before its first event; the events are followed in the journal.
+    Stream,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Message(Arc<Message>),
+    Task(Box<Task>),
+    Stream { task: Box<Task>, cursor: Cursor },
+}
+
+/// One execution, ready to go.
+pub(crate) struct Run {
+    pub(crate) ledger: Ledger,
+    pub(crate) executor: Arc<dyn AgentExecutor>,
+    pub(crate) context: RequestContext,
+    pub(crate) scope: Scope,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) want: Want,
+    pub(crate) answer: oneshot::Sender<Result<Answer, Error>>,
+}
+
+impl Run {
+    /// Runs to the end. Whoever waits may leave at any time; this future must be driven on.
+    pub(crate) async fn drive(self) {
+        let Self { ledger, executor, context, scope, limits, want, answer } = self;
+        let deadline = context.deadline;
+        let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
+        let mut work = pin!(work(executor, context, queue));
+        let begun = ledger.fold.cursor;
+        let recorder = Recorder {
+            ledger,
+            events,
+            scope,
+            limits,
+            deadline,
+            want,
+            answer: Some(answer),
+            begun,
+        };
+        let end = match select(work.as_mut(), pin!(recorder.record())).await {
+            Either::Left(((), recording)) => {
+                recording.await;
+                return;
+            }
+            Either::Right((end, _)) => end,
+        };
+        // Its task has its outcome and its queue is closed, but what an agent does after its last word is its own.
+        if end == End::Outcome && tokio::time::timeout_at(deadline.into(), work).await.is_err() {
+            tracing::warn!("an executor went on after its task's end until its time was up");
+        }
+    }
+}
+
+/// Runs the executor; a panic is one more way to fail.
+async fn work(executor: Arc<dyn AgentExecutor>, context: RequestContext, queue: EventQueue) {
+    let last = queue.clone();
+    let run = AssertUnwindSafe(async move { executor.execute(context, queue).await });
+    let outcome = run.catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned());
+        Err(AgentError::new(FAILED).with_source(format!("the executor panicked: {text}")))
+    });
+    last.returned(outcome).await;
+}
+
+const FAILED: &str = "The agent failed because of an internal error.";
+const NOT_VALID: &str = "The agent's answer was not valid.";
+const NO_OUTCOME: &str = "The agent stopped without an outcome.";
+const OUT_OF_TIME: &str = "The agent ran out of time.";
+const TOO_LARGE: &str = "The agent's answer was too large to record.";
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// By an outcome of its own; the executor may still be finishing.
+    Outcome,
+    /// From outside: the executor is to be dropped.
+    Stopped,
+}
+
+/// What is to be recorded next.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    /// What follows the entries, if the run is over with them.
+    end: Option<BatchEnd>,
+}
+
+enum BatchEnd {
+    /// The executor returned, or said its last word.
+    Executor(Result<(), AgentError>),
+    /// Time is up.
+    OutOfTime,
+    /// Somebody else ended the task or took over the run.
+    Overtaken,
+}
+
+struct Recorder {
+    ledger: Ledger,
+    events: mpsc::Receiver<Emitted>,
+    scope: Scope,
+    limits: Arc<Limits>,
+    deadline: Instant,
+    want: Want,
+    answer: Option<oneshot::Sender<Result<Answer, Error>>>,
+    /// Where the journal stood when this run began.
+    begun: Cursor,
+}
+
+impl Recorder {
+    async fn record(mut self) -> End {
+        loop {
+            let mut batch = self.next().await;
+            let end = self.conclude(&mut batch);
+            if let Some(End::Stopped) = end {
+                self.follow_to_answer().await;
+                return End::Stopped;
+            }
+            if batch.entries.is_empty() && !self.owes_task() {
+                if end.is_some() {
+                    return End::Outcome;
+                }
+                continue;
+            }
+            if let Err(refused) = self.append(batch.entries).await {
+                return self.give_up(refused).await;
+            }
+            self.answer_if_due(end.is_some());
+            if end.is_some() {
+                return End::Outcome;
+            }
+        }
+    }
+
+    /// Whether the task is to be recorded although nothing has come of it.
+    fn owes_task(&self) -> bool {
+        self.want == Want::Created && self.answer.is_some() && !self.ledger.pending.is_empty()
+    }
+
+    /// Waits for events, and takes what is there up to a batch's bounds.
+    async fn next(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        if Instant::now() >= self.deadline {
+            // Asked here too, since an executor may never let the queue run empty.
+            batch.end = Some(BatchEnd::OutOfTime);
+            return batch;
+        }
+        let first = match self.events.try_recv() {
+            Ok(event) => Some(event),
+            Err(_) if self.owes_task() => return batch,
+            Err(_) => {
+                // A task that is not recorded can be ended by nobody else.
+                let recorded = self.ledger.fold.cursor.version > 0;
+                let mut others = recorded.then(|| self.ledger.tail());
+                tokio::select! {
+                    biased;
+                    event = self.events.recv() => event,
+                    slot = next_slot(&mut others) => {
+                        batch.end = self.others_wrote(slot).then_some(BatchEnd::Overtaken);
+                        return batch;
+                    }
+                    () = tokio::time::sleep_until(self.deadline.into()) => {
+                        batch.end = Some(BatchEnd::OutOfTime);
+                        return batch;
+                    }
+                }
+            }
+        };
+        self.fill(&mut batch, first);
+        batch
+    }
+
+    /// Takes what waits, up to a batch's bounds or the end of the run.
+    fn fill(&mut self, batch: &mut Batch, first: Option<Emitted>) {
+        let mut bytes = 0;
+        let mut event = first;
+        while let Some(emitted) = event {
+            match emitted {
+                Emitted::Entry(entry) => {
+                    bytes += entry.weight();
+                    batch.end = entry.ends_run().then_some(BatchEnd::Executor(Ok(())));
+                    batch.entries.push(entry);
+                }
+                Emitted::Refused(why) => {
+                    let error = AgentError::new(NOT_VALID).with_source(why);
+                    batch.end = Some(BatchEnd::Executor(Err(error)));
+                }
+                Emitted::Returned(outcome) => batch.end = Some(BatchEnd::Executor(outcome)),
+            }
+            let full = batch.entries.len() >= self.limits.batch_events || bytes >= self.limits.batch_bytes;
+            if full || batch.end.is_some() {
+                return;
+            }
+            event = self.events.try_recv().ok();
+        }
+    }
+
+    /// Makes of how a batch ends an entry, where it must be one: no run ends without an outcome.
+    fn conclude(&mut self, batch: &mut Batch) -> Option<End> {
+        let end = batch.end.take()?;
+        let outcome = match end {
+            BatchEnd::Overtaken => return Some(End::Stopped),
+            BatchEnd::OutOfTime => Err(AgentError::new(OUT_OF_TIME)),
+            BatchEnd::Executor(outcome) => outcome,
+        };
+        self.events.close();
+        self.settle_reply(batch);
+        let last_state = batch.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Status(event) => Some(event.status.state),
+            Entry::Replied(_) => Some(TaskState::Completed),
+            _ => None,
+        });
+        let state = last_state.unwrap_or_else(|| self.state());
+        if state.is_terminal() {
+            return Some(End::Outcome);
+        }
+        let sentence = match outcome {
+            // A question with `?` behind it: the run ended as it should.
+            Ok(()) if state.is_interrupted() => return Some(End::Outcome),
+            Ok(()) => NO_OUTCOME.to_owned(),
+            Err(error) if error.is_stopped() => NO_OUTCOME.to_owned(),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let task = &*self.ledger.key.id;
+                tracing::error!(task, %error, cause, "an executor failed");
+                error.message().to_owned()
+            }
+        };
+        batch.entries.push(self.failed(sentence));
+        Some(End::Outcome)
+    }
+
+    /// The state before this batch. A run that has recorded nothing has not come to rest, whatever rest it began from.
+    fn state(&self) -> TaskState {
+        if self.ledger.fold.cursor == self.begun {
+            return TaskState::Submitted;
+        }
+        self.ledger.fold.task.status.state
+    }
+
+    /// A reply stays one only where there is no task yet; otherwise it is the task's last word.
+    fn settle_reply(&self, batch: &mut Batch) {
+        let Some(Entry::Replied(message)) = batch.entries.last() else { return };
+        let no_task = self.ledger.claimed || self.ledger.fold.messages == 0;
+        if no_task && batch.entries.len() == 1 {
+            return;
+        }
+        let mut message = Message::clone(message);
+        message.task_id = Some(Arc::clone(&self.scope.task_id));
+        batch.entries.pop();
+        batch.entries.push(self.scope.status(TaskState::Completed, Some(message)));
+    }
+
+    fn failed(&self, sentence: String) -> Entry {
+        let message = self.scope.message(vec![Part::text(sentence)], true);
+        self.scope.status(TaskState::Failed, Some(message))
+    }
+
+    async fn append(&mut self, entries: Vec<Entry>) -> Result<(), Refused> {
+        if let [Entry::Replied(message)] = &*entries
+            && self.ledger.fold.messages == 0
+        {
+            // Nobody can ask for it again, so there is nothing to record.
+            self.ledger.fold.reply = Some(Arc::clone(message));
+            return Ok(());
+        }
+        if self.want == Want::Stream && self.answer.is_some() {
+            return self.append_for_stream(entries).await;
+        }
+        self.ledger.append(entries, true, may_go_on).await
+    }
+
+    /// The stream begins with the task as it was before the first event, so that every event is seen.
+    async fn append_for_stream(&mut self, entries: Vec<Entry>) -> Result<(), Refused> {
+        let mut before = self.ledger.fold.clone();
+        let version = before.cursor.version + 1;
+        for (index, entry) in (0..).zip(&self.ledger.pending) {
+            before.apply(Cursor { version, index }, entry);
+        }
+        self.ledger.append(entries, true, may_go_on).await?;
+        if self.ledger.fold.reply.is_none() {
+            let task = Box::new(before.task);
+            self.send(Ok(Answer::Stream { task, cursor: before.cursor }));
+        }
+        Ok(())
+    }
+
+    /// Something came of it that this run did not write. Answers whether the run is over.
+    fn others_wrote(&mut self, slot: Option<Slot>) -> bool {
+        let Some(slot) = slot else { return false };
+        let go_on = may_go_on(&slot);
+        self.ledger.fold_in(&slot);
+        !go_on
+    }
+
+    fn answer_if_due(&mut self, ended: bool) {
+        if self.answer.is_none() {
+            return;
+        }
+        if let Some(message) = self.ledger.fold.reply.take() {
+            return self.send(Ok(Answer::Message(message)));
+        }
+        let due = match self.want {
+            Want::Settled => self.ledger.fold.is_settled(),
+            Want::Created => true,
+            Want::Stream => false,
+        };
+        if due {
+            let task = &mut self.ledger.fold.task;
+            // The last look at the fold needs no copy.
+            let task = if ended { std::mem::take(task) } else { task.clone() };
+            self.send(Ok(Answer::Task(Box::new(task))));
+        }
+    }
+
+    /// Somebody else brings the task to its rest; whoever waits here is told when it is there.
+    async fn follow_to_answer(&mut self) {
+        let rest = if self.ledger.fold.is_settled() {
+            Ok(std::mem::take(&mut self.ledger.fold))
+        } else if self.answer.as_ref().is_some_and(|answer| !answer.is_closed()) {
+            settled(&self.ledger).await
+        } else {
+            return;
+        };
+        let answer = rest.map(|mut fold| match (fold.reply.take(), self.want) {
+            (Some(message), _) => Answer::Message(message),
+            (None, Want::Stream) => Answer::Stream { task: Box::new(fold.task), cursor: fold.cursor },
+            (None, _) => Answer::Task(Box::new(fold.task)),
+        });
+        self.send(answer);
+    }
+
+    async fn give_up(mut self, refused: Refused) -> End {
+        let task = Arc::clone(&self.ledger.key.id);
+        match refused {
+            Refused::Overtaken => {
+                self.follow_to_answer().await;
+                return End::Stopped;
+            }
+            Refused::TooLarge => {
+                tracing::error!(%task, "the events are too large for the store");
+                let failed = self.failed(TOO_LARGE.to_owned());
+                match self.ledger.append(vec![failed], true, may_go_on).await {
+                    Ok(()) => self.answer_if_due(true),
+                    Err(refused) => self.lose(&task, refused),
+                }
+            }
+            refused @ Refused::Store(_) => self.lose(&task, refused),
+        }
+        End::Stopped
+    }
+
+    /// The store is away: the run stops here, and whoever waits is told to try again.
+    fn lose(&mut self, task: &str, refused: Refused) {
+        tracing::error!(task, ?refused, "a run's events could not be recorded");
+        let error = match refused {
+            Refused::Store(error) => error.into(),
+            Refused::Overtaken => {
+                Error::new(ErrorKind::Unavailable, "The task changed meanwhile; try again.")
+            }
+            Refused::TooLarge => {
+                Error::new(ErrorKind::TooLarge, "The message is too large to record.")
+            }
+        };
+        self.send(Err(error));
+    }
+
+    fn send(&mut self, answer: Result<Answer, Error>) {
+        // A client that has left changes nothing.
+        if let Some(sender) = self.answer.take() {
+            let _ = sender.send(answer);
+        }
+    }
+}
+
+/// Whether a run goes on after what somebody else wrote: not when the task has ended, and not when another runner has
+/// begun.
+fn may_go_on(slot: &Slot) -> bool {
+    !slot.entries.iter().any(|entry| entry.ends_run() || matches!(entry, Entry::Started(_)))
+}
+
+/// The next slot somebody else writes; never, where there is nothing to follow.
+async fn next_slot(
+    others: &mut Option<futures_util::stream::BoxStream<'static, Result<Slot, crate::store::StoreError>>>,
+) -> Option<Slot> {
+    if let Some(others) = others {
+        match others.next().await {
+            Some(Ok(slot)) => return Some(slot),
+            // The next append will tell.
+            Some(Err(error)) => tracing::warn!(%error, "a run cannot watch its task"),
+            None => {}
+        }
+    }
+    std::future::pending().await
+}
+
+/// The journal's fold once its newest message is settled, whoever does it.
+async fn settled(ledger: &Ledger) -> Result<Fold, Error> {
+    let mut tail = Arc::clone(&ledger.store).tail(ledger.key.clone(), 0);
+    let mut slots = Vec::new();
+    while let Some(slot) = tail.next().await {
+        let slot = slot?;
+        let may_settle = slot.entries.iter().any(Entry::changes_head);
+        slots.push(slot);
+        if may_settle {
+            let fold = Fold::replay(Arc::clone(&ledger.key.id), &slots);
+            if fold.is_settled() {
+                return Ok(fold);
+            }
+        }
+    }
+    Err(Error::internal("a journal's tail ended"))
+}

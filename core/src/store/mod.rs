@@ -1,0 +1,236 @@
+//! Where journals are kept.
+//!
+//! Owns: the contract between the handler and a database, and what can go wrong there. A store appends and reads. It
+//! must never know: states, rules, transports; a [`Head`] tells it what it may list and what it may drop.
+
+mod memory;
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt};
+
+use crate::{
+    error::{Error, ErrorKind},
+    journal::{Entry, Head, Slot, TaskKey, Version},
+    types::{TaskState, Timestamp},
+};
+
+pub use memory::MemoryStore;
+
+/// An append: "after version N, these entries".
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Whose journal.
+    pub key: TaskKey,
+    /// How many appends the writer has seen. It takes the slot after that, if nobody has.
+    pub after: Version,
+    /// What to record; at least one entry.
+    pub entries: Arc<[Entry]>,
+    /// The new head, if it changes. Always there at the first append.
+    pub head: Option<Head>,
+}
+
+/// A journal as read: its head, and slots in order.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    /// The head, no older than the last of the slots.
+    pub head: Head,
+    /// The slots that were asked for.
+    pub slots: Vec<Slot>,
+}
+
+/// Which tasks to list: those of one owner, newest status first, ties by id.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// The tenant; empty for none.
+    pub tenant: Arc<str>,
+    /// Whose tasks.
+    pub owner: Arc<str>,
+    /// Only those of this context.
+    pub context_id: Option<Arc<str>>,
+    /// Only those in this state.
+    pub state: Option<TaskState>,
+    /// Only those whose status is from this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those after this place.
+    pub after: Option<ListPosition>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// A place in a list: the last task before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPosition {
+    /// Its status's time.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: Arc<str>,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct ListPage {
+    /// Ids and heads, in order.
+    pub rows: Vec<(Arc<str>, Head)>,
+    /// Where the next page begins; none on the last one.
+    pub next: Option<ListPosition>,
+    /// How many tasks the query finds, over all pages.
+    pub total: u64,
+}
+
+/// Keeps journals. Every method may be called from many tasks at once.
+///
+/// The contract, which one suite of tests holds every store to: an append is atomic, and of many writers after the
+/// same version exactly one succeeds; what was acknowledged is read by every later read; a refused append wrote
+/// nothing; listing shows heads whose phase [is listed](crate::journal::Phase::is_listed).
+#[async_trait]
+pub trait TaskStore: Send + Sync + 'static {
+    /// Takes the slot after `change.after`.
+    ///
+    /// # Errors
+    /// [`AppendError::Conflict`] when the slot is taken, [`AppendError::TooLarge`] when the entries do not fit;
+    /// nothing was written then. After [`AppendError::Store`] the append may have happened or not, but never in part.
+    async fn append(&self, change: Change) -> Result<(), AppendError>;
+
+    /// The head, and the slots after that version. `None` when there is no such journal.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError>;
+
+    /// The head alone. `None` when there is no such journal.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError>;
+
+    /// The tasks a query finds.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError>;
+
+    /// The slots after that version, those there are and then each new one as it comes. It never ends by itself; an
+    /// error is its last item. A reader may be as slow as it likes: it holds up nobody and misses nothing.
+    ///
+    /// The default asks again and again, with pauses from 20 ms to 1 s.
+    fn tail(
+        self: Arc<Self>,
+        key: TaskKey,
+        after: Version,
+    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+        poll(self, key, after)
+    }
+}
+
+fn poll<S: TaskStore + ?Sized>(
+    store: Arc<S>,
+    key: TaskKey,
+    after: Version,
+) -> BoxStream<'static, Result<Slot, StoreError>> {
+    const SHORTEST: Duration = Duration::from_millis(20);
+    const LONGEST: Duration = Duration::from_secs(1);
+    let reads = stream::unfold(Some((after, SHORTEST)), move |state| {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        async move {
+            let (after, mut pause) = state?;
+            loop {
+                let slots = match store.read(&key, after).await {
+                    Ok(journal) => journal.map_or_else(Vec::new, |journal| journal.slots),
+                    Err(error) => return Some((vec![Err(error)], None)),
+                };
+                if let Some(last) = slots.last() {
+                    let next = (last.version, SHORTEST);
+                    return Some((slots.into_iter().map(Ok).collect(), Some(next)));
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            }
+        }
+    });
+    reads.flat_map(stream::iter).boxed()
+}
+
+/// Why an append was refused.
+#[derive(Debug)]
+pub enum AppendError {
+    /// The slot is taken: read on, and decide again.
+    Conflict,
+    /// The entries do not fit.
+    TooLarge,
+    /// The database failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for AppendError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Conflict => formatter.write_str("another writer has taken the slot"),
+            Self::TooLarge => formatter.write_str("the entries are too large for the store"),
+            Self::Store(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl StdError for AppendError {}
+
+/// The database failed.
+#[derive(Debug)]
+pub struct StoreError {
+    message: String,
+    retriable: bool,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl StoreError {
+    /// The database is away, busy or full: the same again may succeed later.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retriable: true, source: None }
+    }
+
+    /// The database cannot do this, now or later: a corrupt entry, a missing permission.
+    pub fn broken(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retriable: false, source: None }
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Whether the same again may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        self.retriable
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        if error.is_retriable() {
+            return Self::new(ErrorKind::Unavailable, "The task store is not available; try again.")
+                .with_source(error);
+        }
+        Self::internal(error)
+    }
+}

@@ -1,0 +1,323 @@
+//! Arbitrary calls and replies, for the round-trip properties of every transport.
+
+use std::sync::Arc;
+
+use proptest::{collection::vec, option, prelude::*};
+use serde_json::{Map, Value};
+
+use crate::{
+    call::{Call, Event},
+    error::ErrorKind,
+    journal::Cursor,
+    types::*,
+};
+
+/// Every meaning an error can have.
+pub(crate) const KINDS: [ErrorKind; 20] = [
+    ErrorKind::TaskNotFound,
+    ErrorKind::TaskNotCancelable,
+    ErrorKind::PushNotificationNotSupported,
+    ErrorKind::UnsupportedOperation,
+    ErrorKind::ContentTypeNotSupported,
+    ErrorKind::InvalidAgentResponse,
+    ErrorKind::ExtendedAgentCardNotConfigured,
+    ErrorKind::ExtensionSupportRequired,
+    ErrorKind::VersionNotSupported,
+    ErrorKind::Parse,
+    ErrorKind::InvalidRequest,
+    ErrorKind::MethodNotFound,
+    ErrorKind::MethodNotAllowed,
+    ErrorKind::InvalidParams,
+    ErrorKind::TooLarge,
+    ErrorKind::Unauthenticated,
+    ErrorKind::PermissionDenied,
+    ErrorKind::Unavailable,
+    ErrorKind::DeadlineExceeded,
+    ErrorKind::Internal,
+];
+
+/// A text that is not empty, as an empty one is the same as none.
+pub(crate) fn text() -> impl Strategy<Value = Arc<str>> {
+    prop_oneof![
+        "[a-z0-9-]{1,12}",
+        "\\PC{1,8}",
+        "[ /:%?#&=+.\"\\\\\u{0}\n\r\u{2028}é]{1,6}",
+        prop::sample::select(vec![
+            "v1",
+            "tasks",
+            ".",
+            "..",
+            "message:send",
+            "x:cancel",
+            "null",
+            "1"
+        ])
+        .prop_map(str::to_owned),
+    ]
+    .prop_map(Arc::from)
+}
+
+/// A task's or configuration's id, or a tenant: any text.
+fn maybe() -> impl Strategy<Value = Option<Arc<str>>> {
+    option::of(text())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((any::<String>(), inner), 0..4)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn metadata() -> impl Strategy<Value = Option<Metadata>> {
+    let object = vec((any::<String>(), value()), 0..3);
+    option::of(object.prop_map(|pairs| {
+        let object: Map<String, Value> = pairs.into_iter().collect();
+        Metadata::new(&object).unwrap()
+    }))
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    let content = prop_oneof![
+        any::<String>().prop_map(|text| PartContent::Text(text.into())),
+        any::<Vec<u8>>().prop_map(|bytes| PartContent::Raw(bytes.into())),
+        any::<String>().prop_map(|url| PartContent::Url(url.into())),
+        value().prop_map(|value| PartContent::Data(Json::new(&value).unwrap())),
+    ];
+    (content, metadata(), maybe(), maybe()).prop_map(|(content, metadata, filename, media_type)| {
+        Part { content, metadata, filename, media_type }
+    })
+}
+
+pub(crate) fn message() -> impl Strategy<Value = Message> {
+    let role = prop::sample::select(vec![Role::Unspecified, Role::User, Role::Agent]);
+    let ids = (text(), maybe(), maybe());
+    (ids, role, vec(part(), 0..3), metadata(), vec(text(), 0..3), vec(text(), 0..3)).prop_map(
+        |((message_id, context_id, task_id), role, parts, metadata, extensions, tasks)| Message {
+            message_id,
+            context_id,
+            task_id,
+            role,
+            parts,
+            metadata,
+            extensions,
+            reference_task_ids: tasks,
+        },
+    )
+}
+
+fn config(
+    task_id: impl Strategy<Value = Option<Arc<str>>>,
+) -> impl Strategy<Value = TaskPushNotificationConfig> {
+    let authentication = (text(), maybe())
+        .prop_map(|(scheme, credentials)| AuthenticationInfo { scheme, credentials });
+    (maybe(), maybe(), task_id, text(), maybe(), option::of(authentication)).prop_map(
+        |(tenant, id, task_id, url, token, authentication)| TaskPushNotificationConfig {
+            tenant,
+            id,
+            task_id,
+            url,
+            token,
+            authentication,
+        },
+    )
+}
+
+pub(crate) fn send() -> impl Strategy<Value = SendMessageRequest> {
+    let configuration =
+        (vec(text(), 0..3), option::of(config(maybe())), any::<Option<i32>>(), any::<bool>())
+            .prop_map(|(modes, push, history_length, return_immediately)| {
+                SendMessageConfiguration {
+                    accepted_output_modes: modes,
+                    task_push_notification_config: push,
+                    history_length,
+                    return_immediately,
+                }
+            });
+    (maybe(), message(), option::of(configuration), metadata()).prop_map(
+        |(tenant, message, configuration, metadata)| SendMessageRequest {
+            tenant,
+            message,
+            configuration,
+            metadata,
+        },
+    )
+}
+
+fn state() -> impl Strategy<Value = TaskState> {
+    prop::sample::select(vec![
+        TaskState::Unspecified,
+        TaskState::Submitted,
+        TaskState::Working,
+        TaskState::Completed,
+        TaskState::Failed,
+        TaskState::Canceled,
+        TaskState::InputRequired,
+        TaskState::Rejected,
+        TaskState::AuthRequired,
+    ])
+}
+
+fn timestamp() -> impl Strategy<Value = Option<Timestamp>> {
+    // From the year 1 to nearly the end of 9999.
+    option::of((-62_135_596_800_000..253_402_200_000_000_i64).prop_map(Timestamp::from_millis))
+}
+
+fn list() -> impl Strategy<Value = ListTasksRequest> {
+    let page = (any::<Option<i32>>(), maybe(), any::<Option<i32>>(), any::<bool>());
+    (maybe(), maybe(), state(), page, timestamp()).prop_map(
+        |(
+            tenant,
+            context_id,
+            status,
+            (page_size, page_token, history_length, artifacts),
+            after,
+        )| {
+            ListTasksRequest {
+                tenant,
+                context_id,
+                status,
+                page_size,
+                page_token,
+                history_length,
+                status_timestamp_after: after,
+                include_artifacts: artifacts,
+            }
+        },
+    )
+}
+
+/// Any call but [`Call::GetAgentCard`], with the ids that its path needs.
+pub(crate) fn call() -> impl Strategy<Value = Call> {
+    let named = || (maybe(), text());
+    let configured = || (maybe(), text(), text());
+    prop_oneof![
+        send().prop_map(Call::SendMessage),
+        send().prop_map(Call::SendStreamingMessage),
+        (named(), any::<Option<i32>>()).prop_map(|((tenant, id), history_length)| {
+            Call::GetTask(GetTaskRequest { tenant, id, history_length })
+        }),
+        list().prop_map(Call::ListTasks),
+        (named(), metadata()).prop_map(|((tenant, id), metadata)| {
+            Call::CancelTask(CancelTaskRequest { tenant, id, metadata })
+        }),
+        named()
+            .prop_map(|(tenant, id)| Call::SubscribeToTask(SubscribeToTaskRequest { tenant, id })),
+        config(text().prop_map(Some)).prop_map(Call::CreateTaskPushNotificationConfig),
+        configured().prop_map(|(tenant, task_id, id)| {
+            Call::GetTaskPushNotificationConfig(GetTaskPushNotificationConfigRequest {
+                tenant,
+                task_id,
+                id,
+            })
+        }),
+        (named(), any::<Option<i32>>(), maybe()).prop_map(
+            |((tenant, task_id), page_size, page_token)| {
+                Call::ListTaskPushNotificationConfigs(ListTaskPushNotificationConfigsRequest {
+                    tenant,
+                    task_id,
+                    page_size,
+                    page_token,
+                })
+            }
+        ),
+        configured().prop_map(|(tenant, task_id, id)| {
+            Call::DeleteTaskPushNotificationConfig(DeleteTaskPushNotificationConfigRequest {
+                tenant,
+                task_id,
+                id,
+            })
+        }),
+        maybe()
+            .prop_map(|tenant| Call::GetExtendedAgentCard(GetExtendedAgentCardRequest { tenant })),
+    ]
+}
+
+fn artifact() -> impl Strategy<Value = Artifact> {
+    (text(), maybe(), maybe(), vec(part(), 0..3), metadata(), vec(text(), 0..2)).prop_map(
+        |(artifact_id, name, description, parts, metadata, extensions)| Artifact {
+            artifact_id,
+            name,
+            description,
+            parts,
+            metadata,
+            extensions,
+        },
+    )
+}
+
+fn status() -> impl Strategy<Value = TaskStatus> {
+    (state(), option::of(message().prop_map(Arc::new)), timestamp())
+        .prop_map(|(state, message, timestamp)| TaskStatus { state, message, timestamp })
+}
+
+pub(crate) fn task() -> impl Strategy<Value = Task> {
+    let history = vec(message().prop_map(Arc::new), 0..3);
+    (text(), text(), status(), vec(artifact(), 0..3), history, metadata()).prop_map(
+        |(id, context_id, status, artifacts, history, metadata)| Task {
+            id,
+            context_id,
+            status,
+            artifacts,
+            history,
+            metadata,
+        },
+    )
+}
+
+/// One event of a stream.
+pub(crate) fn event() -> impl Strategy<Value = Event> {
+    let status = (text(), text(), status(), metadata()).prop_map(
+        |(task_id, context_id, status, metadata)| {
+            let event = TaskStatusUpdateEvent { task_id, context_id, status, metadata };
+            StreamResponse::StatusUpdate(Arc::new(event))
+        },
+    );
+    let artifact = (text(), text(), artifact(), any::<bool>(), any::<bool>()).prop_map(
+        |(task_id, context_id, artifact, append, last_chunk)| {
+            StreamResponse::ArtifactUpdate(Arc::new(TaskArtifactUpdateEvent {
+                task_id,
+                context_id,
+                artifact,
+                append,
+                last_chunk,
+                metadata: None,
+            }))
+        },
+    );
+    let response = prop_oneof![
+        task().prop_map(|task| StreamResponse::Task(Box::new(task))),
+        message().prop_map(|message| StreamResponse::Message(Arc::new(message))),
+        status,
+        artifact,
+    ];
+    let cursor = option::of(any::<(u64, u32)>());
+    (cursor, response, any::<bool>()).prop_map(|(cursor, response, last)| Event {
+        cursor: cursor.map(|(version, index)| Cursor { version, index }),
+        response,
+        last,
+    })
+}
+
+/// Valid bytes with a fault: cut short, or with one byte changed.
+pub(crate) fn damaged(valid: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let at = || any::<prop::sample::Index>();
+    (valid, at(), at(), any::<u8>()).prop_map(|(mut bytes, cut, changed, byte)| {
+        bytes.truncate(cut.index(bytes.len() * 2 + 1));
+        if !bytes.is_empty() {
+            let index = changed.index(bytes.len());
+            bytes[index] = byte;
+        }
+        bytes
+    })
+}

@@ -1,0 +1,211 @@
+//! The wire: bytes to [`Call`](crate::call::Call) and [`Reply`] to bytes, for every transport.
+//!
+//! Owns: method names, paths, query names, error codes, record forms, and the reading and writing of them all. Encode
+//! and decode stand side by side. Must never know: the clock, the runtime, stores, handlers, and whether a request
+//! makes sense (that is [`Validate`](crate::types::Validate)'s, once for all transports).
+//!
+//! Fast by design: the envelope is read in one pass that borrows, the parameters are read from their raw text straight
+//! into the typed request, and what is written goes straight into one buffer. There is no tree of values in between.
+//! A request that cannot be read is read a second time, slowly, to name the field that is at fault.
+
+pub mod jsonrpc;
+pub mod kafka;
+mod query;
+pub mod rest;
+pub mod sse;
+pub mod status;
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
+
+use serde::{
+    Serialize, Serializer,
+    de::{DeserializeOwned, IgnoredAny},
+    ser::{Error as _, SerializeMap},
+};
+
+use crate::{
+    call::Reply,
+    error::{Error, ErrorKind},
+};
+
+/// The request as text.
+///
+/// # Errors
+/// [`ErrorKind::Parse`] when it is not UTF-8, as JSON must be.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).map_err(|error| not_json(&error))
+}
+
+/// The request as the text of a JSON object, as far as its first character shows. serde would take an array for a
+/// struct, field by field; the protocol does not.
+///
+/// # Errors
+/// [`ErrorKind::Parse`] when it is no JSON, [`ErrorKind::InvalidRequest`] when it is another JSON value.
+pub(crate) fn object(bytes: &[u8]) -> Result<&str, Error> {
+    let text = text(bytes)?;
+    if is_object(text) {
+        return Ok(text);
+    }
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Err(Error::new(ErrorKind::InvalidRequest, "The request must be a JSON object.")),
+        Err(error) => Err(not_json(&error)),
+    }
+}
+
+/// Whether JSON text begins an object.
+pub(crate) fn is_object(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('{')
+}
+
+/// Reads a `T` from the text of a JSON object.
+///
+/// # Errors
+/// [`ErrorKind::Parse`] when it is no JSON, [`ErrorKind::InvalidParams`] naming the field when it is no `T`.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|_| explain::<T>(text))
+}
+
+/// Reads again what could not be read, to say why. Most requests never come here, so they do not pay for the tracking.
+#[cold]
+fn explain<T: DeserializeOwned>(text: &str) -> Error {
+    // serde_json counts a number out of range among the syntax errors; for its author it is a wrong value.
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+        return not_json(&error);
+    }
+    match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text)) {
+        Err(error) => wrong_field(&error.path().to_string(), &without_position(error.inner())),
+        Ok(_) => Error::internal("a request was read the second time, but not the first"),
+    }
+}
+
+/// The error for JSON, or a query, that is well-formed but no such request. `path` is serde_path_to_error's.
+pub(crate) fn wrong_field(path: &str, reason: &str) -> Error {
+    if path.is_empty() || path == "." {
+        Error::new(ErrorKind::InvalidParams, format!("The parameters are wrong: {reason}."))
+    } else {
+        Error::invalid_field(path, format!("is wrong: {reason}"))
+    }
+}
+
+fn not_json(reason: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Parse, format!("The request is not valid JSON: {reason}."))
+}
+
+/// The place is that of the field within its parameters, not within the request: it would only mislead.
+fn without_position(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    text.truncate(text.strip_suffix(&position).unwrap_or(&text).len());
+    text
+}
+
+/// Adds `value` to `out` as JSON on one line.
+///
+/// # Errors
+/// [`ErrorKind::Internal`], and `out` is as it was, when `value` cannot be written.
+pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, value).map_err(|error| {
+        out.truncate(start);
+        Error::internal(error)
+    })
+}
+
+/// A reply as the HTTP bindings have it: JSON-RPC's `result`, REST's body.
+pub(crate) struct Body<'a>(pub(crate) &'a Reply);
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Reply::Sent(response) => response.serialize(serializer),
+            Reply::Task(task) => task.serialize(serializer),
+            Reply::Tasks(page) => page.serialize(serializer),
+            Reply::PushConfig(config) => config.serialize(serializer),
+            Reply::PushConfigs(page) => page.serialize(serializer),
+            Reply::Nothing => serializer.serialize_map(Some(0))?.end(),
+            Reply::Card(card) => card.serialize(serializer),
+            Reply::Events(_) => Err(S::Error::custom("a stream is written event by event")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{CancelTaskRequest, ListTasksRequest, SendMessageRequest};
+
+    fn fault<T: DeserializeOwned>(text: &str) -> (ErrorKind, String) {
+        let error = read::<T>(text).err().unwrap();
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn faults_are_named_by_path() {
+        for (request, message) in [
+            (
+                r#"{"message":{"parts":[{"text":"a","url":"b"}]}}"#,
+                "message.parts[0] is wrong: a part holds only one of text, raw, url, data",
+            ),
+            (
+                r#"{"message":{"parts":[{"text":"a"},{"raw":"*"}]}}"#,
+                "message.parts[1] is wrong: Invalid symbol 42, offset 0.",
+            ),
+            (
+                r#"{"message":{"messageId":5}}"#,
+                "message.messageId is wrong: invalid type: integer `5`, expected a string",
+            ),
+            (r#"{"message":{"metadata":[]}}"#, "message.metadata is wrong: expected a JSON object"),
+            (
+                r#"{"configuration":{"historyLength":1e999}}"#,
+                "configuration.historyLength is wrong: number out of range",
+            ),
+            (
+                r#"{"tenant":"a","tenant":"b"}"#,
+                "The parameters are wrong: duplicate field `tenant`.",
+            ),
+        ] {
+            let expected = (ErrorKind::InvalidParams, message.to_owned());
+            assert_eq!(fault::<SendMessageRequest>(request), expected, "{request}");
+        }
+    }
+
+    #[test]
+    fn depth_is_a_fault_of_the_field() {
+        let nested = format!("{}{}", "[".repeat(300), "]".repeat(300));
+        let (kind, message) =
+            fault::<CancelTaskRequest>(&format!(r#"{{"metadata":{{"a":{nested}}}}}"#));
+        assert_eq!(kind, ErrorKind::InvalidParams);
+        assert_eq!(message, "metadata is wrong: JSON nested deeper than 100 levels");
+        // What is not read has no depth, and costs no stack.
+        let endless = format!(r#"{{"x":{}{}}}"#, "[".repeat(1_000_000), "]".repeat(1_000_000));
+        assert!(read::<CancelTaskRequest>(&endless).is_ok());
+    }
+
+    #[test]
+    fn broken_json_is_a_parse_error_wherever_it_breaks() {
+        for broken in [r#"{"pageSize":"#, r#"{"pageSize":[],"#, r#"{"pageSize":5}}"#, ""] {
+            let (kind, message) = fault::<ListTasksRequest>(broken);
+            assert_eq!(kind, ErrorKind::Parse, "{broken}");
+            assert!(message.starts_with("The request is not valid JSON: "), "{message}");
+        }
+        assert_eq!(text(b"{\"a\":\"\xff\"}").unwrap_err().kind(), ErrorKind::Parse);
+    }
+
+    #[test]
+    fn only_an_object_is_a_request() {
+        for (body, kind) in [
+            (&b"[]"[..], ErrorKind::InvalidRequest),
+            (b" 5", ErrorKind::InvalidRequest),
+            (b"\"a\"", ErrorKind::InvalidRequest),
+            (b"null", ErrorKind::InvalidRequest),
+            (b"[", ErrorKind::Parse),
+            (b"", ErrorKind::Parse),
+            (b"hello", ErrorKind::Parse),
+            (b"\xef\xbb\xbf{}", ErrorKind::Parse),
+        ] {
+            assert_eq!(object(body).unwrap_err().kind(), kind, "{body:?}");
+        }
+        assert!(object(b"\r\n {}").is_ok());
+    }
+}

@@ -1,0 +1,95 @@
+//! The example agent: `data`, which knows the win rates and the game lengths of a table of matches.
+//!
+//! **Replace this crate with yours.** The functions and the local runner need two things of it:
+//! [`executor_from_env`], which makes the agent, and [`card`], which describes it.
+//!
+//! Owns everything that is about matches. Must never know a transport, a store or a task's life:
+//! an agent reads its [`RequestContext`](a2a_core::RequestContext) and writes to its
+//! [`EventQueue`](a2a_core::EventQueue), and so runs over HTTP and over Kafka alike.
+//!
+//! | module | |
+//! |---|---|
+//! | `executor` | from a message to the events of its task |
+//! | `question`, `words` | what was asked, in English or Korean |
+//! | `answer` | what is said, and the figures as JSON |
+//! | `matches`, `table` | the figures, and the CSV they are read from |
+//! | `card` | the agent card |
+
+mod answer;
+mod card;
+mod executor;
+mod matches;
+mod question;
+mod table;
+mod words;
+
+use std::{ffi::OsStr, path::Path, sync::Arc};
+
+use a2a_core::AgentExecutor;
+
+pub use card::card;
+pub use executor::DataAnalysisExecutor;
+pub use matches::{Matches, Race, Totals};
+pub use table::TableError;
+
+/// The environment variable that names the table of matches to answer from.
+pub const MATCHES_CSV: &str = "MATCHES_CSV";
+
+/// The agent, as the environment wants it: with the file [`MATCHES_CSV`] names, or, where that is
+/// unset or empty, with the sample that is compiled in.
+///
+/// # Errors
+/// [`TableError`] if the file cannot be read or is no table of matches. The process should not
+/// start then: an agent without its figures can only give wrong answers.
+pub fn executor_from_env() -> Result<Arc<dyn AgentExecutor>, TableError> {
+    let matches = matches_from(std::env::var_os(MATCHES_CSV).as_deref())?;
+    Ok(Arc::new(DataAnalysisExecutor::new(matches)))
+}
+
+fn matches_from(file: Option<&OsStr>) -> Result<Matches, TableError> {
+    // Set but empty is how a compose file or a template says "not set".
+    let Some(file) = file.filter(|file| !file.is_empty()) else {
+        let matches = Matches::sample()?;
+        tracing::info!(
+            games = matches.games(),
+            "answering from the sample; {MATCHES_CSV} is unset"
+        );
+        return Ok(matches);
+    };
+    let matches = Matches::from_file(Path::new(file))?;
+    tracing::info!(games = matches.games(), file = %file.display(), "answering from {MATCHES_CSV}");
+    Ok(matches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_file_the_sample_answers() {
+        let sample = Matches::sample().unwrap();
+        assert_eq!(matches_from(None).unwrap(), sample);
+        assert_eq!(matches_from(Some(OsStr::new(""))).unwrap(), sample);
+    }
+
+    #[test]
+    fn the_file_that_is_named_answers() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let table = "game_id,race,result,duration_minutes\n1,Zerg,win,8\n";
+        std::fs::write(&file, table).unwrap();
+        let matches = matches_from(Some(file.path().as_os_str())).unwrap();
+        assert_eq!((matches.games(), matches.of(Race::Zerg).wins), (1, 1));
+    }
+
+    #[test]
+    fn a_bad_file_is_an_error_that_names_it_and_the_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "game_id,race,result,duration_minutes\n1,Zerg,draw,8\n").unwrap();
+        let error = matches_from(Some(file.path().as_os_str())).unwrap_err();
+        let expected = format!(
+            "{}, line 2: result must be `win` or `loss`, not `draw`",
+            file.path().display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -1,0 +1,167 @@
+//! One batch: its partitions in parallel, each in order, and what is to come again.
+//!
+//! Owns: the partial batch response. Must never know: what a record says, rdkafka.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use a2a_core::{
+    Caller,
+    kafka::{KafkaEndpoint, Outgoing},
+};
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    event::{self, KafkaEvent, Unreadable},
+    producer::{Acknowledgement, Producer},
+};
+
+/// The function: an endpoint, and where its answers go. Cheap to clone.
+#[derive(Clone)]
+pub struct KafkaFunction {
+    endpoint: KafkaEndpoint,
+    producer: Arc<dyn Producer>,
+}
+
+/// Which records Lambda is to deliver again: `ReportBatchItemFailures`. Empty when all are done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResponse {
+    /// The first record of each partition that is not done, and every later one: a partition stays in order.
+    pub batch_item_failures: Vec<BatchItemFailure>,
+}
+
+/// One record to be delivered again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchItemFailure {
+    /// Its position: an object for Kafka, unlike other event sources.
+    pub item_identifier: ItemIdentifier,
+}
+
+/// A record's position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemIdentifier {
+    /// The topic's name and the partition's number, as the event's `records` has them.
+    pub partition: String,
+    /// The offset.
+    pub offset: i64,
+}
+
+impl KafkaFunction {
+    /// The function of this endpoint; answers go to `producer`.
+    pub fn new(endpoint: KafkaEndpoint, producer: Arc<dyn Producer>) -> Self {
+        Self { endpoint, producer }
+    }
+
+    /// Answers a batch. When this returns, every answer of a record that is done has been acknowledged by the broker,
+    /// and nothing goes on.
+    pub async fn handle(&self, event: KafkaEvent, deadline: Option<Instant>) -> BatchResponse {
+        let caller = Caller { deadline, ..Caller::default() };
+        let endpoint = self.endpoint.invocation();
+        let partitions = event.records.into_iter().map(|(partition, records)| {
+            let work = Arc::new(Partition {
+                endpoint: endpoint.clone(),
+                producer: Arc::clone(&self.producer),
+                caller: caller.clone(),
+                partition,
+                records,
+            });
+            // A task of its own each, so that they use every core.
+            let answered = tokio::spawn(Arc::clone(&work).answer());
+            async move {
+                answered.await.unwrap_or_else(|error| {
+                    tracing::error!(partition = work.partition, %error, "a partition's work broke off");
+                    work.failures(0)
+                })
+            }
+        });
+        let answered = join_all(partitions).await;
+        endpoint.handler().settled().await;
+        BatchResponse { batch_item_failures: answered.into_iter().flatten().collect() }
+    }
+}
+
+/// The work on one partition's records.
+struct Partition {
+    endpoint: KafkaEndpoint,
+    producer: Arc<dyn Producer>,
+    caller: Caller,
+    partition: String,
+    records: Vec<Box<RawValue>>,
+}
+
+impl Partition {
+    /// Answers the records in order and waits for the acknowledgements; what is left is to come again.
+    async fn answer(self: Arc<Self>) -> Vec<BatchItemFailure> {
+        let mut sent = Vec::with_capacity(self.records.len());
+        let mut failed = None;
+        for (index, raw) in self.records.iter().enumerate() {
+            if !self.answer_record(index, raw, &mut sent).await {
+                failed = Some(index);
+                break;
+            }
+        }
+        // Sending was in order; waiting once at the end keeps the producer's batches full.
+        for (index, acknowledgement) in sent {
+            if let Err(error) = acknowledgement.await {
+                tracing::error!(partition = self.partition, %error, "an answer was not produced");
+                failed = Some(failed.map_or(index, |failed: usize| failed.min(index)));
+                break;
+            }
+        }
+        failed.map_or_else(Vec::new, |from| self.failures(from))
+    }
+
+    /// Answers one record, and whether it is done as far as its answers are acknowledged.
+    async fn answer_record(
+        &self,
+        index: usize,
+        raw: &RawValue,
+        sent: &mut Vec<(usize, Acknowledgement)>,
+    ) -> bool {
+        let mut emit = |answer: Outgoing| sent.push((index, self.producer.send(answer)));
+        match event::read(&self.partition, raw) {
+            Ok(record) => {
+                match self.endpoint.serve(self.caller.clone(), &record, emit).await {
+                    Ok(()) => true,
+                    Err(again) => {
+                        let (partition, offset, error) = (&*self.partition, record.offset, again.0);
+                        tracing::warn!(partition, offset, %error, "a record is to come again");
+                        false
+                    }
+                }
+            }
+            Err(Unreadable { reason, raw }) => {
+                let partition = &*self.partition;
+                tracing::error!(partition, reason, "a record that cannot be read is put aside");
+                emit(self.endpoint.put_aside(raw.into_bytes(), &reason));
+                true
+            }
+        }
+    }
+
+    /// That record and every later one.
+    fn failures(&self, from: usize) -> Vec<BatchItemFailure> {
+        let position = |raw: &Box<RawValue>| {
+            let offset = event::read(&self.partition, raw).ok()?.offset;
+            let partition = self.partition.clone();
+            Some(BatchItemFailure { item_identifier: ItemIdentifier { partition, offset } })
+        };
+        self.records[from..].iter().filter_map(position).collect()
+    }
+}
+
+impl BatchResponse {
+    /// The first offset of each partition that is to come again.
+    pub fn first_failures(&self) -> BTreeMap<&str, i64> {
+        let mut first = BTreeMap::new();
+        for failure in &self.batch_item_failures {
+            let ItemIdentifier { partition, offset } = &failure.item_identifier;
+            let lowest = first.entry(&**partition).or_insert(*offset);
+            *lowest = (*lowest).min(*offset);
+        }
+        first
+    }
+}

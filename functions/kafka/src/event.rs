@@ -1,0 +1,219 @@
+//! The JSON in which Lambda delivers Kafka records.
+//!
+//! Owns: reading it one record at a time, so that a record Lambda's own types would refuse costs itself alone, and
+//! writing it exactly as Lambda does. Must never know: what is in a record.
+
+use std::collections::BTreeMap;
+
+use a2a_core::wire::kafka::Record;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A batch of records, by `topic-partition`; what is inside each is read later.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaEvent {
+    /// The MSK cluster's ARN; none for a self-managed cluster.
+    #[serde(default)]
+    pub event_source_arn: Option<String>,
+    /// The records of each partition, in order.
+    #[serde(default)]
+    pub records: BTreeMap<String, Vec<Box<RawValue>>>,
+}
+
+/// Why a record cannot be read, and its offset where that much can.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// What is wrong with it.
+    pub reason: String,
+    /// The record as it came.
+    pub raw: String,
+}
+
+/// A record as leniently as it can be read: everything but its position may be missing.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    #[serde(default)]
+    topic: Option<String>,
+    partition: i32,
+    offset: i64,
+    #[serde(default)]
+    timestamp: Option<i64>,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    value: Option<String>,
+    #[serde(default)]
+    headers: Option<Vec<BTreeMap<String, Option<Vec<i64>>>>>,
+}
+
+/// Reads one record. `partition` is its key in the event, the topic's name and the partition's number.
+///
+/// # Errors
+/// [`Unreadable`] when it is no record at all, or has no position.
+pub fn read(partition: &str, raw: &RawValue) -> Result<Record, Unreadable> {
+    let record: Raw = serde_json::from_str(raw.get()).map_err(|error| Unreadable {
+        reason: error.to_string(),
+        raw: raw.get().to_owned(),
+    })?;
+    let topic_of_key = || partition.rsplit_once('-').map_or(partition, |(topic, _)| topic);
+    Ok(Record {
+        topic: record.topic.unwrap_or_else(|| topic_of_key().to_owned()),
+        partition: record.partition,
+        offset: record.offset,
+        timestamp: record.timestamp.unwrap_or_default(),
+        key: record.key.map(decode),
+        value: record.value.map(decode),
+        headers: record.headers.into_iter().flatten().flatten().filter_map(header).collect(),
+    })
+}
+
+/// What is not base64 is taken as it is: it will be refused as JSON, in words its sender can read.
+fn decode(text: String) -> Bytes {
+    STANDARD.decode(&text).map_or_else(|_| text.into(), Bytes::from)
+}
+
+/// Header bytes are signed in Lambda's JSON; some tools write them unsigned. Both are the same eight bits.
+fn header((name, bytes): (String, Option<Vec<i64>>)) -> Option<(String, Bytes)> {
+    let bytes: Option<Vec<u8>> = bytes?
+        .into_iter()
+        .map(|byte| match byte {
+            -128..=-1 => u8::try_from(byte + 256).ok(),
+            _ => u8::try_from(byte).ok(),
+        })
+        .collect();
+    Some((name, bytes?.into()))
+}
+
+/// Writes the event of a self-managed cluster, byte for byte as Lambda does.
+///
+/// # Errors
+/// Never in practice: every record can be written as JSON.
+pub fn write(
+    bootstrap_servers: &str,
+    records: &BTreeMap<String, Vec<Record>>,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let records = records
+        .iter()
+        .map(|(partition, records)| (&**partition, records.iter().map(Written::from).collect()))
+        .collect();
+    serde_json::to_vec(&WrittenEvent { event_source: "SelfManagedKafka", bootstrap_servers, records })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenEvent<'a> {
+    event_source: &'a str,
+    bootstrap_servers: &'a str,
+    records: BTreeMap<&'a str, Vec<Written<'a>>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+    timestamp: i64,
+    timestamp_type: &'a str,
+    key: Option<String>,
+    value: Option<String>,
+    headers: Vec<BTreeMap<&'a str, Vec<i8>>>,
+}
+
+impl<'a> From<&'a Record> for Written<'a> {
+    fn from(record: &'a Record) -> Self {
+        let header = |(name, bytes): &'a (String, Bytes)| {
+            let signed = bytes.iter().map(|byte| i8::from_ne_bytes([*byte])).collect();
+            BTreeMap::from([(&**name, signed)])
+        };
+        Self {
+            topic: &record.topic,
+            partition: record.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            timestamp_type: "CREATE_TIME",
+            key: record.key.as_ref().map(|key| STANDARD.encode(key)),
+            value: record.value.as_ref().map(|value| STANDARD.encode(value)),
+            headers: record.headers.iter().map(header).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn records_are_read_leniently() {
+        let position = r#""partition":2,"offset":7"#;
+        let read = |rest: &str| read("agent.data.requests-2", &raw(&format!("{{{position}{rest}}}")));
+        let bare = read("").unwrap();
+        assert_eq!((bare.topic.as_str(), bare.partition, bare.offset), ("agent.data.requests", 2, 7));
+        assert_eq!((bare.key, bare.value, bare.headers.len()), (None, None, 0));
+        let headers = r#","headers":[{"a":[-20,97]},{"b":[236,97]},{"c":null},{"d":[300]}]"#;
+        let bytes = Bytes::from_static(&[236, 97]);
+        let expected = vec![("a".to_owned(), bytes.clone()), ("b".to_owned(), bytes)];
+        assert_eq!(read(headers).unwrap().headers, expected);
+        let nulls = read(r#","key":null,"value":null,"headers":null,"timestamp":null"#).unwrap();
+        assert_eq!(nulls.timestamp, 0);
+        assert_eq!(read(r#","value":"not base64!""#).unwrap().value.unwrap(), "not base64!");
+    }
+
+    #[test]
+    fn what_has_no_position_is_unreadable() {
+        for json in ["5", "null", "{}", r#"{"partition":"x","offset":1}"#] {
+            assert_eq!(read("t-0", &raw(json)).unwrap_err().raw, json);
+        }
+    }
+
+    prop_compose! {
+        fn any_record()(
+            offset in 0..i64::MAX, timestamp in 0..4_000_000_000_000_i64,
+            key in proptest::option::of(any::<Vec<u8>>()), value in proptest::option::of(any::<Vec<u8>>()),
+            headers in proptest::collection::vec(("[a-z-]{1,12}", any::<Vec<u8>>()), 0..3),
+        ) -> Record {
+            Record {
+                topic: "agent.data.requests".to_owned(), partition: 3, offset, timestamp,
+                key: key.map(Bytes::from), value: value.map(Bytes::from),
+                headers: headers.into_iter().map(|(name, bytes)| (name, bytes.into())).collect(),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back_and_lambda_reads_it_too(record in any_record()) {
+            let partition = "agent.data.requests-3".to_owned();
+            let records = BTreeMap::from([(partition.clone(), vec![record.clone()])]);
+            let json = write("localhost:9092", &records).unwrap();
+            let event: KafkaEvent = serde_json::from_slice(&json).unwrap();
+            prop_assert_eq!(read(&partition, &event.records[&partition][0]).unwrap(), record.clone());
+            let lambda: aws_lambda_events::event::kafka::KafkaEvent = serde_json::from_slice(&json).unwrap();
+            let theirs = &lambda.records[&partition][0];
+            prop_assert_eq!(theirs.offset, record.offset);
+            prop_assert_eq!(theirs.headers.len(), record.headers.len());
+            // Their own way back to JSON says the same as ours.
+            let again = serde_json::to_value(&lambda).unwrap();
+            let ours: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            prop_assert_eq!(&again["records"], &ours["records"]);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in any::<Vec<u8>>(), text in ".{0,200}") {
+            let _ = serde_json::from_slice::<KafkaEvent>(&bytes);
+            if let Ok(json) = RawValue::from_string(text) {
+                let _ = read("t-0", &json);
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The Kafka function: what Lambda's Kafka event source hands over, answered.
+//!
+//! The local runner calls the very same [`KafkaFunction::handle`] with the very same event JSON as Lambda does, so
+//! what runs here is what runs on AWS.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`event`] | the event's JSON, read record by record, and written for the local runner |
+//! | [`batch`] | order within a partition, partitions in parallel, which records are to come again |
+//! | [`producer`] | producing answers with rdkafka |
+
+pub mod batch;
+pub mod event;
+pub mod producer;
+
+pub use batch::{BatchResponse, KafkaFunction};
+pub use event::KafkaEvent;
+pub use producer::{Acknowledgement, KafkaProducer, ProduceError, Producer};

@@ -1,0 +1,96 @@
+//! Producing answers.
+//!
+//! Owns: the one idempotent producer, its settings, and what an acknowledgement is. Must never know: what is sent.
+
+use std::fmt;
+
+use a2a_core::kafka::Outgoing;
+use futures_util::future::BoxFuture;
+use rdkafka::{
+    ClientConfig,
+    error::KafkaError,
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord, Producer as _},
+    util::Timeout,
+};
+
+/// Resolves when the broker has the record, or when it is certain enough that it will not.
+pub type Acknowledgement = BoxFuture<'static, Result<(), ProduceError>>;
+
+/// Takes records in order.
+pub trait Producer: Send + Sync + 'static {
+    /// Sends a record after all earlier ones of its partition, without waiting.
+    fn send(&self, record: Outgoing) -> Acknowledgement;
+}
+
+/// A record did not reach the broker, or it is not known to have.
+#[derive(Debug)]
+pub struct ProduceError(pub String);
+
+impl fmt::Display for ProduceError {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ProduceError {}
+
+/// rdkafka's producer. One per process: it holds the connections.
+#[derive(Clone)]
+pub struct KafkaProducer(FutureProducer);
+
+impl KafkaProducer {
+    /// A producer to these brokers (`host:port`, comma-separated). It connects in the background.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn new(brokers: &str) -> Result<Self, KafkaError> {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("acks", "all")
+            // An answer is written once, however often the connection breaks while it is sent.
+            .set("enable.idempotence", "true")
+            // Answers do not wait for each other: batches form by themselves while one is in flight.
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", "10000")
+            .set("socket.keepalive.enable", "true")
+            .set("log.connection.close", "false")
+            .create()?;
+        Ok(Self(producer))
+    }
+
+    /// Waits until everything sent is acknowledged or has failed, at most that long.
+    ///
+    /// # Errors
+    /// When time is up.
+    pub fn flush(&self, timeout: std::time::Duration) -> Result<(), KafkaError> {
+        self.0.flush(Timeout::After(timeout))
+    }
+}
+
+impl Producer for KafkaProducer {
+    fn send(&self, record: Outgoing) -> Acknowledgement {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
+        }
+        let mut message = FutureRecord::<[u8], [u8]>::to(&record.topic)
+            .payload(&record.value)
+            .headers(headers);
+        if let Some(key) = &record.key {
+            message = message.key(key);
+        }
+        let sent = self.0.send_result(message).map_err(|(error, _)| failed(&error));
+        Box::pin(async move {
+            match sent?.await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err((error, _))) => Err(failed(&error)),
+                Err(_) => Err(ProduceError("the producer was closed".to_owned())),
+            }
+        })
+    }
+}
+
+fn failed(error: &KafkaError) -> ProduceError {
+    ProduceError(error.to_string())
+}

@@ -1,0 +1,81 @@
+//! Kafka brokers: a real one's topics, or one inside this process.
+//!
+//! The embedded broker is librdkafka's own test cluster. It keeps nothing, and its consumer groups rebalance slowly,
+//! so there is one runner, which takes all partitions itself.
+
+use std::time::Duration;
+
+use a2a_core::kafka::Topics;
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
+    types::RDKafkaErrorCode,
+};
+
+/// How long a broker may take to answer before it counts as unreachable.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A broker inside this process; it ends with this value.
+pub struct EmbeddedBroker(MockCluster<'static, DefaultProducerContext>);
+
+impl EmbeddedBroker {
+    /// Starts a broker with these topics, on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// One sentence for the user.
+    pub fn start(topics: &Topics, partitions: i32) -> Result<Self, String> {
+        let failed = |error| format!("The embedded Kafka broker could not be started: {error}.");
+        let cluster = MockCluster::new(1).map_err(failed)?;
+        for topic in all(topics) {
+            cluster.create_topic(topic, partitions, 1).map_err(failed)?;
+        }
+        Ok(Self(cluster))
+    }
+
+    /// Its address, `HOST:PORT`.
+    pub fn address(&self) -> String {
+        self.0.bootstrap_servers()
+    }
+}
+
+/// Creates those of an agent's topics that are missing.
+///
+/// # Errors
+/// One sentence for the user when the broker cannot be reached or refuses.
+pub async fn create_topics(brokers: &str, topics: &Topics, partitions: i32) -> Result<(), String> {
+    let unreachable = |error| format!("No Kafka broker answers at {brokers}: {error}.");
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        // What it cannot reach it would log again and again; the sentence above says it once.
+        .set("log_level", "0")
+        .create()
+        .map_err(unreachable)?;
+    let admin = tokio::task::spawn_blocking(move || {
+        admin.inner().fetch_metadata(None, TIMEOUT).map(|_| admin)
+    })
+    .await
+    .map_err(|error| format!("Kafka could not be asked for its topics: {error}."))?
+    .map_err(unreachable)?;
+    let missing: Vec<NewTopic> = all(topics)
+        .map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)))
+        .into();
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let created = admin.create_topics(&missing, &options).await.map_err(unreachable)?;
+    for outcome in created {
+        match outcome {
+            Ok(topic) => tracing::info!(topic, partitions, "created a Kafka topic"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, error)) => {
+                return Err(format!("The Kafka topic {topic} could not be created: {error}."));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn all(topics: &Topics) -> [&str; 3] {
+    [&topics.requests, &topics.responses, &topics.dead_letter]
+}

@@ -1,0 +1,70 @@
+//! What `cargo run` starts.
+
+use std::process::ExitCode;
+
+use a2a_local::{
+    config::{Brokers, Config},
+    logs,
+    run::Runner,
+};
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = Config::parse();
+    logs::init();
+    match serve(&config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("{sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until the first signal, then finishes what is in flight; a second signal ends it at once.
+async fn serve(config: &Config) -> Result<(), String> {
+    let executor = a2a_agent::executor_from_env().map_err(|error| error.to_string())?;
+    let mut runner = Runner::start(config, a2a_agent::card(), executor).await?;
+    print_tour(config, &runner);
+    tokio::select! {
+        signal = signal() => signal?,
+        sentence = runner.failure() => return Err(sentence),
+    }
+    eprintln!("Finishing what is in flight; press Ctrl-C again to stop now.");
+    tokio::select! {
+        stopped = runner.stop() => stopped,
+        signal = signal() => signal.and(Err("Stopped with work in flight.".to_owned())),
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn signal() -> Result<(), String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error| format!("Signals cannot be waited for: {error}.");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(failed),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Lines to paste, so that a newcomer sees an answer within a minute.
+fn print_tour(config: &Config, runner: &Runner) {
+    let (name, address) = (&config.name, runner.address);
+    println!("The agent `{name}` listens on http://{address} (card: /.well-known/agent-card.json).");
+    println!("Tasks are kept in memory: they are gone when this process ends.\n");
+    println!("Over HTTP:");
+    println!(
+        r#"  curl -s http://{address}/message:send -H 'A2A-Version: 1.0' -H 'Content-Type: application/json' -d '{{"message":{{"messageId":"1","role":"ROLE_USER","parts":[{{"text":"Terran win rate"}}]}}}}'"#
+    );
+    let Some(brokers) = &runner.brokers else { return println!() };
+    println!("\nOver Kafka:");
+    if config.brokers() == Brokers::Embedded {
+        println!("  (a broker inside this process: it keeps nothing; --kafka HOST:PORT uses a real one)");
+    }
+    println!(
+        r#"  echo 'corr-1|{{"message":{{"text":"Terran win rate"}}}}' | kcat -b {brokers} -t agent.{name}.requests -P -K '|'"#
+    );
+    println!("  kcat -b {brokers} -t agent.{name}.responses -C -o beginning -e -q -K '|'\n");
+}

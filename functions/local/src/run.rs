@@ -1,0 +1,143 @@
+//! Starting and stopping: the handler, and a transport on each side of it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use a2a_core::{
+    AgentCard, AgentExecutor, AgentInterface, DefaultRequestHandler, Limits, MemoryStore,
+    http::HttpEndpoint, kafka::KafkaEndpoint,
+};
+use a2a_kafka::{KafkaFunction, KafkaProducer};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{self, EmbeddedBroker},
+    config::{Brokers, Config},
+    http,
+    kafka::{self, Source},
+};
+
+/// A runner that serves.
+pub struct Runner {
+    /// Where HTTP listens.
+    pub address: SocketAddr,
+    /// The Kafka brokers in use, if any.
+    pub brokers: Option<String>,
+    handler: DefaultRequestHandler,
+    stop: CancellationToken,
+    http: JoinHandle<()>,
+    kafka: Option<JoinHandle<Result<(), String>>>,
+    /// Held until the end: it is the broker.
+    _broker: Option<EmbeddedBroker>,
+}
+
+impl Runner {
+    /// Starts an agent over HTTP and, as configured, over Kafka.
+    ///
+    /// # Errors
+    /// One sentence for the user: a port that is taken, a broker that does not answer.
+    pub async fn start(
+        config: &Config,
+        card: AgentCard,
+        executor: Arc<dyn AgentExecutor>,
+    ) -> Result<Self, String> {
+        let listen = SocketAddr::new(config.host, config.port);
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            format!("HTTP cannot listen on {listen}: {error}. Choose another port with --port.")
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| format!("The address of {listen} is not known: {error}."))?;
+        let mut limits = Limits::default();
+        limits.run_time = Duration::from_secs(config.run_seconds);
+        let store = Arc::new(MemoryStore::new(config.memory_bytes));
+        let card = located(card, config, address);
+        let handler = DefaultRequestHandler::new(card, executor, store).with_limits(limits);
+        let stop = CancellationToken::new();
+        let (broker, brokers, kafka) = start_kafka(config, &handler, &stop).await?;
+        let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
+        let http = tokio::spawn(http::serve(listener, endpoint, stop.clone()));
+        Ok(Self { address, brokers, handler, stop, http, kafka, _broker: broker })
+    }
+
+    /// Ends when Kafka can no longer be consumed; never without Kafka.
+    ///
+    /// # Errors
+    /// One sentence for the user.
+    pub async fn failure(&mut self) -> String {
+        match &mut self.kafka {
+            Some(kafka) => match kafka.await {
+                Ok(Err(sentence)) => sentence,
+                Ok(Ok(())) => "Kafka is no longer consumed.".to_owned(),
+                Err(error) => format!("The Kafka consumer broke: {error}."),
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes nothing new, finishes what is in flight, and ends.
+    ///
+    /// # Errors
+    /// One sentence for the user when something could not be finished.
+    pub async fn stop(self) -> Result<(), String> {
+        self.stop.cancel();
+        self.handler.close();
+        let _ = self.http.await;
+        self.handler.settled().await;
+        match self.kafka {
+            Some(kafka) => kafka.await.map_err(|error| format!("The Kafka consumer broke: {error}."))?,
+            None => Ok(()),
+        }
+    }
+}
+
+type Consumer = JoinHandle<Result<(), String>>;
+
+async fn start_kafka(
+    config: &Config,
+    handler: &DefaultRequestHandler,
+    stop: &CancellationToken,
+) -> Result<(Option<EmbeddedBroker>, Option<String>, Option<Consumer>), String> {
+    // Within one store the positions of one cluster's records are unique, and the memory store knows only one.
+    let endpoint = KafkaEndpoint::new(handler.clone(), &config.name, "");
+    let topics = endpoint.topics().clone();
+    let (broker, brokers) = match config.brokers() {
+        Brokers::None => return Ok((None, None, None)),
+        Brokers::Real(brokers) => {
+            broker::create_topics(&brokers, &topics, config.partitions).await?;
+            (None, brokers)
+        }
+        Brokers::Embedded => {
+            let broker = EmbeddedBroker::start(&topics, config.partitions)?;
+            let address = broker.address();
+            (Some(broker), address)
+        }
+    };
+    let producer = KafkaProducer::new(&brokers)
+        .map_err(|error| format!("Answers cannot be produced to {brokers}: {error}."))?;
+    let source = Source {
+        brokers: brokers.clone(),
+        topic: topics.requests,
+        group: broker.is_none().then(|| format!("agent.{}", config.name)),
+        batch_size: usize::from(config.batch_size),
+        window: config.batch_window(),
+    };
+    let function = KafkaFunction::new(endpoint, Arc::new(producer));
+    let consumer = tokio::spawn(kafka::consume(source, function, stop.clone()));
+    Ok((broker, Some(brokers), Some(consumer)))
+}
+
+/// The card with the name and the addresses it is served under.
+fn located(mut card: AgentCard, config: &Config, address: SocketAddr) -> AgentCard {
+    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let interface = |binding: &str, url: String| AgentInterface {
+        url,
+        protocol_binding: binding.to_owned(),
+        tenant: None,
+        protocol_version: "1.0".to_owned(),
+    };
+    card.name.clone_from(&config.name);
+    card.supported_interfaces =
+        vec![interface("JSONRPC", format!("{url}/")), interface("HTTP+JSON", url)];
+    card
+}

@@ -1,0 +1,234 @@
+//! The command line: how much is measured, and the hidden commands by which the driver starts its
+//! servers.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measures our servers beside the limit of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "a2a-bench", args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// How much is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Samples of each figure; the median is shown
+    #[arg(long, default_value_t = 5)]
+    pub(crate) samples: usize,
+    /// Seconds of one HTTP sample
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+    /// Measure only these sections
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) only: Vec<Section>,
+    /// Leave our servers out
+    #[arg(long)]
+    pub(crate) limits_only: bool,
+    /// Keep-alive connections of the HTTP sections, and streams at a time
+    #[arg(long, default_value_t = 16)]
+    pub(crate) connections: usize,
+    /// Streams of one SSE sample
+    #[arg(long, default_value_t = 60)]
+    pub(crate) streams: usize,
+    /// Records of one Kafka sample
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) records: usize,
+    /// Kafka requests without an answer at any moment
+    #[arg(long, default_value_t = 256)]
+    pub(crate) window: usize,
+    /// Seconds of full-speed sends before the resident memory is read
+    #[arg(long, default_value_t = 60.0)]
+    pub(crate) memory_seconds: f64,
+    /// Bootstrap address of the real broker; without it only the in-process one is measured
+    #[arg(long, env = "A2A_BENCH_KAFKA")]
+    pub(crate) kafka: Option<String>,
+}
+
+impl Options {
+    /// The chosen sections; all of them where none was named.
+    pub(crate) fn sections(&self) -> Vec<Section> {
+        let all = Section::value_variants().iter().copied();
+        all.filter(|section| self.only.is_empty() || self.only.contains(section)).collect()
+    }
+
+    /// How long one HTTP sample takes.
+    pub(crate) fn sample_time(&self) -> Duration {
+        seconds(self.seconds)
+    }
+
+    /// How long the memory section sends.
+    pub(crate) fn memory_time(&self) -> Duration {
+        seconds(self.memory_seconds)
+    }
+}
+
+/// A nonsensical figure becomes a short time rather than a panic.
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or(Duration::from_millis(100))
+}
+
+/// A part of the run.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(crate) enum Section {
+    /// Requests a second over HTTP
+    Http,
+    /// Events a second over SSE, and what a long stream costs
+    Sse,
+    /// Requests a second over Kafka
+    Kafka,
+    /// Resident memory after sends at full speed
+    Memory,
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("?", |value| value.get_name()))
+    }
+}
+
+/// What the driver asks of its own program.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serves one subject and prints where
+    #[command(hide = true)]
+    Serve {
+        #[command(subcommand)]
+        subject: Subject,
+    },
+}
+
+/// A server to measure.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Subject {
+    /// The limit of HTTP: hyper, JSON parsed and written back
+    Echo(Port),
+    /// The limit of SSE: hyper, events prepared beforehand
+    Sse(Port),
+    /// Our agent over HTTP
+    Agent(Port),
+    /// The limit of Kafka: each record written back
+    KafkaEcho(Route),
+    /// Our agent over Kafka
+    KafkaAgent(Route),
+}
+
+/// Where an HTTP server listens.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Port {
+    /// 0 for any free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+}
+
+/// Where a Kafka server reads and writes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Route {
+    /// Bootstrap address
+    #[arg(long)]
+    pub(crate) brokers: String,
+    /// Topic it reads
+    #[arg(long)]
+    pub(crate) requests: String,
+    /// Topic it writes
+    #[arg(long)]
+    pub(crate) replies: String,
+    /// Its consumer group
+    #[arg(long)]
+    pub(crate) group: String,
+    /// How long a fetch may wait for records
+    #[arg(long, default_value_t = 500)]
+    pub(crate) fetch_wait_ms: u32,
+}
+
+impl Subject {
+    /// The words that make [`Cli`] parse to this subject.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let (name, flags) = match self {
+            Self::Echo(port) => ("echo", port.flags()),
+            Self::Sse(port) => ("sse", port.flags()),
+            Self::Agent(port) => ("agent", port.flags()),
+            Self::KafkaEcho(route) => ("kafka-echo", route.flags()),
+            Self::KafkaAgent(route) => ("kafka-agent", route.flags()),
+        };
+        let flags = flags.into_iter().map(|(flag, value)| format!("--{flag}={value}"));
+        std::iter::once(name.to_owned()).chain(flags).collect()
+    }
+}
+
+/// Flags without their dashes, and their values.
+type Flags = Vec<(&'static str, String)>;
+
+impl Port {
+    fn flags(&self) -> Flags {
+        vec![("port", self.port.to_string())]
+    }
+}
+
+impl Route {
+    fn flags(&self) -> Flags {
+        let Self { brokers, requests, replies, group, fetch_wait_ms } = self;
+        vec![
+            ("brokers", brokers.clone()),
+            ("requests", requests.clone()),
+            ("replies", replies.clone()),
+            ("group", group.clone()),
+            ("fetch-wait-ms", fetch_wait_ms.to_string()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(words: &str) -> Options {
+        Cli::try_parse_from(words.split(' ')).expect("a valid command line").options
+    }
+
+    #[test]
+    fn the_declaration_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn all_sections_run_unless_some_are_named() {
+        assert_eq!(parse("a2a-bench").sections().len(), 4);
+        let only = parse("a2a-bench --only memory,http --samples 1").sections();
+        assert_eq!(only, [Section::Http, Section::Memory]);
+        assert!(Cli::try_parse_from(["a2a-bench", "--only", "grpc"]).is_err());
+    }
+
+    #[test]
+    fn a_subject_survives_the_way_to_the_child() {
+        let route = Route {
+            brokers: "127.0.0.1:1".into(),
+            requests: "a".into(),
+            replies: "b".into(),
+            group: "g".into(),
+            fetch_wait_ms: 1,
+        };
+        for subject in [Subject::Echo(Port { port: 7 }), Subject::KafkaAgent(route)] {
+            let words = ["a2a-bench".to_owned(), "serve".to_owned()];
+            let cli = Cli::try_parse_from(words.into_iter().chain(subject.words()));
+            let Some(Command::Serve { subject: parsed }) = cli.expect("valid").command else {
+                panic!("not a serve command");
+            };
+            assert_eq!(format!("{parsed:?}"), format!("{subject:?}"));
+        }
+    }
+
+    #[test]
+    fn a_negative_time_is_a_short_one() {
+        assert_eq!(parse("a2a-bench --seconds=-1").sample_time(), Duration::from_millis(100));
+        assert_eq!(parse("a2a-bench --seconds=0.5").sample_time(), Duration::from_millis(500));
+    }
+}

@@ -1,0 +1,192 @@
+//! The table: ours beside the limit, and the aim beside both.
+
+use std::fmt::Write;
+
+use crate::stats::Series;
+
+/// A figure of ours beside what this machine can do at best.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// What was measured.
+    pub(crate) name: String,
+    /// Of what the values are.
+    pub(crate) unit: &'static str,
+    /// Our samples.
+    pub(crate) ours: Series,
+    /// The limit's samples.
+    pub(crate) limit: Series,
+    /// What we want of it.
+    pub(crate) aim: Aim,
+}
+
+impl Row {
+    /// A row without samples yet.
+    pub(crate) fn new(name: impl Into<String>, unit: &'static str, aim: Aim) -> Self {
+        let (ours, limit) = (Series::default(), Series::default());
+        Self { name: name.into(), unit, ours, limit, aim }
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        Some(self.ours.median()? / self.limit.median()?)
+    }
+
+    /// Whether the aim is met; nothing where there is no aim or nothing was measured.
+    fn met(&self) -> Option<bool> {
+        match self.aim {
+            Aim::None => None,
+            Aim::ShareOfLimit(least) => Some(self.ratio()? >= least),
+            Aim::TimesOther(most) => Some(self.ratio()? <= most),
+            Aim::AtLeast(least) => Some(self.ours.median()? >= least),
+            Aim::Below(most) => Some(self.ours.median()? < most),
+        }
+    }
+}
+
+/// What is wanted of a figure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Aim {
+    /// It is only shown.
+    None,
+    /// This share of the limit, or more.
+    ShareOfLimit(f64),
+    /// This many times what stands in the other column, or less.
+    TimesOther(f64),
+    /// This value or more.
+    AtLeast(f64),
+    /// Less than this value.
+    Below(f64),
+}
+
+impl Aim {
+    fn text(self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::ShareOfLimit(least) => format!(">= {:.0} %", least * 100.0),
+            Self::TimesOther(most) => format!("<= {:.0} %", most * 100.0),
+            Self::AtLeast(least) => format!(">= {}", number(least)),
+            Self::Below(most) => format!("< {}", number(most)),
+        }
+    }
+}
+
+const HEADER: [&str; 8] = ["", "unit", "ours", "limit", "ratio", "aim", "", "p50/p99 us (limit)"];
+
+/// All rows, aligned.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let cells: Vec<[String; 8]> =
+        std::iter::once(HEADER.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
+    let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
+    let mut text = String::new();
+    for row in &cells {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+fn cells(row: &Row) -> [String; 8] {
+    let verdict = match row.met() {
+        None => "",
+        Some(true) => "met",
+        Some(false) => "MISSED",
+    };
+    [
+        row.name.clone(),
+        row.unit.to_owned(),
+        values(&row.ours),
+        values(&row.limit),
+        row.ratio().map(|ratio| format!("{:.0} %", ratio * 100.0)).unwrap_or_default(),
+        row.aim.text(),
+        verdict.to_owned(),
+        latencies(row),
+    ]
+}
+
+/// The median, and the range where there is more than one sample.
+fn values(series: &Series) -> String {
+    let (Some(median), Some((least, most))) = (series.median(), series.range()) else {
+        return "-".to_owned();
+    };
+    if least < most {
+        format!("{} ({}-{})", number(median), number(least), number(most))
+    } else {
+        number(median)
+    }
+}
+
+fn latencies(row: &Row) -> String {
+    let text = |series: &Series| {
+        let pair = series.latencies().map(|(p50, p99)| format!("{p50:.0}/{p99:.0}"));
+        pair.unwrap_or_else(|| "-".to_owned())
+    };
+    match (row.ours.latencies(), row.limit.latencies()) {
+        (None, None) => String::new(),
+        _ => format!("{} ({})", text(&row.ours), text(&row.limit)),
+    }
+}
+
+/// Three significant digits at least, thousands apart.
+fn number(value: f64) -> String {
+    if value < 10.0 {
+        return format!("{value:.2}");
+    }
+    if value < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Sample;
+
+    fn row(aim: Aim, ours: &[f64], limit: &[f64]) -> Row {
+        let mut row = Row::new("sends", "req/s", aim);
+        ours.iter().for_each(|value| row.ours.push(Sample::of(*value)));
+        limit.iter().for_each(|value| row.limit.push(Sample::of(*value)));
+        row
+    }
+
+    #[test]
+    fn numbers_are_short_and_grouped() {
+        let shown = [0.5, 9.994, 12.34, 999.6, 1_234_567.0].map(number);
+        assert_eq!(shown, ["0.50", "9.99", "12.3", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn an_aim_is_judged_by_medians() {
+        assert_eq!(row(Aim::ShareOfLimit(0.6), &[6.0, 1.0, 9.0], &[10.0]).met(), Some(true));
+        assert_eq!(row(Aim::ShareOfLimit(0.6), &[5.0], &[10.0]).met(), Some(false));
+        assert_eq!(row(Aim::TimesOther(1.2), &[1.3], &[1.0]).met(), Some(false));
+        assert_eq!(row(Aim::AtLeast(5.0), &[5.0], &[]).met(), Some(true));
+        assert_eq!(row(Aim::Below(5.0), &[5.0], &[]).met(), Some(false));
+        assert_eq!(row(Aim::None, &[5.0], &[5.0]).met(), None);
+        assert_eq!(row(Aim::ShareOfLimit(0.6), &[], &[5.0]).met(), None);
+    }
+
+    #[test]
+    fn columns_line_up_and_what_was_not_measured_is_a_dash() {
+        let long = row(Aim::ShareOfLimit(0.6), &[8_000.0, 9_000.0], &[10_000.0]);
+        let text = table(&[long, row(Aim::None, &[], &[1.0])]);
+        let lines: Vec<&str> = text.lines().collect();
+        let column = |line: &str, word: &str| line.find(word).expect("the word");
+        assert_eq!(column(lines[0], "ours"), column(lines[1], "8,500"));
+        assert_eq!(column(lines[0], "ours"), column(lines[2], "-"));
+        assert!(lines[1].contains("8,500 (8,000-9,000)"), "{text}");
+        assert!(lines[1].ends_with("85 %   >= 60 %  met"), "{text}");
+    }
+}

@@ -1,0 +1,57 @@
+//! The child's side: runs one subject on a runtime of two workers, whatever the subject, and ends
+//! with the driver.
+
+use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
+use std::process;
+use std::thread;
+
+use tokio::net::TcpListener;
+
+use crate::cli::{Port, Subject};
+use crate::{http, kafka, sse, subjects};
+
+/// Worker threads of every server: the machine the figures are stated for has two cores.
+const WORKERS: usize = 2;
+
+/// Serves until the driver is gone.
+pub(crate) fn run(subject: Subject) -> Result<(), String> {
+    end_with_the_driver();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    runtime.map_err(|error| format!("no runtime: {error}"))?.block_on(serve(subject))
+}
+
+async fn serve(subject: Subject) -> Result<(), String> {
+    match subject {
+        Subject::Echo(port) => http::echo::serve(listen(&port).await?).await,
+        Subject::Sse(port) => sse::server::serve(listen(&port).await?).await,
+        Subject::Agent(port) => subjects::serve_http(listen(&port).await?).await,
+        Subject::KafkaEcho(route) => kafka::echo::serve(&route, || say("ready")).await,
+        Subject::KafkaAgent(route) => subjects::serve_kafka(&route, || say("ready")).await,
+    }
+}
+
+/// Binds and tells the driver where. Whoever connects before the server accepts waits in the
+/// listener's queue.
+async fn listen(Port { port }: &Port) -> Result<TcpListener, String> {
+    let error = |error| format!("cannot listen on 127.0.0.1:{port}: {error}");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).await.map_err(error)?;
+    say(&listener.local_addr().map_err(error)?.to_string());
+    Ok(listener)
+}
+
+/// The line the driver waits for.
+fn say(line: &str) {
+    let mut stdout = io::stdout().lock();
+    // Without a driver nobody reads it, and that driver's end also ends this process.
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// The driver holds our standard input open and never writes to it.
+fn end_with_the_driver() {
+    thread::spawn(|| {
+        let _ = io::stdin().read(&mut [0]);
+        process::exit(0);
+    });
+}

@@ -1,0 +1,78 @@
+//! Events a second over SSE, and whether an event of a long stream costs more than one of a
+//! short stream.
+
+mod chunked;
+mod client;
+mod events;
+pub(crate) mod server;
+
+use crate::child::Server;
+use crate::cli::{Options, Port, Subject};
+use crate::report::{Aim, Row};
+use crate::requests::{self, Binding};
+use crate::stats::Sample;
+use crate::subjects::Ask;
+use client::Streams;
+
+/// Chunks of each stream whose events are counted.
+const CHUNKS: usize = 200;
+const SHORT: usize = 100;
+const LONG: usize = 10_000;
+const EVENTS_AIM: f64 = 150_000.0;
+/// Equal, but for what two measurements of the same thing differ by on a shared machine.
+const COST_AIM: f64 = 1.2;
+
+/// Measures the rate of many streams and the cost of one long stream.
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
+    let raw = Server::start(&Subject::Sse(Port { port: 0 }))?;
+    let agent = match options.limits_only {
+        true => None,
+        false => Some(Server::start(&Subject::Agent(Port { port: 0 }))?),
+    };
+    let raw = |chunks| Streams::new(raw.address(), requests::raw_stream(chunks), chunks);
+    let ours = |chunks| {
+        let request = requests::http(Binding::Rest, Ask::Stream(chunks));
+        agent.as_ref().map(|agent| Streams::new(agent.address(), request, chunks))
+    };
+    let mut rows = vec![rate(options, &raw(CHUNKS), ours(CHUNKS).as_ref()).await?];
+    if let (Some(long), Some(short)) = (ours(LONG), ours(SHORT)) {
+        rows.push(cost(options, "ours", &long, &short, Aim::TimesOther(COST_AIM)).await?);
+    }
+    rows.push(cost(options, "raw hyper", &raw(LONG), &raw(SHORT), Aim::None).await?);
+    Ok(rows)
+}
+
+/// Events a second of `options.streams` streams, some at a time.
+async fn rate(options: &Options, raw: &Streams, ours: Option<&Streams>) -> Result<Row, String> {
+    let name = format!("SSE, {} streams of {CHUNKS} x 64 B", options.streams);
+    let mut row = Row::new(name, "event/s", Aim::AtLeast(EVENTS_AIM));
+    for streams in [Some(raw), ours].into_iter().flatten() {
+        streams.run(options.connections, options.connections).await?;
+    }
+    for _ in 0..options.samples {
+        row.limit.push(raw.run(options.streams, options.connections).await?.rate());
+        if let Some(ours) = ours {
+            row.ours.push(ours.run(options.streams, options.connections).await?.rate());
+        }
+    }
+    Ok(row)
+}
+
+/// Microseconds per chunk of one long stream beside those of as many chunks in short streams, one
+/// stream at a time. Both columns are of the same server.
+async fn cost(
+    options: &Options,
+    of: &str,
+    long: &Streams,
+    short: &Streams,
+    aim: Aim,
+) -> Result<Row, String> {
+    let name = format!("SSE, {of}: 1 stream of {LONG} beside {} of {SHORT}", LONG / SHORT);
+    let mut row = Row::new(name, "us/chunk", aim);
+    short.run(LONG / SHORT, 1).await?;
+    for _ in 0..options.samples {
+        row.limit.push(Sample::of(short.run(LONG / SHORT, 1).await?.micros_per_chunk()));
+        row.ours.push(Sample::of(long.run(1, 1).await?.micros_per_chunk()));
+    }
+    Ok(row)
+}

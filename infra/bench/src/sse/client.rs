@@ -1,0 +1,122 @@
+//! The client of many streams: a few connections share a number of streams between them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::chunked::Chunked;
+use super::events::Events;
+use crate::http::{Connection, Framing};
+use crate::stats::Sample;
+
+/// One request for a stream, who answers it, and how long each stream must be.
+pub(crate) struct Streams {
+    address: Arc<str>,
+    request: Arc<[u8]>,
+    chunks: usize,
+}
+
+/// What a number of streams came to.
+pub(crate) struct Measured {
+    events: usize,
+    chunks: usize,
+    time: Duration,
+}
+
+impl Measured {
+    /// Events a second.
+    pub(crate) fn rate(&self) -> Sample {
+        Sample::of(self.events as f64 / self.time.as_secs_f64())
+    }
+
+    /// What a chunk took.
+    pub(crate) fn micros_per_chunk(&self) -> f64 {
+        self.time.as_secs_f64() * 1e6 / self.chunks as f64
+    }
+}
+
+impl Streams {
+    /// Nothing is sent yet.
+    pub(crate) fn new(address: &str, request: Vec<u8>, chunks: usize) -> Self {
+        Self { address: address.into(), request: request.into(), chunks }
+    }
+
+    /// Reads `streams` streams, `at_a_time` of them at any moment. Connecting is not measured.
+    pub(crate) async fn run(&self, streams: usize, at_a_time: usize) -> Result<Measured, String> {
+        let mut connections = Vec::new();
+        for _ in 0..at_a_time.min(streams) {
+            connections.push(Connection::open(&self.address).await?);
+        }
+        let left = Arc::new(AtomicUsize::new(streams));
+        let began = Instant::now();
+        let mut tasks = JoinSet::new();
+        for connection in connections {
+            tasks.spawn(drain(connection, Arc::clone(&self.request), self.chunks, left.clone()));
+        }
+        let mut events = 0;
+        while let Some(task) = tasks.join_next().await {
+            events += task.map_err(|error| format!("a stream's task: {error}"))??;
+        }
+        Ok(Measured { events, chunks: streams * self.chunks, time: began.elapsed() })
+    }
+}
+
+/// Takes streams while any are left; answers how many events they had.
+async fn drain(
+    mut connection: Connection,
+    request: Arc<[u8]>,
+    chunks: usize,
+    left: Arc<AtomicUsize>,
+) -> Result<usize, String> {
+    let mut events = 0;
+    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+        events += stream(&mut connection, &request, chunks).await?;
+    }
+    Ok(events)
+}
+
+async fn stream(
+    connection: &mut Connection,
+    request: &[u8],
+    chunks: usize,
+) -> Result<usize, String> {
+    if connection.ask(request).await? != Framing::Chunked {
+        return Err("a stream came with a content-length".to_owned());
+    }
+    let (mut chunked, mut events) = (Chunked::default(), Events::default());
+    while !chunked.decode(connection.buffer(), &mut events.pending)? {
+        events.take()?;
+        connection.fill().await?;
+    }
+    events.take()?;
+    events.finish(chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::requests;
+    use tokio::net::TcpListener;
+
+    async fn streams(asked: usize, wanted: usize) -> Result<Measured, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address").to_string();
+        tokio::spawn(super::super::server::serve(listener));
+        Streams::new(&address, requests::raw_stream(asked), wanted).run(7, 3).await
+    }
+
+    #[tokio::test]
+    async fn the_raw_server_streams_whole_streams() {
+        let measured = streams(20, 20).await.expect("whole streams");
+        assert_eq!((measured.events, measured.chunks), (7 * 22, 7 * 20));
+        assert!(measured.micros_per_chunk() > 0.0);
+    }
+
+    #[tokio::test]
+    async fn another_length_than_asked_is_an_error() {
+        assert!(streams(20, 21).await.is_err());
+        assert!(streams(0, 1).await.is_err());
+    }
+}

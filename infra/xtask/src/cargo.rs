@@ -1,0 +1,100 @@
+//! Running cargo and what it built.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+
+/// Runs `cargo SUBCOMMAND ARGS` with more environment and answers its exit code.
+pub(crate) fn run(
+    subcommand: &str,
+    args: &[String],
+    vars: &[(&str, &str)],
+) -> Result<ExitCode, String> {
+    let mut command = Command::new(program());
+    let status = command.arg(subcommand).args(args).envs(vars.iter().copied()).status();
+    Ok(exit_code(status.map_err(|error| format!("cannot start cargo: {error}"))?))
+}
+
+/// Runs a program that cargo built and answers its exit code.
+pub(crate) fn exec(
+    program: &Path,
+    args: &[String],
+    vars: &[(&str, &str)],
+) -> Result<ExitCode, String> {
+    let status = Command::new(program).args(args).envs(vars.iter().copied()).status();
+    Ok(exit_code(status.map_err(|error| format!("cannot start {}: {error}", program.display()))?))
+}
+
+/// Builds the whole workspace for release and answers where the program `name` is.
+///
+/// Always the whole workspace: building one package changes which features its dependencies get,
+/// and so rebuilds them. The place is read from cargo's messages, so it is right under any target
+/// folder or target triple.
+pub(crate) fn build_release(name: &str) -> Result<PathBuf, String> {
+    let mut child = Command::new(program())
+        .args(["build", "--release", "--workspace", "--message-format=json-render-diagnostics"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start cargo: {error}"))?;
+    let mut found = None;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            found = executable(&line, name).or(found);
+        }
+    }
+    let status = child.wait().map_err(|error| format!("cannot wait for cargo: {error}"))?;
+    if !status.success() {
+        return Err("the release build failed".to_owned());
+    }
+    found.ok_or_else(|| format!("the release build made no program {name}"))
+}
+
+/// The program's path, if this line of cargo's messages says that it is the binary `name`.
+///
+/// A search for two members in place of a JSON parser: cargo writes each message on one line
+/// without spaces, and the file name is compared whole.
+fn executable(message: &str, name: &str) -> Option<PathBuf> {
+    let (_, rest) = message.split_once("\"executable\":\"")?;
+    let (path, _) = rest.split_once('"')?;
+    let path = PathBuf::from(path);
+    (path.file_name()? == name).then_some(path)
+}
+
+/// The cargo that runs us, so that a chosen toolchain stays chosen.
+fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// A process ended by a signal has no code: that is a failure too.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_found_in_cargos_messages() {
+        let bench = r#"{"reason":"compiler-artifact","target":{"name":"a2a-bench"},"executable":"/t/release/a2a-bench","fresh":true}"#;
+        let other = r#"{"reason":"compiler-artifact","executable":"/t/release/a2a-bench-2"}"#;
+        let library = r#"{"reason":"compiler-artifact","executable":null,"fresh":true}"#;
+        assert_eq!(executable(bench, "a2a-bench"), Some("/t/release/a2a-bench".into()));
+        assert_eq!(executable(other, "a2a-bench"), None);
+        assert_eq!(executable(library, "a2a-bench"), None);
+        assert_eq!(executable("", "a2a-bench"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_signal_is_a_failure_and_a_code_is_kept() {
+        use std::os::unix::process::ExitStatusExt;
+        let of = |raw| format!("{:?}", exit_code(ExitStatus::from_raw(raw)));
+        assert_eq!(of(9), format!("{:?}", ExitCode::FAILURE));
+        assert_eq!(of(101 << 8), format!("{:?}", ExitCode::from(101)));
+        assert_eq!(of(0), format!("{:?}", ExitCode::SUCCESS));
+    }
+}

@@ -1,0 +1,125 @@
+//! The engine: a real Apache Kafka, one KRaft node on loopback, without Docker and without an
+//! installation.
+//!
+//! It owns the broker's whole life: fetched once ([`dist`]), started on free ports with its data in
+//! a temp folder, ready once it answers real requests ([`probe`]), and gone, data and all, when
+//! [`Engine`] is dropped or when this process dies in any way ([`guard`]).
+
+mod dist;
+mod guard;
+mod probe;
+mod settings;
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::scratch::Scratch;
+use crate::{cache, ports};
+use guard::Guarded;
+
+/// The fetched release. The newest that runs on Java 17.
+const VERSION: &str = "4.4.0";
+
+/// Start-up takes 2 to 5 seconds; a machine this slow would fail every test anyway.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// How many lines of the broker's log are shown when it does not start.
+const TAIL: usize = 40;
+
+/// A running broker. Dropping it stops it and removes its data.
+pub(crate) struct Engine {
+    // Stopped before its folder goes: fields are dropped in this order.
+    _broker: Guarded,
+    _folder: Scratch,
+    address: String,
+}
+
+/// Why a start failed, told apart because a lost port is worth another try.
+enum Failure {
+    PortTaken,
+    Other(String),
+}
+
+impl Engine {
+    /// Fetches Kafka where it is missing, starts it and waits until it is ready for clients and
+    /// groups.
+    pub(crate) fn start() -> Result<Self, String> {
+        dist::require_java()?;
+        let home = cache::obtain(&cache::root()?, &dist::folder_name(), dist::fetch)?;
+        for _ in 0..3 {
+            match Self::start_once(&home) {
+                Ok(engine) => return Ok(engine),
+                Err(Failure::PortTaken) => {}
+                Err(Failure::Other(reason)) => return Err(reason),
+            }
+        }
+        Err("Kafka did not start: each of three free ports was taken before it could bind"
+            .to_owned())
+    }
+
+    /// The bootstrap address, `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn start_once(home: &Path) -> Result<Self, Failure> {
+        let began = Instant::now();
+        let folder = Scratch::create("a2a-kafka").map_err(Failure::Other)?;
+        let [port, controller] = ports::free().map_err(Failure::Other)?;
+        let config = settings::write(home, folder.path(), port, controller);
+        let command = dist::broker_command(home, &config.map_err(Failure::Other)?);
+        let broker = Guarded::start(&command, folder.path()).map_err(Failure::Other)?;
+        let address = format!("127.0.0.1:{port}");
+        wait_until_ready(&broker, port, began).map_err(|reason| explain(&reason, &broker))?;
+        let seconds = began.elapsed().as_secs_f32();
+        eprintln!("xtask: Kafka {VERSION} on {address}, ready in {seconds:.1} s");
+        Ok(Self { _broker: broker, _folder: folder, address })
+    }
+}
+
+fn wait_until_ready(broker: &Guarded, port: u16, began: Instant) -> Result<(), String> {
+    loop {
+        let missing = match probe::ready(port) {
+            Ok(()) => return Ok(()),
+            Err(missing) => missing,
+        };
+        if let Some(code) = broker.exited() {
+            return Err(format!("Kafka ended with code {code} while starting"));
+        }
+        if began.elapsed() > START_LIMIT {
+            let limit = START_LIMIT.as_secs();
+            return Err(format!("Kafka was not ready within {limit} s: {missing}"));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Adds the end of the broker's log to why it did not start.
+fn explain(reason: &str, broker: &Guarded) -> Failure {
+    let log = fs::read(broker.log()).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    if log.contains("java.net.BindException") || log.contains("Address already in use") {
+        return Failure::PortTaken;
+    }
+    Failure::Other(format!("{reason}; the end of its log:\n{}", tail(&log, TAIL)))
+}
+
+/// The last `count` lines.
+fn tail(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_the_last_lines() {
+        assert_eq!(tail("a\nb\nc\n", 2), "b\nc");
+        assert_eq!(tail("a\n", 2), "a");
+        assert_eq!(tail("", 2), "");
+    }
+}

@@ -1,0 +1,111 @@
+//! A child process that cannot outlive us.
+//!
+//! A shell stands between: it waits for its standard input to close, which happens when we close it
+//! and just as surely when we are killed, then kills the program and removes its folder. The shell
+//! leads a process group of its own, so that neither Ctrl-C nor a signal to our group reaches it
+//! before its work is done.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// `$1` is the folder, the rest the command line. The program is killed outright: nobody wants its
+/// data. A background job of a shell reads from nowhere unless told otherwise, hence descriptor 3.
+const SCRIPT: &str = r#"
+folder=$1; shift
+exec 3<&0
+"$@" >"$folder/log" 2>&1 </dev/null 3<&- & program=$!
+{ read -r _ <&3; kill -KILL "$program"; } 2>/dev/null & watcher=$!
+wait "$program"; echo "$?" >"$folder/exit.partial"; mv "$folder/exit.partial" "$folder/exit"
+wait "$watcher"; rm -rf -- "$folder"
+"#;
+
+/// A running program; dropping this kills it and removes its folder.
+pub(super) struct Guarded {
+    shell: Child,
+    folder: PathBuf,
+}
+
+impl Guarded {
+    /// Starts the program with its output in `log` inside `folder`.
+    pub(super) fn start(command: &[String], folder: &Path) -> Result<Self, String> {
+        let shell = Command::new("sh")
+            .args(["-c", SCRIPT, "guard"])
+            .arg(folder)
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| format!("cannot start sh: {error}"))?;
+        Ok(Self { shell, folder: folder.to_owned() })
+    }
+
+    /// The exit code, once the program has ended by itself.
+    pub(super) fn exited(&self) -> Option<i32> {
+        fs::read_to_string(self.folder.join("exit")).ok()?.trim().parse().ok()
+    }
+
+    /// Where the program's output goes.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // Closing the pipe is the whole message. A shell that cannot be waited for is not ours to
+        // fix.
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    fn start(script: &str, folder: &Path) -> Guarded {
+        let command = ["sh", "-c", script].map(str::to_owned);
+        Guarded::start(&command, folder).expect("sh starts")
+    }
+
+    fn within_seconds<T>(mut check: impl FnMut() -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            if let Some(value) = check() {
+                return value;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "it never happened");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_program_that_ends_by_itself_leaves_its_code_and_its_output() {
+        let scratch = Scratch::create("xtask-guard").expect("a temp folder");
+        let guarded = start("echo out; echo err >&2; exit 7", scratch.path());
+        assert_eq!(within_seconds(|| guarded.exited()), 7);
+        assert_eq!(fs::read_to_string(guarded.log()).expect("the log"), "out\nerr\n");
+    }
+
+    #[test]
+    fn dropping_kills_the_program_and_removes_the_folder() {
+        let scratch = Scratch::create("xtask-guard").expect("a temp folder");
+        let guarded = start("echo $$; exec sleep 600", scratch.path());
+        let pid = within_seconds(|| {
+            let log = fs::read_to_string(guarded.log()).ok()?;
+            log.strip_suffix('\n').map(str::to_owned)
+        });
+        assert_eq!(guarded.exited(), None);
+        drop(guarded);
+        assert!(!scratch.path().exists());
+        let alive = Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status();
+        assert!(!alive.expect("kill runs").success(), "process {pid} still runs");
+    }
+}

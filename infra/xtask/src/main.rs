@@ -1,0 +1,157 @@
+//! The project's own commands, `cargo xtask NAME`: this file owns the table of commands, help and
+//! the exit code.
+//!
+//! The package has no dependencies, so that the first `cargo xtask` in a fresh clone compiles in
+//! seconds.
+
+mod cache;
+mod cargo;
+mod kafka;
+mod ports;
+mod scratch;
+
+use std::env;
+use std::process::ExitCode;
+
+use kafka::Engine;
+
+/// What a command answers: the exit code of the tool it ran, or one sentence saying why it could
+/// not run it.
+type Outcome = Result<ExitCode, String>;
+
+/// One row of the table of commands.
+struct Command {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "test",
+        usage: "test [ARGS...]",
+        about: "run every test of the workspace with a real Kafka at hand; ARGS go to `cargo test`",
+        run: test,
+    },
+    Command {
+        name: "bench",
+        usage: "bench [ARGS...]",
+        about: "measure our servers beside the limit; ARGS go to a2a-bench, see its --help",
+        run: bench,
+    },
+    Command { name: "help", usage: "help", about: "print this text", run: help },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(code) => code,
+        Err(reason) => {
+            eprintln!("xtask: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the command the first argument names; no argument at all asks for help.
+fn dispatch(args: &[String]) -> Outcome {
+    let Some((name, rest)) = args.split_first() else { return help(&[]) };
+    let name = match name.as_str() {
+        "-h" | "--help" => "help",
+        other => other,
+    };
+    match COMMANDS.iter().find(|command| command.name == name) {
+        Some(command) => (command.run)(rest),
+        None => Err(format!("there is no command {name:?}; `cargo xtask help` lists them")),
+    }
+}
+
+fn help(_: &[String]) -> Outcome {
+    print!("{}", help_text());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn help_text() -> String {
+    let width = COMMANDS.iter().map(|command| command.usage.len()).max().unwrap_or(0);
+    let rows = COMMANDS
+        .iter()
+        .map(|Command { usage, about, .. }| format!("  cargo xtask {usage:width$}  {about}\n"));
+    let rows: String = rows.collect();
+    format!(
+        "The project's own commands:\n\n{rows}\n\
+         Kafka comes from Maven into $A2A_CACHE, else $XDG_CACHE_HOME/a2a-serverless, else \
+         ~/.cache/a2a-serverless.\n"
+    )
+}
+
+/// `cargo test --workspace` beside a broker whose address the tests find in `A2A_TEST_KAFKA`.
+fn test(args: &[String]) -> Outcome {
+    let kafka = Engine::start()?;
+    cargo::run("test", &with_workspace(args), &[("A2A_TEST_KAFKA", kafka.address())])
+}
+
+/// The release build of the whole workspace, then `a2a-bench` beside a broker named by
+/// `A2A_BENCH_KAFKA`.
+fn bench(args: &[String]) -> Outcome {
+    let program = cargo::build_release("a2a-bench")?;
+    if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
+        return cargo::exec(&program, args, &[]);
+    }
+    let kafka = Engine::start()?;
+    cargo::exec(&program, args, &[("A2A_BENCH_KAFKA", kafka.address())])
+}
+
+/// The whole workspace unless the caller chose packages. What follows `--` is for the tests, not
+/// for cargo.
+fn with_workspace(args: &[String]) -> Vec<String> {
+    let selects = args.iter().take_while(|arg| *arg != "--").any(|arg| is_package_choice(arg));
+    let mut all = Vec::with_capacity(args.len() + 1);
+    if !selects {
+        all.push("--workspace".to_owned());
+    }
+    all.extend_from_slice(args);
+    all
+}
+
+fn is_package_choice(arg: &str) -> bool {
+    matches!(arg, "-p" | "--package" | "--workspace") || arg.starts_with("--package=")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        for command in COMMANDS {
+            assert!(help_text().contains(&format!("cargo xtask {}", command.usage)));
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_refused_by_name() {
+        let reason = dispatch(&words("tset")).expect_err("there is no such command");
+        assert!(reason.contains("\"tset\""), "{reason}");
+    }
+
+    #[test]
+    fn help_is_what_no_argument_and_the_flags_give() {
+        assert!(dispatch(&[]).is_ok());
+        assert!(dispatch(&words("--help")).is_ok());
+        assert!(dispatch(&words("-h")).is_ok());
+    }
+
+    #[test]
+    fn tests_run_for_the_whole_workspace_unless_a_package_is_named() {
+        assert_eq!(with_workspace(&[]), words("--workspace"));
+        assert_eq!(with_workspace(&words("-- -p x")), words("--workspace -- -p x"));
+        assert_eq!(with_workspace(&words("--doc -q")), words("--workspace --doc -q"));
+        assert_eq!(with_workspace(&words("-p a2a-core")), words("-p a2a-core"));
+        assert_eq!(with_workspace(&words("--package=a2a-core")), words("--package=a2a-core"));
+    }
+}
