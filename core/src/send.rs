@@ -135,13 +135,14 @@ impl DefaultRequestHandler {
     async fn watch(
         &self,
         run: Run,
-        answer: oneshot::Receiver<Result<Answer, Error>>,
+        mut answer: oneshot::Receiver<Result<Answer, Error>>,
     ) -> Result<SendMessageResponse, Error> {
         let mut drive = Watched { run: Some(Box::pin(run.drive())), runs: self.runs.clone() };
         let answer = tokio::select! {
             biased;
-            answer = answer => answer,
-            () = &mut drive => Err(lost_run())?,
+            answer = &mut answer => answer,
+            // It has answered before it ended.
+            () = &mut drive => answer.await,
         };
         match answer.map_err(|_| lost_run())?? {
             Answer::Message(message) => Ok(SendMessageResponse::Message(message)),

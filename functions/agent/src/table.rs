@@ -206,8 +206,8 @@ fn quoted(value: &str) -> String {
 
 /// The line, from 1, on which the row that was found at `offset` begins.
 ///
-/// Counted here, and only for an error, because the position the csv crate gives a row lies before
-/// the blank lines above it.
+/// Counted here, and only for an error, because the csv crate says where the line end above the
+/// row is: a line too few with CRLF, and more with blank lines or with CR alone.
 fn line_of(bytes: &[u8], offset: usize) -> usize {
     let line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let rest = bytes.get(offset..).unwrap_or_default();

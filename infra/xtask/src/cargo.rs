@@ -79,7 +79,10 @@ mod tests {
 
     #[test]
     fn the_program_is_found_in_cargos_messages() {
-        let bench = r#"{"reason":"compiler-artifact","target":{"name":"a2a-bench"},"executable":"/t/release/a2a-bench","fresh":true}"#;
+        let bench = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"a2a-bench"},"#,
+            r#""executable":"/t/release/a2a-bench","fresh":true}"#
+        );
         let other = r#"{"reason":"compiler-artifact","executable":"/t/release/a2a-bench-2"}"#;
         let library = r#"{"reason":"compiler-artifact","executable":null,"fresh":true}"#;
         assert_eq!(executable(bench, "a2a-bench"), Some("/t/release/a2a-bench".into()));
