@@ -72,6 +72,13 @@ impl KafkaEndpoint {
         Self { handler, scope: scope.into(), topics: Arc::new(Topics::of(agent)) }
     }
 
+    /// The same endpoint with topics of other names.
+    #[must_use]
+    pub fn with_topics(mut self, topics: Topics) -> Self {
+        self.topics = Arc::new(topics);
+        self
+    }
+
     /// The handler behind it.
     pub fn handler(&self) -> &DefaultRequestHandler {
         &self.handler

@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The year 1 and the end of the year 9999: what ISO 8601 with four digits can say.
-    const RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+    /// From the year 1 to 9999-12-30T22:00:00Z: what ISO 8601 with four digits can say in every time zone.
+    const RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_207_200_000;
 
-    /// The point `millis` milliseconds after 1970-01-01 UTC, moved into the years 1 to 9999.
+    /// The point `millis` milliseconds after 1970-01-01 UTC, moved into that range.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(*Self::RANGE.start(), *Self::RANGE.end()))
     }

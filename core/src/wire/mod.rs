@@ -8,6 +8,7 @@
 //! into the typed request, and what is written goes straight into one buffer. There is no tree of values in between.
 //! A request that cannot be read is read a second time, slowly, to name the field that is at fault.
 
+mod brief;
 pub mod jsonrpc;
 pub mod kafka;
 mod query;

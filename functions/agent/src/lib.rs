@@ -1,7 +1,7 @@
 //! The example agent: `data`, which knows the win rates and the game lengths of a table of matches.
 //!
 //! **Replace this crate with yours.** The functions and the local runner need two things of it:
-//! [`executor_from_env`], which makes the agent, and [`card`], which describes it.
+//! [`executor_from_env`], which makes the agent, and [`card()`], which describes it.
 //!
 //! Owns everything that is about matches. Must never know a transport, a store or a task's life:
 //! an agent reads its [`RequestContext`](a2a_core::RequestContext) and writes to its

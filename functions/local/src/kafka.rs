@@ -31,6 +31,9 @@ pub struct Source {
     pub batch_size: usize,
     /// How long a batch waits to fill.
     pub window: Duration,
+    /// How long the broker may hold a fetch back until there is a record. A real broker answers as soon as there is
+    /// one; the embedded one always waits that long.
+    pub fetch_wait: Duration,
 }
 
 /// The shortest and the longest pause before records are delivered again.
@@ -81,6 +84,7 @@ fn subscribe(source: &Source) -> Result<StreamConsumer, KafkaError> {
         .set("enable.auto.offset.store", "false")
         .set("enable.auto.commit", "true")
         .set("auto.commit.interval.ms", "200")
+        .set("fetch.wait.max.ms", source.fetch_wait.as_millis().to_string())
         .set("log.connection.close", "false");
     let consumer: StreamConsumer = config.create()?;
     if source.group.is_some() {

@@ -121,6 +121,7 @@ async fn start_kafka(
         group: broker.is_none().then(|| format!("agent.{}", config.name)),
         batch_size: usize::from(config.batch_size),
         window: config.batch_window(),
+        fetch_wait: Duration::from_millis(if broker.is_some() { 5 } else { 500 }),
     };
     let function = KafkaFunction::new(endpoint, Arc::new(producer));
     let consumer = tokio::spawn(kafka::consume(source, function, stop.clone()));

@@ -4,7 +4,18 @@
 //! words the agent behind them is told what to answer. The agent of these servers must answer
 //! [`prompt`]'s text with what [`Ask`] says, out of a memory store.
 
+use std::{sync::Arc, time::Duration};
+
+use a2a_core::{
+    AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, DefaultRequestHandler,
+    EventQueue, MemoryStore, Part, RequestContext, async_trait,
+    http::HttpEndpoint,
+    kafka::{KafkaEndpoint, Topics},
+};
+use a2a_kafka::{KafkaFunction, KafkaProducer};
+use a2a_local::kafka::{Source, consume};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::Route;
 
@@ -37,21 +48,67 @@ pub(crate) fn chunk(number: usize) -> String {
 pub(crate) const CHUNK_MARK: &str = "chunk-";
 
 /// Serves our agent over HTTP, both bindings, on a listener that is already bound. Runs until the
-/// process is killed; an answer is an error. Connections want TCP_NODELAY, as the limit sets it.
+/// process is killed; an answer is an error.
 pub(crate) async fn serve_http(listener: TcpListener) -> Result<(), String> {
-    drop(listener);
-    Err(NOT_PLUGGED_IN.to_owned())
+    let endpoint = HttpEndpoint::new(handler()).map_err(|error| error.to_string())?;
+    a2a_local::http::serve(listener, endpoint, CancellationToken::new()).await;
+    Err("our server ended".to_owned())
 }
 
-/// Runs our Kafka path from `route.requests` to `route.replies` with the settings of
-/// [`crate::kafka::settings`]; each reply has its request's key. Calls `ready` once it is
-/// consuming, and runs until the process is killed.
+/// Runs our Kafka path from `route.requests` to `route.replies`, as the local runner does; each
+/// reply has its request's key. Calls `ready` once it is consuming, and runs until the process is
+/// killed.
 pub(crate) async fn serve_kafka(route: &Route, ready: impl FnOnce()) -> Result<(), String> {
-    let _ = (route, ready);
-    Err(NOT_PLUGGED_IN.to_owned())
+    let topics = Topics {
+        requests: route.requests.clone(),
+        responses: route.replies.clone(),
+        dead_letter: route.replies.clone(),
+    };
+    let endpoint = KafkaEndpoint::new(handler(), "bench", "").with_topics(topics);
+    let producer = KafkaProducer::new(&route.brokers).map_err(|error| error.to_string())?;
+    let source = Source {
+        brokers: route.brokers.clone(),
+        topic: route.requests.clone(),
+        group: Some(route.group.clone()),
+        batch_size: 100,
+        window: Duration::ZERO,
+        fetch_wait: Duration::from_millis(route.fetch_wait_ms.into()),
+    };
+    let function = KafkaFunction::new(endpoint, Arc::new(producer));
+    ready();
+    consume(source, function, CancellationToken::new()).await
 }
 
-const NOT_PLUGGED_IN: &str = "our server is not plugged in (infra/bench/src/subjects.rs)";
+fn handler() -> DefaultRequestHandler {
+    // Logging as the runner has it: its cost is part of what is measured.
+    a2a_local::logs::init();
+    let card = AgentCard {
+        capabilities: AgentCapabilities { streaming: Some(true), ..AgentCapabilities::default() },
+        ..AgentCard::default()
+    };
+    DefaultRequestHandler::new(card, Arc::new(Bench), Arc::new(MemoryStore::default()))
+}
+
+/// Answers as [`Ask`] says.
+struct Bench;
+
+#[async_trait]
+impl AgentExecutor for Bench {
+    async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        let text = context.text();
+        match text.strip_prefix("stream ").map(str::parse::<usize>) {
+            Some(Ok(chunks)) => {
+                queue.artifact(Artifact::new("answer", vec![Part::text(chunk(0))])).await?;
+                for number in 1..chunks {
+                    queue.append("answer", chunk(number)).await?;
+                }
+            }
+            _ if text == "message" => return Ok(queue.reply("the answer").await?),
+            _ => queue.artifact(Artifact::new("answer", vec![Part::text("the answer")])).await?,
+        }
+        Ok(queue.complete(()).await?)
+    }
+}
 
 #[cfg(test)]
 mod tests {
