@@ -90,7 +90,7 @@ fn redelivered(slots: &[Slot], fold: &Fold, caller: &Caller, limits: &Limits) ->
     if answered(&fold.task.id, slots, caller).1 {
         return Admission::Answered;
     }
-    match fold.run.map_or(0, |run| run.attempt) {
+    match fold.attempt.unwrap_or(0) {
         attempt if attempt >= limits.attempts => Admission::GiveUp,
         attempt => Admission::Restart(attempt + 1),
     }
@@ -108,17 +108,37 @@ pub(crate) fn answered(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold,
     })
 }
 
-/// The journal as it stood when work on this request began: where its stream starts.
+/// The journal as it stood when work on this request first began: where its stream starts.
 pub(crate) fn begun(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Fold {
     let key = caller.key.as_ref().map(|key| key.as_str());
     let mut mine = false;
-    let begun = Fold::replay_until(Arc::clone(id), slots, |_, entry| {
-        if let Entry::Submitted(submitted) = entry {
-            mine = submitted.request.as_ref() == key;
-        }
-        mine && matches!(entry, Entry::Started(_))
+    let claim = slots.iter().position(|slot| {
+        slot.entries.iter().any(|entry| match entry {
+            Entry::Submitted(submitted) => {
+                mine = submitted.request.as_ref() == key;
+                false
+            }
+            Entry::Started(_) => mine,
+            _ => false,
+        })
     });
-    begun.0
+    let until = claim.map_or(slots.len(), |claim| claim + 1);
+    Fold::replay(Arc::clone(id), &slots[..until])
+}
+
+/// The journal as it stood when this request's message was recorded, and the task before it, if there was one: what
+/// the next attempt at it starts from.
+pub(crate) fn restart(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold, Option<Task>) {
+    let key = caller.key.as_ref().map(|key| key.as_str());
+    let is_mine = |entry: &Entry| matches!(entry, Entry::Submitted(it) if it.request.as_ref() == key);
+    let (fold, _) = Fold::replay_until(Arc::clone(id), slots, |_, entry| is_mine(entry));
+    let before: Vec<Slot> = slots
+        .iter()
+        .take_while(|slot| !slot.entries.iter().any(is_mine))
+        .cloned()
+        .collect();
+    let task = (!before.is_empty()).then(|| Fold::replay(Arc::clone(id), &before).task);
+    (fold, task)
 }
 
 /// Everything about a call that needs no task: its version and extensions, its parameters, the card's promises.

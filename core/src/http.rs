@@ -78,7 +78,7 @@ impl HttpEndpoint {
     /// version, extensions and resumption is read here.
     pub async fn serve(&self, caller: Caller, request: Request<Bytes>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let mut response = match (is_jsonrpc(parts.uri.path()), &parts.method) {
+        let mut response = match (jsonrpc::is_path(parts.uri.path()), &parts.method) {
             (true, &Method::POST) => self.jsonrpc(caller, &parts, &body).await,
             (true, _) => rest_error(
                 &Error::new(ErrorKind::MethodNotAllowed, "JSON-RPC requests are posted here.")
@@ -94,7 +94,7 @@ impl HttpEndpoint {
 
     /// Answers with an error before anything of the request is read, as the path's binding has it.
     pub fn refuse(&self, path: &str, error: Error) -> Response<Body> {
-        if !is_jsonrpc(path) {
+        if !jsonrpc::is_path(path) {
             return rest_error(&error);
         }
         let mut body = Vec::new();
@@ -116,12 +116,11 @@ impl HttpEndpoint {
         // Before parsing: what is not JSON by its own word is not to be judged as JSON.
         let refused = self.check_body(parts, body).err();
         let request = match refused {
-            Some(error) => jsonrpc::Request { id: jsonrpc::Id::Null, call: Err(error) },
+            Some(error) => jsonrpc::Request::refused(error),
             None => jsonrpc::decode(body),
         };
-        let streaming = matches!(&request.call, Ok(call) if call.is_streaming());
-        let id = request.id;
-        let outcome = match (request.call, with_parameters(caller, parts)) {
+        let jsonrpc::Request { id, call, streams } = request;
+        let outcome = match (call, with_parameters(caller, parts)) {
             (Ok(call), Ok(caller)) => self.handler.call(caller, call).await,
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
@@ -130,7 +129,7 @@ impl HttpEndpoint {
                 jsonrpc::write_event(out, &id, item);
             }),
             // A client that asked for a stream reads nothing else (measured: the Go SDK).
-            Err(error) if streaming => {
+            Err(error) if streams => {
                 let events = Events(stream::iter([Err(error)]).boxed());
                 event_stream(events, move |out, item| jsonrpc::write_event(out, &id, item))
             }
@@ -193,10 +192,6 @@ impl HttpEndpoint {
         let active = admit::active_extensions(self.handler.card(), &extensions(headers));
         if active.is_empty() { None } else { HeaderValue::from_str(&active.join(", ")).ok() }
     }
-}
-
-fn is_jsonrpc(path: &str) -> bool {
-    matches!(path, "/" | "" | "/v1" | "/v1/")
 }
 
 /// Reads what travels beside the parameters (specification section 3.2.6).

@@ -72,19 +72,34 @@ pub enum Entry {
 impl Entry {
     /// Roughly how many bytes it holds: its texts, bytes and data. What limits count.
     pub fn weight(&self) -> usize {
-        let message = |message: &Message| parts_weight(&message.parts) + message.message_id.len();
         match self {
-            Self::Submitted(submitted) => message(&submitted.message),
+            Self::Submitted(submitted) => weight_of_message(&submitted.message),
             Self::Started(_) => 0,
-            Self::Status(event) => event.status.message.as_deref().map_or(0, message),
-            Self::Artifact(event) => parts_weight(&event.artifact.parts),
-            Self::Replied(reply) => message(reply),
+            Self::Status(event) => {
+                let message = event.status.message.as_deref().map_or(0, weight_of_message);
+                message + weight_of_metadata(&event.metadata)
+            }
+            Self::Artifact(event) => {
+                let Artifact { name, description, parts, metadata, extensions, artifact_id } =
+                    &event.artifact;
+                let texts = [name, description].into_iter().flatten().chain(extensions);
+                weight_of_texts(texts.chain([artifact_id]))
+                    + weight_of_parts(parts)
+                    + weight_of_metadata(metadata)
+                    + weight_of_metadata(&event.metadata)
+            }
+            Self::Replied(reply) => weight_of_message(reply),
         }
     }
 
     /// Whether the head changes with it.
     pub fn changes_head(&self) -> bool {
-        matches!(self, Self::Submitted(_) | Self::Status(_) | Self::Replied(_))
+        match self {
+            Self::Submitted(_) | Self::Status(_) | Self::Replied(_) => true,
+            // What the attempt before it recorded is taken back.
+            Self::Started(started) => started.attempt > 1,
+            Self::Artifact(_) => false,
+        }
     }
 
     /// Whether the work on the newest message ends with it.
@@ -102,14 +117,33 @@ fn ends_run(state: TaskState) -> bool {
     state.is_terminal() || state == TaskState::InputRequired
 }
 
-fn parts_weight(parts: &[Part]) -> usize {
-    let metadata = |metadata: &Option<Metadata>| metadata.as_ref().map_or(0, |map| map.json().as_str().len());
+fn weight_of_message(message: &Message) -> usize {
+    let Message { message_id, parts, metadata, extensions, reference_task_ids, .. } = message;
+    let texts = extensions.iter().chain(reference_task_ids).chain([message_id]);
+    weight_of_texts(texts) + weight_of_parts(parts) + weight_of_metadata(metadata)
+}
+
+fn weight_of_parts(parts: &[Part]) -> usize {
+    /// What a part takes beside its content: many empty parts are not free.
+    const PART: usize = 100;
     let content = |part: &Part| match &part.content {
         PartContent::Text(text) | PartContent::Url(text) => text.len(),
         PartContent::Raw(bytes) => bytes.len(),
         PartContent::Data(data) => data.as_str().len(),
     };
-    parts.iter().map(|part| content(part) + metadata(&part.metadata)).sum()
+    let beside = |part: &Part| {
+        let texts = [&part.filename, &part.media_type];
+        weight_of_texts(texts.into_iter().flatten()) + weight_of_metadata(&part.metadata)
+    };
+    parts.iter().map(|part| PART + content(part) + beside(part)).sum()
+}
+
+fn weight_of_texts<'a>(texts: impl Iterator<Item = &'a Arc<str>>) -> usize {
+    texts.map(|text| text.len()).sum()
+}
+
+fn weight_of_metadata(metadata: &Option<Metadata>) -> usize {
+    metadata.as_ref().map_or(0, |metadata| metadata.json().as_str().len())
 }
 
 /// A message, and what is to be known about it.
@@ -126,9 +160,11 @@ pub struct Submitted {
 }
 
 /// A runner's claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
+    /// Whose: unique, so that two runners' claims of the same instant differ.
+    pub runner: Arc<str>,
     /// 1 at first; more when an earlier runner died or was fenced off. What earlier attempts at the same message
     /// recorded no longer counts.
     pub attempt: u32,
@@ -190,8 +226,8 @@ pub struct Fold {
     pub task: Task,
     /// Where the fold stands.
     pub cursor: Cursor,
-    /// The newest message's run; none when nobody is at work.
-    pub run: Option<Started>,
+    /// The attempt at the newest message that is under way; none when nobody is at work.
+    pub attempt: Option<u32>,
     /// How many messages were admitted.
     pub messages: u32,
     /// The answer of a journal that holds no task.
@@ -240,12 +276,12 @@ impl Fold {
         self.cursor = cursor;
         match entry {
             Entry::Submitted(submitted) => self.submit(submitted),
-            Entry::Started(started) => self.run = Some(*started),
+            Entry::Started(started) => self.attempt = Some(started.attempt),
             Entry::Status(event) => self.set_status(&event.status),
             Entry::Artifact(event) => self.add_artifact(event),
             Entry::Replied(message) => {
                 self.reply = Some(Arc::clone(message));
-                self.run = None;
+                self.attempt = None;
             }
         }
     }
@@ -266,7 +302,7 @@ impl Fold {
         let old = std::mem::replace(&mut self.task.status, status.clone());
         self.task.history.extend(old.message);
         if ends_run(status.state) {
-            self.run = None;
+            self.attempt = None;
         }
     }
 
@@ -336,8 +372,9 @@ fn extend(artifact: &mut Artifact, piece: &Artifact) {
             field.clone_from(value);
         }
     }
-    if piece.metadata.is_some() {
-        artifact.metadata.clone_from(&piece.metadata);
+    if let Some(metadata) = &piece.metadata {
+        let old = artifact.metadata.take();
+        artifact.metadata = Some(old.map_or_else(|| metadata.clone(), |old| old.merged(metadata)));
     }
 }
 

@@ -61,7 +61,6 @@ impl Run {
         let Self { ledger, executor, context, scope, limits, want, answer } = self;
         let deadline = context.deadline;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
-        let mut work = pin!(work(executor, context, queue));
         let begun = ledger.fold.cursor;
         let recorder = Recorder {
             ledger,
@@ -73,17 +72,29 @@ impl Run {
             answer: Some(answer),
             begun,
         };
-        let end = match select(work.as_mut(), pin!(recorder.record())).await {
-            Either::Left(((), recording)) => {
-                recording.await;
-                return;
+        let (end, mut recorder) = {
+            let mut work = pin!(work(executor, context, queue));
+            match select(work.as_mut(), pin!(recorder.record())).await {
+                Either::Left(((), recording)) => recording.await,
+                Either::Right((ended, _)) => {
+                    if ended.0 == End::Outcome {
+                        finish(work, deadline).await;
+                    }
+                    ended
+                }
             }
-            Either::Right((end, _)) => end,
         };
-        // Its task has its outcome and its queue is closed, but what an agent does after its last word is its own.
-        if end == End::Outcome && tokio::time::timeout_at(deadline.into(), work).await.is_err() {
-            tracing::warn!("an executor went on after its task's end until its time was up");
+        // Here the executor is dropped: whoever takes the task on is alone with it.
+        if end == End::Stopped {
+            recorder.follow_to_answer().await;
         }
+    }
+}
+
+/// Its task has its outcome and its queue is closed, but what an agent does after its last word is its own.
+async fn finish(work: impl Future<Output = ()>, deadline: Instant) {
+    if tokio::time::timeout_at(deadline.into(), work).await.is_err() {
+        tracing::warn!("an executor went on after its task's end until its time was up");
     }
 }
 
@@ -147,33 +158,32 @@ struct Recorder {
 }
 
 impl Recorder {
-    async fn record(mut self) -> End {
+    async fn record(mut self) -> (End, Self) {
         loop {
             let mut batch = self.next().await;
             let end = self.conclude(&mut batch);
-            if let Some(End::Stopped) = end {
-                self.follow_to_answer().await;
-                return End::Stopped;
+            if end == Some(End::Stopped) {
+                return (End::Stopped, self);
             }
-            if batch.entries.is_empty() && !self.owes_task() {
-                if end.is_some() {
-                    return End::Outcome;
+            if batch.entries.is_empty() && end.is_none() && self.owes_task() && self.ledger.claimed {
+                // It is claimed, and nothing has come of it: with this it is there for everyone to see.
+                batch.entries.push(self.scope.status(TaskState::Submitted, None));
+            }
+            if !batch.entries.is_empty() || (end.is_none() && !self.ledger.pending.is_empty()) {
+                if let Err(refused) = self.append(batch.entries).await {
+                    return (self.give_up(refused).await, self);
                 }
-                continue;
-            }
-            if let Err(refused) = self.append(batch.entries).await {
-                return self.give_up(refused).await;
             }
             self.answer_if_due(end.is_some());
             if end.is_some() {
-                return End::Outcome;
+                return (End::Outcome, self);
             }
         }
     }
 
-    /// Whether the task is to be recorded although nothing has come of it.
+    /// Whether somebody waits for the task to be there, whatever comes of it.
     fn owes_task(&self) -> bool {
-        self.want == Want::Created && self.answer.is_some() && !self.ledger.pending.is_empty()
+        self.want == Want::Created && self.answer.is_some()
     }
 
     /// Waits for events, and takes what is there up to a batch's bounds.
@@ -354,12 +364,17 @@ impl Recorder {
 
     /// Somebody else brings the task to its rest; whoever waits here is told when it is there.
     async fn follow_to_answer(&mut self) {
+        if self.answer.is_none() {
+            return;
+        }
         let rest = if self.ledger.fold.is_settled() {
             Ok(std::mem::take(&mut self.ledger.fold))
-        } else if self.answer.as_ref().is_some_and(|answer| !answer.is_closed()) {
-            settled(&self.ledger).await
         } else {
-            return;
+            let settled = tokio::time::timeout_at(self.deadline.into(), settled(&self.ledger));
+            settled.await.unwrap_or_else(|_| {
+                let sentence = "The agent is still at work on this task; try again later.";
+                Err(Error::new(ErrorKind::Unavailable, sentence))
+            })
         };
         let answer = rest.map(|mut fold| match (fold.reply.take(), self.want) {
             (Some(message), _) => Answer::Message(message),
@@ -369,29 +384,25 @@ impl Recorder {
         self.send(answer);
     }
 
-    async fn give_up(mut self, refused: Refused) -> End {
-        let task = Arc::clone(&self.ledger.key.id);
+    async fn give_up(&mut self, refused: Refused) -> End {
         match refused {
-            Refused::Overtaken => {
-                self.follow_to_answer().await;
-                return End::Stopped;
-            }
+            Refused::Overtaken => {}
             Refused::TooLarge => {
-                tracing::error!(%task, "the events are too large for the store");
+                tracing::error!(task = %self.ledger.key.id, "the events are too large for the store");
                 let failed = self.failed(TOO_LARGE.to_owned());
-                match self.ledger.append(vec![failed], true, may_go_on).await {
+                match self.append(vec![failed]).await {
                     Ok(()) => self.answer_if_due(true),
-                    Err(refused) => self.lose(&task, refused),
+                    Err(refused) => self.lose(refused),
                 }
             }
-            refused @ Refused::Store(_) => self.lose(&task, refused),
+            refused @ Refused::Store(_) => self.lose(refused),
         }
         End::Stopped
     }
 
     /// The store is away: the run stops here, and whoever waits is told to try again.
-    fn lose(&mut self, task: &str, refused: Refused) {
-        tracing::error!(task, ?refused, "a run's events could not be recorded");
+    fn lose(&mut self, refused: Refused) {
+        tracing::error!(task = %self.ledger.key.id, ?refused, "a run's events could not be recorded");
         let error = match refused {
             Refused::Store(error) => error.into(),
             Refused::Overtaken => {

@@ -173,9 +173,12 @@ impl DefaultRequestHandler {
             }
             journal = Some(found);
         }
-        for _ in 0..self.limits.append_tries.max(1) * 4 {
-            let ledger = self.ledger(&key, caller, journal.as_ref());
-            let slots = journal.take().map_or_else(Vec::new, |journal: Journal| journal.slots);
+        let mut tries = self.limits.append_tries.max(1);
+        while tries > 0 {
+            let (slots, claimed) = journal.take().map_or_else(Default::default, |journal: Journal| {
+                (journal.slots, !journal.head.phase.is_listed())
+            });
+            let ledger = self.ledger(&key, caller, &slots, claimed);
             let decision = match slots.is_empty() {
                 true => Admission::Begin,
                 false => {
@@ -184,14 +187,15 @@ impl DefaultRequestHandler {
             };
             match decision {
                 Admission::Answered => return Ok(Admitted::Answered(key, slots)),
+                // Waiting is bounded by the deadline, not by how often the task changes meanwhile.
                 Admission::Wait => self.wait_turn(&ledger, deadline).await?,
                 Admission::GiveUp => self.fail_orphan(caller, ledger).await?,
                 Admission::Begin | Admission::Restart(_) => {
-                    let attempt = if let Admission::Restart(attempt) = decision { attempt } else { 1 };
-                    let begun = self.begin(caller, ledger, &request, attempt, want).await?;
-                    if let Some((run, answer)) = begun {
+                    let claim = Claim::new(decision, ledger, &slots, caller);
+                    if let Some((run, answer)) = self.begin(caller, claim, &request, want).await? {
                         return Ok(Admitted::Begun(Box::new(run), answer));
                     }
+                    tries -= 1;
                 }
             }
             journal = Some(self.read_owned(&key, caller).await?);
@@ -203,39 +207,26 @@ impl DefaultRequestHandler {
     async fn begin(
         &self,
         caller: &Arc<Caller>,
-        mut ledger: Ledger,
+        claim: Claim,
         request: &SendMessageRequest,
-        attempt: u32,
         want: Want,
     ) -> Result<Option<(Run, oneshot::Receiver<Result<Answer, Error>>)>, Error> {
-        let new = ledger.fold.messages == 0;
-        let first = ledger.fold.messages == u32::from(attempt > 1);
-        let before = (!first).then(|| Arc::new(ledger.fold.task.clone()));
+        let Claim { mut ledger, before, attempt } = claim;
         let scope = self.scope(caller, &ledger, &request.message);
         let message = Arc::new(Message {
             task_id: Some(Arc::clone(&scope.task_id)),
             context_id: Some(Arc::clone(&scope.context_id)),
             ..request.message.clone()
         });
-        let mut claim = Vec::with_capacity(3);
-        if attempt == 1 {
-            claim.push(Entry::Submitted(Submitted {
-                message: Arc::clone(&message),
-                request: caller.key.as_ref().map(|key| Arc::clone(key.as_str())),
-                at: self.env.now(),
-            }));
-        }
-        claim.push(Entry::Started(Started { attempt, at: self.env.now() }));
-        if !first {
-            claim.push(scope.status(TaskState::Working, None));
-        }
+        let new = attempt == 1 && before.is_none();
+        let entries = self.claim(caller, &scope, &message, attempt, before.is_some());
         if new && caller.key.is_none() {
             // Nobody else can know this id: the claim is recorded together with what comes of it.
-            ledger.pending = claim;
+            ledger.pending = entries;
         } else {
             // A reply without a task must stay possible, so a claim alone is not listed.
-            let listed = !first || attempt > 1;
-            match ledger.append(claim, listed, |_| false).await {
+            let listed = !new && !ledger.claimed;
+            match ledger.append(entries, listed, |_| false).await {
                 Ok(()) => {}
                 Err(Refused::Overtaken) => return Ok(None),
                 Err(Refused::TooLarge) => {
@@ -263,6 +254,28 @@ impl DefaultRequestHandler {
         Ok(Some((Run { ledger, executor, context, scope, limits, want, answer }, receiver)))
     }
 
+    /// The entries of a claim: the message, unless it is recorded already, and that work on it begins.
+    fn claim(
+        &self,
+        caller: &Caller,
+        scope: &Scope,
+        message: &Arc<Message>,
+        attempt: u32,
+        continues: bool,
+    ) -> Vec<Entry> {
+        let at = self.env.now();
+        let mut entries = Vec::with_capacity(3);
+        if attempt == 1 {
+            let request = caller.key.as_ref().map(|key| Arc::clone(key.as_str()));
+            entries.push(Entry::Submitted(Submitted { message: Arc::clone(message), request, at }));
+        }
+        entries.push(Entry::Started(Started { runner: self.env.id(), attempt, at }));
+        if continues {
+            entries.push(scope.status(TaskState::Working, None));
+        }
+        entries
+    }
+
     fn scope(&self, caller: &Caller, ledger: &Ledger, message: &Message) -> Scope {
         let context_id = match (&message.context_id, &caller.key) {
             _ if ledger.fold.messages > 0 => Arc::clone(&ledger.fold.task.context_id),
@@ -278,31 +291,34 @@ impl DefaultRequestHandler {
         }
     }
 
-    fn ledger(&self, key: &TaskKey, caller: &Caller, journal: Option<&Journal>) -> Ledger {
-        let slots = journal.map_or(&[][..], |journal| &journal.slots);
+    fn ledger(&self, key: &TaskKey, caller: &Caller, slots: &[Slot], claimed: bool) -> Ledger {
         Ledger {
             store: Arc::clone(&self.store),
             key: key.clone(),
             owner: Arc::clone(&caller.owner),
             fold: Fold::replay(Arc::clone(&key.id), slots),
             pending: Vec::new(),
-            claimed: journal.is_some_and(|journal| !journal.head.phase.is_listed()),
+            claimed,
             tries: self.limits.append_tries,
         }
     }
 
-    /// Waits until whoever is at work on the task records something.
+    /// Waits until nobody is at work on the task.
     async fn wait_turn(&self, ledger: &Ledger, deadline: Instant) -> Result<(), Error> {
         let mut tail = ledger.tail();
-        let ended = async {
+        let rests = |entry: &Entry| {
+            let interrupts = matches!(entry, Entry::Status(it) if it.status.state.is_interrupted());
+            interrupts || entry.ends_run()
+        };
+        let rest = async {
             while let Some(slot) = tail.next().await {
-                if slot?.entries.iter().any(Entry::changes_head) {
-                    return Ok(());
+                if slot?.entries.iter().any(rests) {
+                    break;
                 }
             }
             Ok(())
         };
-        tokio::time::timeout_at(deadline.into(), ended).await.unwrap_or_else(|_| {
+        tokio::time::timeout_at(deadline.into(), rest).await.unwrap_or_else(|_| {
             let sentence = "The agent is still at work on this task; try again later.";
             Err(Error::new(ErrorKind::Unavailable, sentence))
         })
@@ -323,10 +339,33 @@ impl DefaultRequestHandler {
 
     /// When a run begun now must have its outcome.
     fn deadline(&self, caller: &Caller) -> Instant {
-        let longest = Instant::now() + self.limits.run_time;
+        /// As good as never.
+        const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+        let longest = Instant::now() + self.limits.run_time.min(LONGEST);
         let margin = self.limits.deadline_margin;
         let of_call = caller.deadline.map(|at| at.checked_sub(margin).unwrap_or(at));
-        of_call.map_or(longest, |at| at.clamp(Instant::now() + Duration::from_millis(1), longest))
+        of_call.map_or(longest, |at| at.min(longest))
+    }
+}
+
+/// A claim about to be made: on what, after which task, and which attempt it is.
+struct Claim {
+    ledger: Ledger,
+    before: Option<Arc<Task>>,
+    attempt: u32,
+}
+
+impl Claim {
+    fn new(decision: Admission, mut ledger: Ledger, slots: &[Slot], caller: &Caller) -> Self {
+        let Admission::Restart(attempt) = decision else {
+            let before = (ledger.fold.messages > 0).then(|| Arc::new(ledger.fold.task.clone()));
+            return Self { ledger, before, attempt: 1 };
+        };
+        // What the attempt before recorded no longer counts, here as for every later reader.
+        let cursor = ledger.fold.cursor;
+        let (fold, before) = admit::restart(&ledger.key.id, slots, caller);
+        ledger.fold = Fold { cursor, ..fold };
+        Self { ledger, before: before.map(Arc::new), attempt }
     }
 }
 

@@ -86,6 +86,21 @@ impl Metadata {
     pub fn json(&self) -> &Json {
         &self.0
     }
+
+    /// This object with the members of another: where both have one, the other's counts.
+    #[must_use]
+    pub fn merged(&self, other: &Self) -> Self {
+        type Members<'a> = std::collections::BTreeMap<std::borrow::Cow<'a, str>, &'a RawValue>;
+        fn members(metadata: &Metadata) -> Option<Members<'_>> {
+            serde_json::from_str(metadata.0.as_str()).ok()
+        }
+        let merged = members(self).zip(members(other)).and_then(|(mut all, newer)| {
+            all.extend(newer);
+            Self::new(&all).ok()
+        });
+        // Both are objects, so there is always a merged one.
+        merged.unwrap_or_else(|| other.clone())
+    }
 }
 
 impl TryFrom<Json> for Metadata {
@@ -189,5 +204,12 @@ mod tests {
         assert!(serde_json::from_str::<Metadata>(" {\"a\":1}").is_ok());
         assert!(serde_json::from_str::<Metadata>("[1]").is_err());
         assert!(Metadata::new(&5).is_err());
+    }
+
+    #[test]
+    fn merging_keeps_what_the_newer_one_does_not_name() {
+        let metadata = |text| serde_json::from_str::<Metadata>(text).unwrap();
+        let merged = metadata(r#"{"a":1.0,"b":[2]}"#).merged(&metadata(r#"{"b":3,"\u0063":4}"#));
+        assert_eq!(merged.json().as_str(), r#"{"a":1.0,"b":3,"c":4}"#);
     }
 }

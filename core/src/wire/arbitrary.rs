@@ -1,4 +1,6 @@
 //! Arbitrary calls and replies, for the round-trip properties of every transport.
+//!
+//! Every strategy is boxed: nested as they are, their types would not fit on a test thread's stack.
 
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ pub(crate) const KINDS: [ErrorKind; 20] = [
 ];
 
 /// A text that is not empty, as an empty one is the same as none.
-pub(crate) fn text() -> impl Strategy<Value = Arc<str>> {
+pub(crate) fn text() -> BoxedStrategy<Arc<str>> {
     prop_oneof![
         "[a-z0-9-]{1,12}",
         "\\PC{1,8}",
@@ -55,14 +57,14 @@ pub(crate) fn text() -> impl Strategy<Value = Arc<str>> {
         .prop_map(str::to_owned),
     ]
     .prop_map(Arc::from)
+    .boxed()
 }
 
-/// A task's or configuration's id, or a tenant: any text.
-fn maybe() -> impl Strategy<Value = Option<Arc<str>>> {
-    option::of(text())
+fn maybe() -> BoxedStrategy<Option<Arc<str>>> {
+    option::of(text()).boxed()
 }
 
-fn value() -> impl Strategy<Value = Value> {
+fn value() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -77,63 +79,72 @@ fn value() -> impl Strategy<Value = Value> {
                 .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
         ]
     })
+    .boxed()
 }
 
-fn metadata() -> impl Strategy<Value = Option<Metadata>> {
+fn metadata() -> BoxedStrategy<Option<Metadata>> {
     let object = vec((any::<String>(), value()), 0..3);
     option::of(object.prop_map(|pairs| {
         let object: Map<String, Value> = pairs.into_iter().collect();
         Metadata::new(&object).unwrap()
     }))
+    .boxed()
 }
 
-fn part() -> impl Strategy<Value = Part> {
+fn part() -> BoxedStrategy<Part> {
     let content = prop_oneof![
         any::<String>().prop_map(|text| PartContent::Text(text.into())),
         any::<Vec<u8>>().prop_map(|bytes| PartContent::Raw(bytes.into())),
         any::<String>().prop_map(|url| PartContent::Url(url.into())),
         value().prop_map(|value| PartContent::Data(Json::new(&value).unwrap())),
     ];
-    (content, metadata(), maybe(), maybe()).prop_map(|(content, metadata, filename, media_type)| {
-        Part { content, metadata, filename, media_type }
-    })
+    (content, metadata(), maybe(), maybe())
+        .prop_map(|(content, metadata, filename, media_type)| Part {
+            content,
+            metadata,
+            filename,
+            media_type,
+        })
+        .boxed()
 }
 
-pub(crate) fn message() -> impl Strategy<Value = Message> {
+pub(crate) fn message() -> BoxedStrategy<Message> {
     let role = prop::sample::select(vec![Role::Unspecified, Role::User, Role::Agent]);
     let ids = (text(), maybe(), maybe());
-    (ids, role, vec(part(), 0..3), metadata(), vec(text(), 0..3), vec(text(), 0..3)).prop_map(
-        |((message_id, context_id, task_id), role, parts, metadata, extensions, tasks)| Message {
-            message_id,
-            context_id,
-            task_id,
-            role,
-            parts,
-            metadata,
-            extensions,
-            reference_task_ids: tasks,
-        },
-    )
+    (ids, role, vec(part(), 0..3), metadata(), vec(text(), 0..3), vec(text(), 0..3))
+        .prop_map(
+            |((message_id, context_id, task_id), role, parts, metadata, extensions, tasks)| {
+                Message {
+                    message_id,
+                    context_id,
+                    task_id,
+                    role,
+                    parts,
+                    metadata,
+                    extensions,
+                    reference_task_ids: tasks,
+                }
+            },
+        )
+        .boxed()
 }
 
-fn config(
-    task_id: impl Strategy<Value = Option<Arc<str>>>,
-) -> impl Strategy<Value = TaskPushNotificationConfig> {
+fn config(task_id: BoxedStrategy<Option<Arc<str>>>) -> BoxedStrategy<TaskPushNotificationConfig> {
     let authentication = (text(), maybe())
         .prop_map(|(scheme, credentials)| AuthenticationInfo { scheme, credentials });
-    (maybe(), maybe(), task_id, text(), maybe(), option::of(authentication)).prop_map(
-        |(tenant, id, task_id, url, token, authentication)| TaskPushNotificationConfig {
+    (maybe(), maybe(), task_id, text(), maybe(), option::of(authentication))
+        .prop_map(|(tenant, id, task_id, url, token, authentication)| TaskPushNotificationConfig {
             tenant,
             id,
             task_id,
             url,
             token,
             authentication,
-        },
-    )
+        })
+        .boxed()
 }
 
-pub(crate) fn send() -> impl Strategy<Value = SendMessageRequest> {
+pub(crate) fn send() -> BoxedStrategy<SendMessageRequest> {
     let configuration =
         (vec(text(), 0..3), option::of(config(maybe())), any::<Option<i32>>(), any::<bool>())
             .prop_map(|(modes, push, history_length, return_immediately)| {
@@ -144,17 +155,17 @@ pub(crate) fn send() -> impl Strategy<Value = SendMessageRequest> {
                     return_immediately,
                 }
             });
-    (maybe(), message(), option::of(configuration), metadata()).prop_map(
-        |(tenant, message, configuration, metadata)| SendMessageRequest {
+    (maybe(), message(), option::of(configuration), metadata())
+        .prop_map(|(tenant, message, configuration, metadata)| SendMessageRequest {
             tenant,
             message,
             configuration,
             metadata,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn state() -> impl Strategy<Value = TaskState> {
+fn state() -> BoxedStrategy<TaskState> {
     prop::sample::select(vec![
         TaskState::Unspecified,
         TaskState::Submitted,
@@ -166,39 +177,43 @@ fn state() -> impl Strategy<Value = TaskState> {
         TaskState::Rejected,
         TaskState::AuthRequired,
     ])
+    .boxed()
 }
 
-fn timestamp() -> impl Strategy<Value = Option<Timestamp>> {
+fn timestamp() -> BoxedStrategy<Option<Timestamp>> {
     // From the year 1 to nearly the end of 9999.
     option::of((-62_135_596_800_000..253_402_200_000_000_i64).prop_map(Timestamp::from_millis))
+        .boxed()
 }
 
-fn list() -> impl Strategy<Value = ListTasksRequest> {
+fn list() -> BoxedStrategy<ListTasksRequest> {
     let page = (any::<Option<i32>>(), maybe(), any::<Option<i32>>(), any::<bool>());
-    (maybe(), maybe(), state(), page, timestamp()).prop_map(
-        |(
-            tenant,
-            context_id,
-            status,
-            (page_size, page_token, history_length, artifacts),
-            after,
-        )| {
-            ListTasksRequest {
+    (maybe(), maybe(), state(), page, timestamp())
+        .prop_map(
+            |(
                 tenant,
                 context_id,
                 status,
-                page_size,
-                page_token,
-                history_length,
-                status_timestamp_after: after,
-                include_artifacts: artifacts,
-            }
-        },
-    )
+                (page_size, page_token, history_length, artifacts),
+                after,
+            )| {
+                ListTasksRequest {
+                    tenant,
+                    context_id,
+                    status,
+                    page_size,
+                    page_token,
+                    history_length,
+                    status_timestamp_after: after,
+                    include_artifacts: artifacts,
+                }
+            },
+        )
+        .boxed()
 }
 
 /// Any call but [`Call::GetAgentCard`], with the ids that its path needs.
-pub(crate) fn call() -> impl Strategy<Value = Call> {
+pub(crate) fn call() -> BoxedStrategy<Call> {
     let named = || (maybe(), text());
     let configured = || (maybe(), text(), text());
     prop_oneof![
@@ -213,7 +228,7 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
         }),
         named()
             .prop_map(|(tenant, id)| Call::SubscribeToTask(SubscribeToTaskRequest { tenant, id })),
-        config(text().prop_map(Some)).prop_map(Call::CreateTaskPushNotificationConfig),
+        config(text().prop_map(Some).boxed()).prop_map(Call::CreateTaskPushNotificationConfig),
         configured().prop_map(|(tenant, task_id, id)| {
             Call::GetTaskPushNotificationConfig(GetTaskPushNotificationConfigRequest {
                 tenant,
@@ -241,42 +256,44 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
         maybe()
             .prop_map(|tenant| Call::GetExtendedAgentCard(GetExtendedAgentCardRequest { tenant })),
     ]
+    .boxed()
 }
 
-fn artifact() -> impl Strategy<Value = Artifact> {
-    (text(), maybe(), maybe(), vec(part(), 0..3), metadata(), vec(text(), 0..2)).prop_map(
-        |(artifact_id, name, description, parts, metadata, extensions)| Artifact {
+fn artifact() -> BoxedStrategy<Artifact> {
+    (text(), maybe(), maybe(), vec(part(), 0..3), metadata(), vec(text(), 0..2))
+        .prop_map(|(artifact_id, name, description, parts, metadata, extensions)| Artifact {
             artifact_id,
             name,
             description,
             parts,
             metadata,
             extensions,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn status() -> impl Strategy<Value = TaskStatus> {
+fn status() -> BoxedStrategy<TaskStatus> {
     (state(), option::of(message().prop_map(Arc::new)), timestamp())
         .prop_map(|(state, message, timestamp)| TaskStatus { state, message, timestamp })
+        .boxed()
 }
 
-pub(crate) fn task() -> impl Strategy<Value = Task> {
+pub(crate) fn task() -> BoxedStrategy<Task> {
     let history = vec(message().prop_map(Arc::new), 0..3);
-    (text(), text(), status(), vec(artifact(), 0..3), history, metadata()).prop_map(
-        |(id, context_id, status, artifacts, history, metadata)| Task {
+    (text(), text(), status(), vec(artifact(), 0..3), history, metadata())
+        .prop_map(|(id, context_id, status, artifacts, history, metadata)| Task {
             id,
             context_id,
             status,
             artifacts,
             history,
             metadata,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// One event of a stream.
-pub(crate) fn event() -> impl Strategy<Value = Event> {
+pub(crate) fn event() -> BoxedStrategy<Event> {
     let status = (text(), text(), status(), metadata()).prop_map(
         |(task_id, context_id, status, metadata)| {
             let event = TaskStatusUpdateEvent { task_id, context_id, status, metadata };
@@ -302,11 +319,13 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         artifact,
     ];
     let cursor = option::of(any::<(u64, u32)>());
-    (cursor, response, any::<bool>()).prop_map(|(cursor, response, last)| Event {
-        cursor: cursor.map(|(version, index)| Cursor { version, index }),
-        response,
-        last,
-    })
+    (cursor, response, any::<bool>())
+        .prop_map(|(cursor, response, last)| Event {
+            cursor: cursor.map(|(version, index)| Cursor { version, index }),
+            response,
+            last,
+        })
+        .boxed()
 }
 
 /// Valid bytes with a fault: cut short, or with one byte changed.

@@ -157,3 +157,141 @@ fn write_bare<T: Serialize>(out: &mut Vec<u8>, outcome: Result<T, &Error>) {
         Err(error) => out.extend(status::bare_error(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+    use crate::{types::Task, wire::arbitrary};
+
+    fn key() -> RequestKey {
+        RequestKey::new("a|agent.data.requests|0|7|1")
+    }
+
+    fn message(params: &str) -> Message {
+        decode(params, &key()).unwrap().message
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let said = |context_id: Option<&str>, task_id: Option<&str>| Message {
+            message_id: key().id("message"),
+            context_id: context_id.map(Arc::from),
+            task_id: task_id.map(Arc::from),
+            role: Role::User,
+            parts: vec![Part::text("hi")],
+            ..Message::default()
+        };
+        for (params, expected) in [
+            (r#"{"message":"hi"}"#, said(None, None)),
+            (r#"{"message":"h\u0069","context_id":"c"}"#, said(Some("c"), None)),
+            (
+                r#"{"task_id":"t","contextId":"c","message":{"text":"hi"}}"#,
+                said(Some("c"), Some("t")),
+            ),
+            (
+                r#"{"taskId":"t","message":{"parts":[{"text":"hi"}],"task_id":""}}"#,
+                said(None, Some("t")),
+            ),
+            // As written for the specification's 0.3.
+            (
+                r#"{"message":{"kind":"message","role":"user","parts":[{"kind":"text","text":"hi"}],
+                    "messageId":null},"configuration":{"blocking":true}}"#,
+                said(None, None),
+            ),
+            // What the message says itself counts.
+            (
+                r#"{"context_id":"other","message":{"text":"no","contextId":"c","parts":[{"text":"hi"}],"role":1}}"#,
+                said(Some("c"), None),
+            ),
+        ] {
+            assert_eq!(message(params), expected, "{params}");
+        }
+        assert_eq!(message(r#"{"message":{"role":"agent","message_id":"m"}}"#).role, Role::Agent);
+        assert_eq!(&*message(r#"{"message":{"role":"agent","message_id":"m"}}"#).message_id, "m");
+    }
+
+    #[test]
+    fn nothing_is_made_of_nothing() {
+        // So that the handler says what is missing.
+        for params in ["{}", r#"{"message":null,"context_id":"c"}"#] {
+            assert_eq!(message(params), Message::default());
+        }
+        for params in [r#"{"message":""}"#, r#"{"message":{"text":"","parts":[]}}"#] {
+            assert_eq!(message(params).parts, []);
+        }
+    }
+
+    #[test]
+    fn faults_are_named_by_path() {
+        for (params, message) in [
+            (r#"{"message":{"parts":[{}]}}"#, "message.parts[0] is wrong: a part must hold one of"),
+            (
+                r#"{"message":{"role":"boss"}}"#,
+                "message.role is wrong: invalid value: string \"boss\", expected ROLE_USER or ROLE_AGENT",
+            ),
+            (
+                r#"{"message":5}"#,
+                "message is wrong: invalid type: integer `5`, expected a message or a text",
+            ),
+            (
+                r#"{"message":[]}"#,
+                "message is wrong: invalid type: sequence, expected a message or",
+            ),
+            (r#"{"message":"a","metadata":[]}"#, "metadata is wrong: expected a JSON object"),
+            ("[]", "The params must be a JSON object."),
+            ("\"hi\"", "The params must be a JSON object."),
+        ] {
+            let error = decode(params, &key()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidParams, "{params}");
+            assert!(error.message().starts_with(message), "{params}: {error}");
+        }
+    }
+
+    #[test]
+    fn answers_are_bare() {
+        let task = || Box::new(Task { id: "t".into(), ..Task::default() });
+        let said = Arc::new(Message { message_id: "m".into(), ..Message::default() });
+        let bare = r#"{"id":"t","status":{"state":"TASK_STATE_UNSPECIFIED"}}"#;
+        let error = Err(Error::task_not_found("t"));
+        for (outcome, expected) in [
+            (Ok(Reply::Sent(SendMessageResponse::Task(task()))), bare),
+            (Ok(Reply::Task(task())), bare),
+            (
+                Ok(Reply::Sent(SendMessageResponse::Message(said))),
+                r#"{"messageId":"m","role":"ROLE_UNSPECIFIED","parts":[]}"#,
+            ),
+            (
+                error,
+                r#"{"error":{"code":-32001,"message":"There is no task \"t\".","data":[{"@type""#,
+            ),
+        ] {
+            let mut out = Vec::new();
+            write_response(&mut out, &outcome);
+            let written = String::from_utf8(out).unwrap();
+            assert!(written.starts_with(expected), "{written}");
+        }
+    }
+
+    proptest! {
+        /// The brief's form takes what the specification's does.
+        #[test]
+        fn a_whole_send_is_kept(send in arbitrary::send()) {
+            let mut expected = send.clone();
+            if expected.message.role == Role::Unspecified {
+                expected.message.role = Role::User;
+            }
+            let params = serde_json::to_string(&send).unwrap();
+            prop_assert_eq!(decode(&params, &key()).unwrap(), expected);
+        }
+
+        #[test]
+        fn any_event_can_be_written(event in arbitrary::event()) {
+            let mut out = Vec::new();
+            write_event(&mut out, &Ok(event));
+            prop_assert!(serde_json::from_slice::<IgnoredAny>(&out).is_ok());
+        }
+    }
+}

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Body, is_object, object, read, status, text, write};
+use super::{Body, is_object, object, read, shortened, status, text, write};
 use crate::{
     call::{Call, Event, Reply},
     error::{Error, ErrorKind},
@@ -67,6 +67,8 @@ pub struct Request {
     pub id: Id,
     /// The call, or why there is none.
     pub call: Result<Call, Error>,
+    /// Whether its method answers with a stream, also when its parameters cannot be read.
+    pub streams: bool,
 }
 
 /// Reads a request. It never fails as a whole, so that every request has an answer: a request without an id, which
@@ -76,7 +78,7 @@ pub struct Request {
 pub fn decode(body: &[u8]) -> Request {
     match text(body).and_then(envelope) {
         Ok(envelope) => envelope.request(),
-        Err(error) => Request { id: Id::Null, call: Err(error) },
+        Err(error) => Request::refused(error),
     }
 }
 
@@ -115,23 +117,35 @@ pub(super) fn envelope(text: &str) -> Result<Envelope<'_>, Error> {
     })
 }
 
+impl Request {
+    /// A request that could not even be read.
+    pub fn refused(error: Error) -> Self {
+        Self { id: Id::Null, call: Err(error), streams: false }
+    }
+}
+
+/// Whether requests are posted to this path.
+pub fn is_path(path: &str) -> bool {
+    matches!(path, "/" | "" | "/v1" | "/v1/")
+}
+
 impl Envelope<'_> {
     /// The request these members make.
     pub(super) fn request(&self) -> Request {
+        let method = self.method.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let streams =
+            matches!(method.as_deref(), Some("SendStreamingMessage" | "SubscribeToTask"));
         match Id::read(self.id) {
-            Ok(id) => Request { id, call: self.call() },
-            Err(error) => Request { id: Id::Null, call: Err(error) },
+            Ok(id) => Request { id, call: self.call(method), streams },
+            Err(error) => Request { streams, ..Request::refused(error) },
         }
     }
 
-    fn call(&self) -> Result<Call, Error> {
+    fn call(&self, method: Option<String>) -> Result<Call, Error> {
         if self.jsonrpc.map(RawValue::get) != Some(r#""2.0""#) {
             return Err(invalid("The request must say \"jsonrpc\": \"2.0\"."));
         }
-        let method: String = self
-            .method
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .ok_or_else(|| invalid("The request must name its method with a string."))?;
+        let method = method.ok_or_else(|| invalid("The request must name its method with a string."))?;
         let params = self.params.map_or("{}", RawValue::get);
         if !is_object(params) {
             return Err(Error::new(ErrorKind::InvalidParams, "The params must be a JSON object."));
@@ -159,6 +173,7 @@ fn read_call(method: &str, params: &str) -> Result<Call, Error> {
         "DeleteTaskPushNotificationConfig" => Call::DeleteTaskPushNotificationConfig(read(params)?),
         "GetExtendedAgentCard" => Call::GetExtendedAgentCard(read(params)?),
         _ => {
+            let method = shortened(method);
             let message = format!("There is no method {method:?}.");
             return Err(Error::new(ErrorKind::MethodNotFound, message).with("method", method));
         }
@@ -244,3 +259,6 @@ fn respond_error(out: &mut Vec<u8>, id: &Id, error: &Error) {
     // Texts and numbers can always be written.
     let _ = write(out, &Failure { jsonrpc: "2.0", id, error: status::jsonrpc_error(error) });
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,7 @@
 //! The Kafka binding: what a record says, and the records that answer it.
 //!
-//! Owns: record headers, the forms a record's value may have (JSON-RPC, and the two of the brief), and what is filled in
-//! where the brief's forms leave it out. Must never know: a Kafka client, topics to answer on, when to commit, what a
-//! call does.
+//! Owns: record headers, and which form a record's value has: JSON-RPC ([`jsonrpc`]), or one of the brief's own
+//! (`brief`). Must never know: a Kafka client, topics to answer on, when to commit, what a call does.
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use crate::{
 
 const VERSION: &str = "a2a-version";
 /// The header that lists the extensions a caller knows, and in an answer those that were active.
-pub const EXTENSIONS: &str = "a2a-extensions";
+pub(crate) const EXTENSIONS: &str = "a2a-extensions";
 const TRACEPARENT: &str = "traceparent";
 const EVENT_ID: &str = "a2a-event-id";
 const LAST: &str = "a2a-last";
@@ -73,7 +72,12 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A JSON-RPC request, answered with a response under its id. What has no form at all is answered so too.
-    JsonRpc(Id),
+    JsonRpc {
+        /// What to answer under.
+        id: Id,
+        /// Whether the answer is a stream, which must have an end even where it is refused.
+        streams: bool,
+    },
     /// `{"params": …}` or `{"message": …, "context_id": …}`: a message to send, answered with the bare task, the bare
     /// message, or `{"error": …}`.
     Brief,
@@ -104,8 +108,8 @@ fn read_value(text: &str, key: &RequestKey) -> (Form, Result<Call, Error>) {
         Err(error) => return unreadable(error),
     };
     if envelope.jsonrpc.is_some() || envelope.method.is_some() {
-        let jsonrpc::Request { id, call } = envelope.request();
-        return (Form::JsonRpc(id), call);
+        let jsonrpc::Request { id, call, streams } = envelope.request();
+        return (Form::JsonRpc { id, streams }, call);
     }
     let params = envelope.params.map(RawValue::get);
     match params.or(envelope.message.map(|_| text)) {
@@ -115,7 +119,7 @@ fn read_value(text: &str, key: &RequestKey) -> (Form, Result<Call, Error>) {
 }
 
 fn unreadable(error: Error) -> (Form, Result<Call, Error>) {
-    (Form::JsonRpc(Id::Null), Err(error))
+    (Form::JsonRpc { id: Id::Null, streams: false }, Err(error))
 }
 
 fn invalid(message: &'static str) -> Error {
@@ -157,7 +161,7 @@ pub struct Answer {
 pub fn answer(record: &Record, form: &Form, outcome: &Result<Reply, Error>) -> Answer {
     let mut value = Vec::new();
     match form {
-        Form::JsonRpc(id) => jsonrpc::write_response(&mut value, id, outcome),
+        Form::JsonRpc { id, .. } => jsonrpc::write_response(&mut value, id, outcome),
         Form::Brief => brief::write_response(&mut value, outcome),
     }
     addressed(record, value)
@@ -168,7 +172,7 @@ pub fn answer(record: &Record, form: &Form, outcome: &Result<Reply, Error>) -> A
 pub fn event_answer(record: &Record, form: &Form, item: &Result<Event, Error>) -> Answer {
     let mut value = Vec::new();
     match form {
-        Form::JsonRpc(id) => jsonrpc::write_event(&mut value, id, item),
+        Form::JsonRpc { id, .. } => jsonrpc::write_event(&mut value, id, item),
         Form::Brief => brief::write_event(&mut value, item),
     }
     let mut answer = addressed(record, value);
@@ -192,4 +196,202 @@ fn addressed(record: &Record, value: Vec<u8>) -> Answer {
         headers.push((TRACEPARENT, traceparent.to_owned()));
     }
     Answer { key: record.key.clone(), value, headers }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    fn jsonrpc_form(id: impl Into<Id>) -> Form {
+        Form::JsonRpc { id: id.into(), streams: false }
+    }
+    use crate::{
+        journal::Cursor,
+        types::{GetTaskRequest, StreamResponse, Task},
+        wire::arbitrary,
+    };
+
+    fn record(value: &[u8]) -> Record {
+        Record {
+            topic: "agent.data.requests".to_owned(),
+            partition: 2,
+            offset: 7,
+            timestamp: 1_700_000_000_000,
+            key: Some(Bytes::from_static(b"corr-1")),
+            value: Some(Bytes::copy_from_slice(value)),
+            headers: Vec::new(),
+        }
+    }
+
+    fn headed(headers: &[(&str, &[u8])]) -> Record {
+        let header =
+            |(name, value): &(&str, &[u8])| ((*name).to_owned(), Bytes::copy_from_slice(value));
+        Record { headers: headers.iter().map(header).collect(), ..record(b"{\"message\":\"hi\"}") }
+    }
+
+    #[test]
+    fn the_form_is_told_by_the_members() {
+        let seven = jsonrpc_form(7);
+        for (value, form) in [
+            (r#"{"jsonrpc":"2.0","id":7,"method":"GetTask","params":{"id":"t"}}"#, seven.clone()),
+            (
+                r#"{"params":{"message":"hi"},"message":"x","method":"SendMessage","id":7}"#,
+                seven.clone(),
+            ),
+            (r#"{"jsonrpc":"1.0","id":7,"message":"hi"}"#, seven),
+            (r#"{"params":{"message":{"parts":[]}},"message":5,"id":7}"#, Form::Brief),
+            (r#"{"context_id":"c","params":null,"jsonrpc":null,"message":"hi"}"#, Form::Brief),
+            (r#"{"params":5}"#, Form::Brief),
+            ("{}", jsonrpc_form(Id::Null)),
+            ("\"hi\"", jsonrpc_form(Id::Null)),
+            ("[]", jsonrpc_form(Id::Null)),
+        ] {
+            assert_eq!(decode(&record(value.as_bytes()), "a").form, form, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_calls_of_each_form() {
+        let get = GetTaskRequest { id: "t".into(), ..Default::default() };
+        let jsonrpc = record(br#"{"jsonrpc":"2.0","id":7,"method":"GetTask","params":{"id":"t"}}"#);
+        assert_eq!(decode(&jsonrpc, "a").call.unwrap(), Call::GetTask(get));
+        for value in [
+            r#"{"message":"hi","context_id":"c"}"#,
+            r#"{"params":{"message":{"text":"hi"},"context_id":"c"}}"#,
+            r#"{"params":{"message":{"parts":[{"text":"hi"}],"contextId":"c"}}}"#,
+        ] {
+            let request = decode(&record(value.as_bytes()), "a");
+            let Ok(Call::SendMessage(send)) = request.call else { panic!("{value}") };
+            assert_eq!(send.message.context_id.as_deref(), Some("c"), "{value}");
+            assert_eq!(send.message.text(), "hi");
+            // A second delivery has the same id.
+            assert_eq!(send.message.message_id, request.caller.key.unwrap().id("message"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_answered_as_asked() {
+        use ErrorKind::{InvalidRequest, Parse};
+        let valid = || record(br#"{"jsonrpc":"2.0","id":7,"method":"GetTask"}"#);
+        for (record, kind, message) in [
+            (Record { key: None, ..valid() }, InvalidRequest, NO_KEY),
+            (Record { value: None, ..valid() }, InvalidRequest, "The record has no value"),
+            (record(b""), InvalidRequest, "The record has no value"),
+            (record(b"hi"), Parse, "The request is not valid JSON: expected value"),
+            (record(b"\xff"), Parse, "The request is not valid JSON: invalid utf-8"),
+            (record(b"[]"), InvalidRequest, "Batches are not served."),
+            (record(b"{}"), InvalidRequest, NO_FORM),
+            (record(b"5"), InvalidRequest, "The request must be a JSON object."),
+        ] {
+            let error = decode(&record, "a").call.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.message().starts_with(message), "{error}");
+        }
+        assert_eq!(decode(&Record { key: None, ..valid() }, "a").form, jsonrpc_form(7));
+    }
+
+    #[test]
+    fn headers_are_read_leniently() {
+        let request = decode(
+            &headed(&[
+                ("A2A-Version", b"\xff"),
+                ("a2a-VERSION", b" 1.0 "),
+                ("a2a-version", b"0.3"),
+                ("A2A-Extensions", b"https://a , ,https://b,"),
+                ("traceparent", b"00-1-2-01"),
+            ]),
+            "scope",
+        );
+        assert_eq!(request.caller.version.as_deref(), Some("1.0"));
+        assert_eq!(request.caller.extensions, ["https://a".into(), "https://b".into()]);
+        assert_eq!(request.traceparent.as_deref(), Some("00-1-2-01"));
+        assert_eq!(request.caller.streams_end, StreamsEnd::AtRest);
+        let key = request.caller.key.unwrap();
+        assert_eq!(&**key.as_str(), "scope|agent.data.requests|2|7|1700000000000");
+        let request = decode(&headed(&[("a2a-version", b""), ("a2a-extensions", b"\xff")]), "a");
+        assert_eq!((request.caller.version, request.caller.extensions), (None, Vec::new()));
+        assert_eq!(request.traceparent, None);
+    }
+
+    #[test]
+    fn answers_go_back_under_the_key() {
+        let task = Reply::Task(Box::new(Task { id: "t".into(), ..Task::default() }));
+        let asked = headed(&[("TraceParent", b"00-1-2-01")]);
+        let answered = answer(&asked, &Form::Brief, &Ok(task));
+        assert_eq!(answered.key.as_deref(), Some(&b"corr-1"[..]));
+        assert_eq!(answered.value, br#"{"id":"t","status":{"state":"TASK_STATE_UNSPECIFIED"}}"#);
+        let version = ("a2a-version", "1.0".to_owned());
+        assert_eq!(answered.headers, [version.clone(), ("traceparent", "00-1-2-01".to_owned())]);
+
+        let keyless = Record { key: None, ..record(b"{}") };
+        let Request { form, call, .. } = decode(&keyless, "a");
+        let answered = answer(&keyless, &form, &Err(call.unwrap_err()));
+        assert_eq!((answered.key, answered.headers), (None, vec![version]));
+        let value = String::from_utf8(answered.value).unwrap();
+        assert!(
+            value.starts_with(r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"#),
+            "{value}"
+        );
+    }
+
+    #[test]
+    fn events_say_where_they_stand_and_which_is_the_last() {
+        let event = |last| Event {
+            cursor: Some(Cursor { version: 12, index: 3 }),
+            response: StreamResponse::Task(Box::default()),
+            last,
+        };
+        let (id, last) = (("a2a-event-id", "12-3".to_owned()), ("a2a-last", "true".to_owned()));
+        for (item, expected) in [
+            (Ok(event(false)), vec![id.clone()]),
+            (Ok(event(true)), vec![id, last.clone()]),
+            (Ok(Event { cursor: None, ..event(true) }), vec![last.clone()]),
+            (Err(Error::task_not_found("t")), vec![last]),
+        ] {
+            let answer = event_answer(&record(b""), &jsonrpc_form(7), &item);
+            assert_eq!(answer.headers[1..], expected);
+            assert!(answer.value.starts_with(br#"{"jsonrpc":"2.0","id":7,"#));
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_kept_as_it_came() {
+        let answer = put_aside(b"\xff".to_vec(), "no offset");
+        assert_eq!((answer.key, answer.value), (None, b"\xff".to_vec()));
+        assert_eq!(answer.headers, [("a2a-error", "no offset".to_owned())]);
+    }
+
+    fn values() -> impl Strategy<Value = Vec<u8>> {
+        let brief = arbitrary::send().prop_map(|send| serde_json::to_vec(&send).unwrap());
+        let jsonrpc = arbitrary::call()
+            .prop_filter_map("no method", |call| jsonrpc::encode(&7.into(), &call));
+        prop_oneof![any::<Vec<u8>>(), arbitrary::damaged(brief), arbitrary::damaged(jsonrpc)]
+    }
+
+    proptest! {
+        #[test]
+        fn jsonrpc_round_trip(call in arbitrary::call()) {
+            let value = jsonrpc::encode(&"a".into(), &call).unwrap();
+            let request = decode(&record(&value), "a");
+            let streams = call.is_streaming();
+            prop_assert_eq!(request.form, Form::JsonRpc { id: "a".into(), streams });
+            prop_assert_eq!(request.call.unwrap(), call);
+        }
+
+        #[test]
+        fn any_record_is_survived_and_answered(
+            value in values(),
+            headers in prop::collection::vec((any::<String>(), any::<Vec<u8>>()), 0..4),
+        ) {
+            let headers = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
+            let record = Record { headers, ..record(&value) };
+            let Request { form, call, .. } = decode(&record, "a");
+            let outcome = call.map(|_| Reply::Nothing);
+            let answer = answer(&record, &form, &outcome);
+            prop_assert!(serde_json::from_slice::<IgnoredAny>(&answer.value).is_ok());
+        }
+    }
 }

@@ -19,6 +19,8 @@ pub mod status;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 
+use std::borrow::Cow;
+
 use serde::{
     Serialize, Serializer,
     de::{DeserializeOwned, IgnoredAny},
@@ -82,11 +84,21 @@ fn explain<T: DeserializeOwned>(text: &str) -> Error {
 
 /// The error for JSON, or a query, that is well-formed but no such request. `path` is serde_path_to_error's.
 pub(crate) fn wrong_field(path: &str, reason: &str) -> Error {
+    let reason = shortened(reason);
     if path.is_empty() || path == "." {
         Error::new(ErrorKind::InvalidParams, format!("The parameters are wrong: {reason}."))
     } else {
         Error::invalid_field(path, format!("is wrong: {reason}"))
     }
+}
+
+/// A text of the caller's, or one that quotes it, without its middle where it is long: a request of megabytes must not
+/// make an error of megabytes. What was expected instead stands at its end.
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
+    const HALF: usize = 120;
+    let head = text.floor_char_boundary(HALF);
+    let tail = text.ceil_char_boundary(text.len().saturating_sub(HALF));
+    if head >= tail { text.into() } else { format!("{}…{}", &text[..head], &text[tail..]).into() }
 }
 
 fn not_json(reason: &dyn std::fmt::Display) -> Error {
@@ -169,6 +181,21 @@ mod tests {
             let expected = (ErrorKind::InvalidParams, message.to_owned());
             assert_eq!(fault::<SendMessageRequest>(request), expected, "{request}");
         }
+    }
+
+    #[test]
+    fn errors_are_short_however_long_the_request() {
+        let (_, message) = fault::<SendMessageRequest>(&format!(
+            r#"{{"message":{{"role":"{}"}}}}"#,
+            "é".repeat(100_000)
+        ));
+        assert!(
+            message.starts_with("message.role is wrong: invalid value: string \"éé"),
+            "{message}"
+        );
+        assert!(message.ends_with("éé\", expected ROLE_USER or ROLE_AGENT"), "{message}");
+        assert!(message.len() < 300, "{message}");
+        assert_eq!(shortened(&"é".repeat(120)), "é".repeat(120));
     }
 
     #[test]

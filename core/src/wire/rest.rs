@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Body, object,
     query::{self, Query},
-    status, write,
+    shortened, status, write,
 };
 use crate::{
     call::{Call, Event, Reply},
@@ -43,7 +43,7 @@ pub fn decode(
     body: &[u8],
 ) -> Result<Call, Error> {
     let (tenant, resource) = locate(path).ok_or_else(|| {
-        Error::new(ErrorKind::MethodNotFound, format!("There is nothing at {path}."))
+        Error::new(ErrorKind::MethodNotFound, format!("There is nothing at {}.", shortened(path)))
     })?;
     let tenant = tenant.map(segment).transpose()?;
     let mut call = resource.call(method, query, body)?;
@@ -77,17 +77,18 @@ enum Resource<'a> {
 fn locate(path: &str) -> Option<(Option<&str>, Resource<'_>)> {
     // No route is longer than six segments; what is far longer need not be split to know that.
     let segments: Vec<&str> = path.strip_prefix('/')?.splitn(8, '/').collect();
+    if segments.contains(&"") {
+        return None;
+    }
     let below_v1 = segments.strip_prefix(&["v1"][..]);
     let mut bases = [Some(&*segments), below_v1].into_iter().flatten();
     let whole = bases.clone().find_map(|base| Some((None, Resource::at(base)?)));
-    whole
-        .or_else(|| {
-            bases.find_map(|base| {
-                let (tenant, rest) = base.split_first()?;
-                Some((Some(*tenant), Resource::at(rest)?))
-            })
+    whole.or_else(|| {
+        bases.find_map(|base| {
+            let (tenant, rest) = base.split_first()?;
+            Some((Some(*tenant), Resource::at(rest)?))
         })
-        .filter(|(tenant, _)| *tenant != Some(""))
+    })
 }
 
 impl<'a> Resource<'a> {
@@ -97,7 +98,7 @@ impl<'a> Resource<'a> {
             ["message:stream"] => Self::Stream,
             ["tasks"] => Self::Tasks,
             // A colon within an id is percent-encoded; should a client not do that, the last one counts.
-            ["tasks", task] if !task.is_empty() => match task.rsplit_once(':') {
+            ["tasks", task] => match task.rsplit_once(':') {
                 Some((task, "cancel")) => Self::Cancel(task),
                 Some((task, "subscribe")) => Self::Subscribe(task),
                 _ => Self::Task(task),
@@ -331,3 +332,6 @@ pub fn write_event(out: &mut Vec<u8>, item: &Result<Event, Error>) {
         Err(error) => out.extend(status::rest_error(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! Server-sent events: the frame around one JSON text, as the HTTP bindings stream (specification sections 9.4.2, 11.7).
+//! Server-sent events: the frame around one JSON text, as the HTTP bindings stream (specification sections 9.4.2 and
+//! 11.7).
 //!
 //! Owns: the frame, and taking frames apart again. Must never know: what the JSON says, when a stream ends.
 

@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,7 +20,7 @@ use a2a_core::{
     SendMessageConfiguration, SendMessageRequest, SendMessageResponse, Stopped, StreamResponse,
     SubscribeToTaskRequest, Task, TaskState, TaskStore, Timestamp, async_trait,
 };
-use futures_util::{StreamExt, future::BoxFuture};
+use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
 /// See the module's own words.
@@ -133,12 +133,10 @@ impl Script {
 pub(crate) struct Agent<F>(pub(crate) F);
 
 #[async_trait]
-impl<F> AgentExecutor for Agent<F>
+impl<F, Work> AgentExecutor for Agent<F>
 where
-    F: Fn(RequestContext, EventQueue) -> BoxFuture<'static, Result<(), AgentError>>
-        + Send
-        + Sync
-        + 'static,
+    F: Fn(RequestContext, EventQueue) -> Work + Send + Sync + 'static,
+    Work: Future<Output = Result<(), AgentError>> + Send,
 {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
         (self.0)(context, queue).await
@@ -166,13 +164,20 @@ pub(crate) fn card() -> AgentCard {
     }
 }
 
-/// A clock that moves one millisecond at each look, so that no two times are equal.
+/// A clock that moves one millisecond at each look, and ids that count. No two environments have a time or an id in
+/// common, as no two processes would for long.
 pub(crate) fn ticking() -> Env {
-    let clock = AtomicU64::new(1_800_000_000_000);
-    let now = move || Timestamp::from_millis(clock.fetch_add(1, Ordering::SeqCst) as i64);
+    static MADE: AtomicU64 = AtomicU64::new(1);
+    let made = MADE.fetch_add(1, Ordering::SeqCst);
+    let clock = AtomicI64::new(START + made as i64 * 1_000_000);
+    let now = move || Timestamp::from_millis(clock.fetch_add(1, Ordering::SeqCst));
     let ids = AtomicU64::new(1);
-    Env::new(now, move || uuid::Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::SeqCst))))
+    let id = move || (u128::from(made) << 64) + u128::from(ids.fetch_add(1, Ordering::SeqCst));
+    Env::new(now, move || uuid::Uuid::from_u128(id()))
 }
+
+/// The earliest time of all.
+pub(crate) const START: i64 = 1_800_000_000_000;
 
 /// A handler around the script.
 pub(crate) struct World {

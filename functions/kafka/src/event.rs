@@ -92,15 +92,17 @@ fn header((name, bytes): (String, Option<Vec<i64>>)) -> Option<(String, Bytes)> 
 ///
 /// # Errors
 /// Never in practice: every record can be written as JSON.
-pub fn write(
+pub fn write<P: AsRef<str>, R: AsRef<[Record]>>(
     bootstrap_servers: &str,
-    records: &BTreeMap<String, Vec<Record>>,
+    records: impl IntoIterator<Item = (P, R)>,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let records = records
-        .iter()
-        .map(|(partition, records)| (&**partition, records.iter().map(Written::from).collect()))
-        .collect();
-    serde_json::to_vec(&WrittenEvent { event_source: "SelfManagedKafka", bootstrap_servers, records })
+    let records: Vec<(P, R)> = records.into_iter().collect();
+    let written = records.iter().map(|(partition, records)| {
+        (partition.as_ref(), records.as_ref().iter().map(Written::from).collect())
+    });
+    let event_source = "SelfManagedKafka";
+    let event = WrittenEvent { event_source, bootstrap_servers, records: written.collect() };
+    serde_json::to_vec(&event)
 }
 
 #[derive(Serialize)]
@@ -194,8 +196,8 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back_and_lambda_reads_it_too(record in any_record()) {
             let partition = "agent.data.requests-3".to_owned();
-            let records = BTreeMap::from([(partition.clone(), vec![record.clone()])]);
-            let json = write("localhost:9092", &records).unwrap();
+            let records = [(&*partition, std::slice::from_ref(&record))];
+            let json = write("localhost:9092", records).unwrap();
             let event: KafkaEvent = serde_json::from_slice(&json).unwrap();
             prop_assert_eq!(read(&partition, &event.records[&partition][0]).unwrap(), record.clone());
             let lambda: aws_lambda_events::event::kafka::KafkaEvent = serde_json::from_slice(&json).unwrap();

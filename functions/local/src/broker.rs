@@ -62,7 +62,8 @@ pub async fn create_topics(brokers: &str, topics: &Topics, partitions: i32) -> R
     let missing: Vec<NewTopic> = all(topics)
         .map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)))
         .into();
-    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let options =
+        AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     let created = admin.create_topics(&missing, &options).await.map_err(unreachable)?;
     for outcome in created {
         match outcome {

@@ -73,7 +73,8 @@ pub enum Brokers {
 
 /// What Kafka allows in a topic's name, which the agent's name becomes part of.
 fn agent_name(name: &str) -> Result<String, String> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+    let allowed =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
     if (1..=200).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(name.to_owned());
     }

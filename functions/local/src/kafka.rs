@@ -1,139 +1,200 @@
 //! The consumer: what Lambda's event source mapping does, on this machine.
 //!
-//! Owns: making batches of records, handing them to the function as Lambda's event JSON, and moving offsets as far as
-//! its answer allows. Must never know: what a record says.
+//! Owns: one lane per partition, batches, handing them to the function as Lambda's event JSON, moving offsets as far
+//! as its answer allows, and delivering again what is not done. Must never know: what a record says.
+//!
+//! As on Lambda, one invocation at a time serves a partition and partitions go in parallel. While an invocation is
+//! under way the partition's next records gather, so batches form by themselves.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use a2a_core::wire::kafka::Record;
 use a2a_kafka::{BatchResponse, KafkaEvent, KafkaFunction, event};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer, StreamConsumer},
+    Message, TopicPartitionList,
+    consumer::{CommitMode, Consumer as _},
     error::KafkaError,
     message::{BorrowedMessage, Headers},
-    util::Timeout,
+    types::RDKafkaErrorCode,
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How records are consumed.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The brokers, `HOST:PORT`, comma-separated.
-    pub brokers: String,
-    /// The topic.
-    pub topic: String,
-    /// The consumer group; none takes all partitions without one, for the embedded broker.
-    pub group: Option<String>,
-    /// How many records a batch holds at most.
-    pub batch_size: usize,
-    /// How long a batch waits to fill.
-    pub window: Duration,
-    /// How long the broker may hold a fetch back until there is a record. A real broker answers as soon as there is
-    /// one; the embedded one always waits that long.
-    pub fetch_wait: Duration,
-}
+use crate::{
+    consumer::{self, Consumer, Source},
+    lane::{Batch, Lane},
+};
 
-/// The shortest and the longest pause before records are delivered again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long Kafka is left alone after an error.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Consumes until `stop`; then the batch in hand is finished and its offsets are committed.
+/// Consumes until `stop`; then the batches in hand are finished and their offsets committed.
 ///
 /// # Errors
-/// One sentence for the user when consuming cannot begin or cannot go on.
+/// One sentence for the user when consuming cannot begin or cannot end well.
 pub async fn consume(
     source: Source,
     function: KafkaFunction,
     stop: CancellationToken,
 ) -> Result<(), String> {
-    let consumer = subscribe(&source).map_err(|error| {
+    let consumer = consumer::subscribe(&source).map_err(|error| {
         format!("The topic {} cannot be consumed from {}: {error}.", source.topic, source.brokers)
     })?;
-    let mut pause = PAUSE.0;
-    loop {
-        let batch = tokio::select! {
-            batch = next_batch(&consumer, &source) => batch,
-            () = stop.cancelled() => break,
-        };
-        let response = deliver(&source, &function, &batch).await;
-        let failed = settle(&consumer, &source, &batch, &response);
-        if !failed {
-            pause = PAUSE.0;
-            continue;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE.1),
-            () = stop.cancelled() => break,
-        }
-    }
-    match consumer.commit_consumer_state(CommitMode::Sync) {
-        Ok(()) | Err(KafkaError::ConsumerCommit(rdkafka::types::RDKafkaErrorCode::NoOffset)) => Ok(()),
+    let mut lanes = Lanes {
+        source: Arc::new(source),
+        consumer,
+        function,
+        lanes: BTreeMap::new(),
+        invocations: JoinSet::new(),
+    };
+    lanes.run(stop).await;
+    match lanes.consumer.commit_consumer_state(CommitMode::Sync) {
+        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
         Err(error) => Err(format!("The last offsets were not committed: {error}.")),
     }
 }
 
-fn subscribe(source: &Source) -> Result<StreamConsumer, KafkaError> {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", &source.brokers)
-        .set("group.id", source.group.as_deref().unwrap_or("a2a-embedded"))
-        .set("auto.offset.reset", "earliest")
-        // An offset is stored once its record is answered, and what is stored is committed soon after.
-        .set("enable.auto.offset.store", "false")
-        .set("enable.auto.commit", "true")
-        .set("auto.commit.interval.ms", "200")
-        .set("fetch.wait.max.ms", source.fetch_wait.as_millis().to_string())
-        .set("log.connection.close", "false");
-    let consumer: StreamConsumer = config.create()?;
-    if source.group.is_some() {
-        consumer.subscribe(&[&source.topic])?;
-        return Ok(consumer);
-    }
-    let timeout = Timeout::After(Duration::from_secs(5));
-    let metadata = consumer.fetch_metadata(Some(&source.topic), timeout)?;
-    let mut all = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-        all.add_partition_offset(&source.topic, partition.id(), Offset::Beginning)?;
-    }
-    consumer.assign(&all)?;
-    Ok(consumer)
+/// All partitions of the topic that this runner has.
+struct Lanes {
+    source: Arc<Source>,
+    consumer: Consumer,
+    function: KafkaFunction,
+    lanes: BTreeMap<i32, Lane>,
+    invocations: JoinSet<(Batch, Option<BatchResponse>)>,
 }
 
-type Batch = BTreeMap<String, Vec<Record>>;
-
-/// Waits for a record, then takes those that are there or come within the window.
-async fn next_batch(consumer: &StreamConsumer, source: &Source) -> Batch {
-    let mut batch = Batch::new();
-    let mut until = None;
-    for taken in 0..source.batch_size {
-        let received = match until {
-            None => consumer.recv().await,
-            Some(_) if source.window.is_zero() => match consumer.recv().now_or_never() {
-                Some(received) => received,
-                None => break,
-            },
-            Some(until) => match tokio::time::timeout_at(until, consumer.recv()).await {
-                Ok(received) => received,
-                Err(_) => break,
-            },
-        };
-        match received {
-            Ok(message) => {
-                let record = record(&message);
-                batch.entry(name(&record.topic, record.partition)).or_default().push(record);
+impl Lanes {
+    async fn run(&mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let retry = self.lanes.values().filter_map(Lane::waits_until).min();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(done) = self.invocations.join_next() => self.settle(done),
+                received = self.consumer.recv() => {
+                    let received = received.map(|message| record(&message));
+                    self.take(received).await;
+                }
+                () = sleep_until(retry) => {}
             }
-            Err(error) => {
-                tracing::warn!(%error, "Kafka could not be read; it is tried again");
-                tokio::time::sleep(PAUSE.0).await;
-            }
+            self.drop_revoked();
+            self.invoke();
         }
-        if taken == 0 {
-            until = Some(tokio::time::Instant::now() + source.window);
+        while let Some(done) = self.invocations.join_next().await {
+            self.settle(done);
         }
     }
-    batch
+
+    /// Takes a record, and those that are there already.
+    async fn take(&mut self, first: Result<Record, KafkaError>) {
+        let mut received = first;
+        for _ in 0..self.source.batch_size {
+            match received {
+                Ok(record) => self.put(record),
+                Err(error) => {
+                    tracing::warn!(%error, "Kafka could not be read; it is tried again");
+                    return tokio::time::sleep(PAUSE).await;
+                }
+            }
+            received = match self.consumer.recv().now_or_never() {
+                Some(next) => next.map(|message| record(&message)),
+                None => return,
+            };
+        }
+        if let Ok(record) = received {
+            self.put(record);
+        }
+    }
+
+    fn put(&mut self, record: Record) {
+        let partition = record.partition;
+        let lane = self.lanes.entry(partition).or_insert_with(|| Lane::new(&self.source));
+        if lane.put(record) {
+            self.with_partition(partition, |consumer, one| consumer.pause(one));
+        }
+    }
+
+    /// Starts an invocation for every lane that is due.
+    fn invoke(&mut self) {
+        let due = self.lanes.iter_mut().filter_map(|(partition, lane)| Some((*partition, lane.next()?)));
+        let due: Vec<_> = due.collect();
+        for (partition, batch) in due {
+            let (source, function) = (Arc::clone(&self.source), self.function.clone());
+            self.invocations.spawn(async move {
+                let response = deliver(&source, &function, &batch).await;
+                (batch, response)
+            });
+            if self.lanes.get_mut(&partition).is_some_and(Lane::has_drained) {
+                self.with_partition(partition, |consumer, one| consumer.resume(one));
+            }
+        }
+    }
+
+    /// Moves the partition's offset up to its first failure; the rest goes back to the head of the lane.
+    fn settle(&mut self, done: Result<(Batch, Option<BatchResponse>), tokio::task::JoinError>) {
+        let (batch, response) = match done {
+            Ok(done) => done,
+            // The function catches what its records break; this is the process's own end.
+            Err(error) => return tracing::error!(%error, "an invocation broke off"),
+        };
+        let failed = match &response {
+            Some(response) => response.first_failures().values().next().copied(),
+            None => Some(batch.first),
+        };
+        let next = failed.unwrap_or(batch.last + 1);
+        let topic = &self.source.topic;
+        if next > batch.first
+            && let Err(error) = self.consumer.store_offset(topic, batch.partition, next - 1)
+        {
+            let partition = batch.partition;
+            tracing::warn!(partition, %error, "an offset was not stored: another runner has the partition");
+        }
+        if let Some(lane) = self.lanes.get_mut(&batch.partition) {
+            lane.done(batch, failed);
+        }
+    }
+
+    /// Another runner answers the records of the partitions it has been given.
+    fn drop_revoked(&mut self) {
+        for partition in self.consumer.context().take_revoked() {
+            self.lanes.remove(&partition);
+        }
+    }
+
+    fn with_partition(
+        &self,
+        partition: i32,
+        act: impl Fn(&Consumer, &TopicPartitionList) -> Result<(), KafkaError>,
+    ) {
+        let mut one = TopicPartitionList::new();
+        one.add_partition(&self.source.topic, partition);
+        if let Err(error) = act(&self.consumer, &one) {
+            tracing::debug!(partition, %error, "the partition is no longer this runner's");
+        }
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Hands the batch over as Lambda does: as JSON. What cannot even be handed over is to come again.
+async fn deliver(source: &Source, function: &KafkaFunction, batch: &Batch) -> Option<BatchResponse> {
+    let partition = format!("{}-{}", source.topic, batch.partition);
+    let event = event::write(&source.brokers, [(&*partition, &*batch.records)])
+        .and_then(|json| serde_json::from_slice::<KafkaEvent>(&json));
+    match event {
+        Ok(event) => Some(function.handle(event, None).await),
+        Err(error) => {
+            tracing::error!(%error, "a batch could not be written as an event");
+            None
+        }
+    }
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {
@@ -152,60 +213,4 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
             })
             .collect(),
     }
-}
-
-/// As Lambda names a partition in its events.
-fn name(topic: &str, partition: i32) -> String {
-    format!("{topic}-{partition}")
-}
-
-/// Hands the batch over as Lambda does: as JSON. What cannot even be handed over is to come again.
-async fn deliver(source: &Source, function: &KafkaFunction, batch: &Batch) -> Option<BatchResponse> {
-    let event = event::write(&source.brokers, batch)
-        .and_then(|json| serde_json::from_slice::<KafkaEvent>(&json));
-    match event {
-        Ok(event) => Some(function.handle(event, None).await),
-        Err(error) => {
-            tracing::error!(%error, "a batch could not be written as an event");
-            None
-        }
-    }
-}
-
-/// Stores each partition's offset up to its first failure and goes back there. Answers whether there was one.
-fn settle(
-    consumer: &StreamConsumer,
-    source: &Source,
-    batch: &Batch,
-    response: &Option<BatchResponse>,
-) -> bool {
-    let failures = response.as_ref().map(BatchResponse::first_failures);
-    let mut any = false;
-    for (partition, records) in batch {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { continue };
-        let failed = match &failures {
-            Some(failures) => failures.get(&**partition).copied(),
-            None => Some(first.offset),
-        };
-        let next = failed.unwrap_or(last.offset + 1);
-        let mut done = TopicPartitionList::new();
-        // A partition that was taken away meanwhile belongs to another runner now, which sees the same records.
-        let moved = done
-            .add_partition_offset(&source.topic, last.partition, Offset::Offset(next))
-            .and_then(|()| consumer.store_offsets(&done))
-            .and_then(|()| match failed {
-                Some(offset) => consumer.seek(
-                    &source.topic,
-                    last.partition,
-                    Offset::Offset(offset),
-                    Duration::from_secs(5),
-                ),
-                None => Ok(()),
-            });
-        if let Err(error) = moved {
-            tracing::warn!(partition, %error, "an offset was not moved; another runner has the partition");
-        }
-        any |= failed.is_some();
-    }
-    any
 }

@@ -52,7 +52,9 @@ async fn signal() -> Result<(), String> {
 /// Lines to paste, so that a newcomer sees an answer within a minute.
 fn print_tour(config: &Config, runner: &Runner) {
     let (name, address) = (&config.name, runner.address);
-    println!("The agent `{name}` listens on http://{address} (card: /.well-known/agent-card.json).");
+    println!(
+        "The agent `{name}` listens on http://{address} (card: /.well-known/agent-card.json)."
+    );
     println!("Tasks are kept in memory: they are gone when this process ends.\n");
     println!("Over HTTP:");
     println!(
@@ -61,7 +63,9 @@ fn print_tour(config: &Config, runner: &Runner) {
     let Some(brokers) = &runner.brokers else { return println!() };
     println!("\nOver Kafka:");
     if config.brokers() == Brokers::Embedded {
-        println!("  (a broker inside this process: it keeps nothing; --kafka HOST:PORT uses a real one)");
+        println!(
+            "  (a broker inside this process: it keeps nothing; --kafka HOST:PORT uses a real one)"
+        );
     }
     println!(
         r#"  echo 'corr-1|{{"message":{{"text":"Terran win rate"}}}}' | kcat -b {brokers} -t agent.{name}.requests -P -K '|'"#

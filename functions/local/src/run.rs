@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     broker::{self, EmbeddedBroker},
     config::{Brokers, Config},
-    http,
-    kafka::{self, Source},
+    consumer::Source,
+    http, kafka,
 };
 
 /// A runner that serves.
@@ -85,7 +85,9 @@ impl Runner {
         let _ = self.http.await;
         self.handler.settled().await;
         match self.kafka {
-            Some(kafka) => kafka.await.map_err(|error| format!("The Kafka consumer broke: {error}."))?,
+            Some(kafka) => {
+                kafka.await.map_err(|error| format!("The Kafka consumer broke: {error}."))?
+            }
             None => Ok(()),
         }
     }

@@ -13,7 +13,7 @@ use a2a_core::{
     kafka::{KafkaEndpoint, Topics},
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
-use a2a_local::kafka::{Source, consume};
+use a2a_local::{consumer::Source, kafka::consume};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

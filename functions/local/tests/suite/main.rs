@@ -1,0 +1,24 @@
+//! The transports' tests, one binary.
+//!
+//! | module | proves |
+//! |---|---|
+//! | [`cases`] | only the transport changes: one script, every lane, the same replies |
+//! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
+//! | [`real_kafka`] | the runner on a real Kafka: the brief's exchange, poison, crashes, redelivery, sharing |
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`script`], [`expect`] | a case's steps, and the templates their replies are compared with |
+//! | [`agents`] | the agents the cases talk to |
+//! | [`lanes`] | a step's way through each transport, and its reply in one common form |
+//! | [`kafka_client`], [`process`] | a Kafka client, and the runner as a child process |
+
+mod agents;
+mod cases;
+mod expect;
+mod kafka_client;
+mod lanes;
+mod process;
+mod real_kafka;
+mod runner;
+mod script;
