@@ -236,13 +236,22 @@ impl EventQueue {
         if weight > self.scope.max_entry {
             return self.refuse(&format!("an event of {weight} bytes")).await;
         }
-        self.sender.send(Emitted::Entry(entry)).await.map_err(|_| Stopped)
+        match self.sender.send(Emitted::Entry(entry)).await {
+            Ok(()) => Ok(()),
+            Err(_) => self.stopped().await,
+        }
+    }
+
+    /// An agent that goes on in spite of it must not keep the thread to itself.
+    async fn stopped(&self) -> Result<(), Stopped> {
+        tokio::task::yield_now().await;
+        Err(Stopped)
     }
 
     async fn refuse(&self, why: &str) -> Result<(), Stopped> {
         // The run fails with it, so there is nothing to go on with.
         let _ = self.sender.send(Emitted::Refused(why.to_owned())).await;
-        Err(Stopped)
+        self.stopped().await
     }
 
     /// Tells the run loop how the executor ended; nobody may be listening any more.

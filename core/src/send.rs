@@ -33,8 +33,8 @@ use crate::{
 
 /// What admission leads to.
 enum Admitted {
-    /// A run, and where its answer comes.
-    Begun(Box<Run>, oneshot::Receiver<Result<Answer, Error>>),
+    /// A run on that task, to be driven, and where its answer comes.
+    Begun(TaskKey, BoxFuture<'static, ()>, oneshot::Receiver<Result<Answer, Error>>),
     /// An earlier delivery's journal, answered.
     Answered(TaskKey, Vec<Slot>),
 }
@@ -51,7 +51,7 @@ impl DefaultRequestHandler {
         let at_once = configuration.is_some_and(|it| it.return_immediately);
         let want = if at_once { Want::Created } else { Want::Settled };
         let mut response = match self.admit(caller, request, want).await? {
-            Admitted::Begun(run, answer) => self.watch(*run, answer).await?,
+            Admitted::Begun(_, run, answer) => self.watch(run, answer).await?,
             Admitted::Answered(key, slots) => {
                 let (mut fold, _) = admit::answered(&key.id, &slots, caller);
                 match fold.reply.take() {
@@ -78,10 +78,9 @@ impl DefaultRequestHandler {
             auth_required: caller.streams_end == StreamsEnd::AtRest,
         };
         let (key, mut task, cursor) = match self.admit(caller, request, Want::Stream).await? {
-            Admitted::Begun(run, answer) => {
-                let key = run.ledger.key.clone();
+            Admitted::Begun(key, run, answer) => {
                 // A reader may stall; a run may not.
-                self.runs.spawn(run.drive());
+                self.runs.spawn(run);
                 match answer.await.map_err(|_| lost_run())?? {
                     Answer::Stream { task, cursor } => (key, *task, cursor),
                     Answer::Message(message) => return Ok(only_message(message)),
@@ -134,10 +133,10 @@ impl DefaultRequestHandler {
     /// Drives a run until its answer is there. A caller that leaves earlier changes nothing: the run goes on.
     async fn watch(
         &self,
-        run: Run,
+        run: BoxFuture<'static, ()>,
         mut answer: oneshot::Receiver<Result<Answer, Error>>,
     ) -> Result<SendMessageResponse, Error> {
-        let mut drive = Watched { run: Some(Box::pin(run.drive())), runs: self.runs.clone() };
+        let mut drive = Watched { run: Some(run), runs: self.runs.clone() };
         let answer = tokio::select! {
             biased;
             answer = &mut answer => answer,
@@ -193,7 +192,7 @@ impl DefaultRequestHandler {
                 Admission::Begin | Admission::Restart(_) => {
                     let claim = Claim::new(decision, ledger, &slots, caller);
                     if let Some((run, answer)) = self.begin(caller, claim, &request, want).await? {
-                        return Ok(Admitted::Begun(Box::new(run), answer));
+                        return Ok(Admitted::Begun(key, run, answer));
                     }
                     tries -= 1;
                 }
@@ -210,7 +209,8 @@ impl DefaultRequestHandler {
         claim: Claim,
         request: &SendMessageRequest,
         want: Want,
-    ) -> Result<Option<(Run, oneshot::Receiver<Result<Answer, Error>>)>, Error> {
+    ) -> Result<Option<(BoxFuture<'static, ()>, oneshot::Receiver<Result<Answer, Error>>)>, Error>
+    {
         let Claim { mut ledger, before, attempt } = claim;
         let scope = self.scope(caller, &ledger, &request.message);
         let message = Arc::new(Message {
@@ -251,7 +251,8 @@ impl DefaultRequestHandler {
             max_related: self.limits.related,
         };
         let (executor, limits) = (Arc::clone(&self.executor), Arc::clone(&self.limits));
-        Ok(Some((Run { ledger, executor, context, scope, limits, want, answer }, receiver)))
+        let run = Run { ledger, executor, context, scope, limits, want, answer };
+        Ok(Some((Box::pin(run.drive()), receiver)))
     }
 
     /// The entries of a claim: the message, unless it is recorded already, and that work on it begins.

@@ -6,7 +6,8 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::{Entry, RandomState}},
+    hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,7 +40,8 @@ const ENTRY_BYTES: usize = 300;
 #[derive(Debug, Default)]
 struct Shelf {
     tasks: HashMap<TaskKey, Kept>,
-    rows: BTreeMap<Row, TaskState>,
+    rows: BTreeMap<Row, Listed>,
+    scopes: RandomState,
     /// What may be dropped, in the order it would be.
     droppable: BTreeMap<DropOrder, TaskKey>,
     settled: u64,
@@ -52,6 +54,7 @@ struct Kept {
     head: Head,
     bytes: usize,
     drop_order: Option<DropOrder>,
+    listed: bool,
 }
 
 /// What readers hold: it outlives the task's place on the shelf.
@@ -68,20 +71,22 @@ struct DropOrder {
     settled: u64,
 }
 
-/// A place in the order of lists: scope, then newest first, then by id.
+/// A place in the order of lists: scope, then newest first, then by id. A scope stands here as a number: comparing
+/// places is most of the work, and three texts would be fetched from memory for each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
-    scope: Scope,
+    scope: u64,
     at: Reverse<Timestamp>,
     id: Arc<str>,
 }
 
-/// One list: all tasks of an owner, or those of one context.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Scope {
+/// What a list needs to know of a task. Two scopes may have the same number, so it says whose it is.
+#[derive(Debug)]
+struct Listed {
     tenant: Arc<str>,
     owner: Arc<str>,
-    context_id: Option<Arc<str>>,
+    context_id: Arc<str>,
+    state: TaskState,
 }
 
 /// A panic while the lock was held cannot leave half a change: everything that can panic comes before the first write.
@@ -184,90 +189,86 @@ fn slots_after(journal: &Shared, after: Version) -> Vec<Slot> {
 impl Shelf {
     fn append(&mut self, change: Change, max_bytes: usize) -> Result<Arc<Shared>, AppendError> {
         let Change { key, after, entries, head } = change;
-        let weight: usize = entries.iter().map(|entry| entry.weight() + ENTRY_BYTES).sum();
-        let journal = match self.tasks.get(&key) {
-            Some(kept) if lock(&kept.journal.slots).len() as u64 == after => {
-                Arc::clone(&kept.journal)
+        let mut weight: usize = entries.iter().map(|entry| entry.weight() + ENTRY_BYTES).sum();
+        // A place for a new task, unless all space is taken by tasks that are being worked on.
+        let full = self.bytes + weight + TASK_BYTES > max_bytes && self.droppable.is_empty();
+        let kept = match self.tasks.entry(key.clone()) {
+            Entry::Occupied(kept) if lock(&kept.get().journal.slots).len() as u64 == after => {
+                kept.into_mut()
             }
-            None if after == 0 => {
+            Entry::Vacant(_) if after == 0 && full => {
+                let sentence = "the memory store is full of unfinished tasks";
+                return Err(StoreError::unavailable(sentence).into());
+            }
+            Entry::Vacant(place) if after == 0 => {
                 let head = head.clone().ok_or_else(|| StoreError::broken("no head at first"))?;
-                self.admit(&key, weight, max_bytes, head)?
+                weight += TASK_BYTES;
+                let journal = Arc::default();
+                place.insert(Kept { journal, head, bytes: 0, drop_order: None, listed: false })
             }
             _ => return Err(AppendError::Conflict),
         };
+        let journal = Arc::clone(&kept.journal);
         lock(&journal.slots).push(Slot { version: after + 1, entries });
-        self.grow(&key, weight, head);
-        self.make_room(max_bytes);
-        Ok(journal)
-    }
-
-    /// A place for a new task, unless all space is taken by tasks that are being worked on.
-    fn admit(
-        &mut self,
-        key: &TaskKey,
-        weight: usize,
-        max_bytes: usize,
-        head: Head,
-    ) -> Result<Arc<Shared>, StoreError> {
-        if self.bytes + weight + TASK_BYTES > max_bytes && self.droppable.is_empty() {
-            return Err(StoreError::unavailable("the memory store is full of unfinished tasks"));
-        }
-        let journal = Arc::<Shared>::default();
-        let kept = Kept { journal: Arc::clone(&journal), head, bytes: TASK_BYTES, drop_order: None };
-        self.bytes += TASK_BYTES;
-        self.tasks.insert(key.clone(), kept);
-        Ok(journal)
-    }
-
-    fn grow(&mut self, key: &TaskKey, weight: usize, head: Option<Head>) {
-        self.bytes += weight;
-        let Some(kept) = self.tasks.get_mut(key) else { return };
         kept.bytes += weight;
-        let Some(head) = head else { return };
-        for row in rows(key, &kept.head) {
-            self.rows.remove(&row);
-        }
-        if let Some(order) = kept.drop_order.take() {
-            self.droppable.remove(&order);
-        }
-        for row in rows(key, &head) {
-            self.rows.insert(row, head.status.state);
-        }
-        let waiting = head.phase == Phase::Waiting;
-        if waiting || matches!(head.phase, Phase::Finished | Phase::Answered) {
+        self.bytes += weight;
+        if let Some(head) = head {
             self.settled += 1;
-            let order = DropOrder { waiting, settled: self.settled };
-            kept.drop_order = Some(order);
-            self.droppable.insert(order, key.clone());
+            if let Some(order) = kept.drop_order.take() {
+                self.droppable.remove(&order);
+            }
+            let waiting = head.phase == Phase::Waiting;
+            if waiting || matches!(head.phase, Phase::Finished | Phase::Answered) {
+                let order = DropOrder { waiting, settled: self.settled };
+                kept.drop_order = Some(order);
+                self.droppable.insert(order, key.clone());
+            }
+            if std::mem::replace(&mut kept.listed, head.phase.is_listed()) {
+                for row in rows(&self.scopes, &key, &kept.head) {
+                    self.rows.remove(&row);
+                }
+            }
+            if kept.listed {
+                for row in rows(&self.scopes, &key, &head) {
+                    self.rows.insert(row, Listed::new(&key, &head));
+                }
+            }
+            kept.head = head;
         }
-        kept.head = head;
+        self.make_room(max_bytes, &key);
+        Ok(journal)
     }
 
-    fn make_room(&mut self, max_bytes: usize) {
+    /// Drops what may be dropped until the rest fits; never the task just written to, which somebody is about to read.
+    fn make_room(&mut self, max_bytes: usize, written: &TaskKey) {
+        let mut spared = None;
         while self.bytes > max_bytes {
-            let Some((_, key)) = self.droppable.pop_first() else { return };
+            let Some((order, key)) = self.droppable.pop_first() else { break };
+            if key == *written {
+                spared = Some((order, key));
+                continue;
+            }
             let Some(kept) = self.tasks.remove(&key) else { continue };
             self.bytes -= kept.bytes;
-            for row in rows(&key, &kept.head) {
-                self.rows.remove(&row);
+            if kept.listed {
+                for row in rows(&self.scopes, &key, &kept.head) {
+                    self.rows.remove(&row);
+                }
             }
         }
+        self.droppable.extend(spared);
     }
 
     fn list(&self, query: &ListQuery) -> ListPage {
-        let scope = Scope {
-            tenant: Arc::clone(&query.tenant),
-            owner: Arc::clone(&query.owner),
-            context_id: query.context_id.clone(),
-        };
+        let scope = scope(&self.scopes, &query.tenant, &query.owner, query.context_id.as_ref());
         let newest = Reverse(Timestamp::from_millis(i64::MAX));
-        let first = Row { scope: scope.clone(), at: newest, id: Arc::from("") };
+        let first = Row { scope, at: newest, id: Arc::from("") };
         let matching = self
             .rows
             .range(first..)
             .take_while(|(row, _)| row.scope == scope)
             .take_while(|(row, _)| query.since.is_none_or(|since| row.at.0 >= since))
-            .filter(|(_, state)| query.state.is_none_or(|wanted| **state == wanted));
+            .filter(|(_, listed)| listed.is_of(query));
         let mut page = ListPage::default();
         for (row, _) in matching {
             page.total += 1;
@@ -294,19 +295,35 @@ fn position(id: &Arc<str>, head: &Head) -> ListPosition {
     ListPosition { at: head.status.timestamp.unwrap_or_default(), id: Arc::clone(id) }
 }
 
+impl Listed {
+    fn new(key: &TaskKey, head: &Head) -> Self {
+        Self {
+            tenant: Arc::clone(&key.tenant),
+            owner: Arc::clone(&head.owner),
+            context_id: Arc::clone(&head.context_id),
+            state: head.status.state,
+        }
+    }
+
+    fn is_of(&self, query: &ListQuery) -> bool {
+        self.tenant == query.tenant
+            && self.owner == query.owner
+            && query.context_id.as_ref().is_none_or(|wanted| self.context_id == *wanted)
+            && query.state.is_none_or(|wanted| self.state == wanted)
+    }
+}
+
+/// The number of a list: all tasks of an owner, or those of one context.
+fn scope(scopes: &RandomState, tenant: &str, owner: &str, context_id: Option<&Arc<str>>) -> u64 {
+    scopes.hash_one((tenant, owner, context_id))
+}
+
 /// A task's places in the lists: its owner's, and its context's.
-fn rows(key: &TaskKey, head: &Head) -> impl Iterator<Item = Row> + use<> {
-    let position = position(&key.id, head);
-    let scope = Scope {
-        tenant: Arc::clone(&key.tenant),
-        owner: Arc::clone(&head.owner),
-        context_id: Some(Arc::clone(&head.context_id)),
-    };
-    let of_owner = Scope { context_id: None, ..scope.clone() };
-    let scopes = if head.phase.is_listed() { vec![of_owner, scope] } else { Vec::new() };
-    scopes.into_iter().map(move |scope| Row {
-        scope,
-        at: Reverse(position.at),
-        id: Arc::clone(&position.id),
+fn rows(scopes: &RandomState, key: &TaskKey, head: &Head) -> [Row; 2] {
+    let ListPosition { at, id } = position(&key.id, head);
+    [None, Some(&head.context_id)].map(|context_id| Row {
+        scope: scope(scopes, &key.tenant, &head.owner, context_id),
+        at: Reverse(at),
+        id: Arc::clone(&id),
     })
 }

@@ -5,8 +5,20 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
+mod contract;
 mod delivery;
+mod fold;
 mod handler;
+mod memory;
 mod misbehave;
 mod streams;
 mod world;
+
+/// Few cases and no files: these properties run at every build.
+fn config() -> proptest::test_runner::Config {
+    proptest::test_runner::Config {
+        cases: 64,
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
+}

@@ -5,7 +5,7 @@ use rdkafka::ClientConfig;
 use crate::cli::Route;
 
 /// Partitions of every topic.
-pub(crate) const PARTITIONS: i32 = 3;
+pub(crate) const PARTITIONS: i32 = 6;
 
 /// A producer that neither loses nor repeats a record. It waits for no more records before it
 /// sends: measured, a wait of 1 ms gains a tenth of the rate at 256 in flight, and makes a lone

@@ -14,30 +14,24 @@ pub(crate) struct Broker {
 
 impl Lane for Broker {
     async fn open(agent: Agent) -> Self {
-        let t=std::time::Instant::now();
         let config = Config::parse_from(["a2a-local", "--port", "0", "--partitions", "2"]);
         let runner = Runner::start(&config, agent.card(), agent.executor()).await.unwrap();
-        eprintln!("start {:?}", t.elapsed());
         let brokers = runner.brokers.as_deref().expect("an embedded broker");
         let client = KafkaClient::connect(brokers, "data");
-        eprintln!("client {:?}", t.elapsed());
         Self { runner, client }
     }
 
     async fn call(&self, asked: Asked) -> Value {
-        let t=std::time::Instant::now();
         let key = asked.key.as_bytes();
         let (value, headers) = (kafka::request(&asked), kafka::headers(&asked));
         self.client.send(Some(key), Some(&value), &headers).await;
         let mut answers = Vec::new();
-        eprintln!("sent {:?}", t.elapsed());
         loop {
             let answer = self.client.next().await;
             if answer.record.key.as_deref() != Some(key) {
                 continue;
             }
             answers.push(answer.record);
-        eprintln!("answer {:?}", t.elapsed());
             if !asked.call.is_streaming() || answers.last().is_some_and(ends_stream) {
                 return kafka::read(&asked, &answers);
             }
@@ -45,9 +39,7 @@ impl Lane for Broker {
     }
 
     async fn close(self) {
-        let t=std::time::Instant::now();
         self.runner.stop().await.unwrap();
-        eprintln!("stop {:?}", t.elapsed());
     }
 }
 

@@ -1,0 +1,417 @@
+//! The contract of a store as a list of cases over any [`TaskStore`]; which backends it is run over is another's
+//! business ([`memory`](crate::memory) runs it over the memory store). Each case is given a store it shares with
+//! nobody.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use a2a_core::{
+    Artifact, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStore, Timestamp,
+    journal::{Entry, Head, Phase, Slot, Submitted, TaskKey},
+    store::{AppendError, Change, ListPage, ListPosition, ListQuery},
+};
+use futures_util::StreamExt;
+
+use crate::world::{soon, yields};
+
+pub(crate) type Store = Arc<dyn TaskStore>;
+
+/// Hands the name of every case to a macro that makes a test of it.
+macro_rules! cases {
+    ($run:ident) => {
+        $run!(
+            what_is_appended_is_read,
+            a_read_from_any_version_is_the_rest,
+            unknown_journals_are_none,
+            a_stale_append_writes_nothing,
+            of_sixteen_racers_one_wins,
+            racing_appends_are_all_read_in_order,
+            the_head_is_the_last_one_given,
+            odd_texts_are_kept,
+            large_journals_and_entries_are_kept,
+            lists_are_newest_first_and_ties_by_id,
+            lists_are_filtered,
+            lists_show_what_is_listed,
+            a_list_moves_with_the_status,
+            tenants_and_owners_are_apart,
+            pages_are_whole_and_never_overlap,
+            a_tail_is_what_was_and_what_comes,
+            a_stalled_tail_delays_nobody,
+            tails_of_one_journal_are_the_same,
+        );
+    };
+}
+pub(crate) use cases;
+
+pub(crate) fn key(id: &str) -> TaskKey {
+    TaskKey { tenant: "".into(), id: id.into() }
+}
+
+pub(crate) fn submitted(text: &str) -> Entry {
+    let message = Arc::new(Message::user("m", vec![Part::text(text)]));
+    Entry::Submitted(Submitted { message, request: None, at: Timestamp::from_millis(1) })
+}
+
+pub(crate) fn chunk(text: &str) -> Entry {
+    Entry::Artifact(Arc::new(TaskArtifactUpdateEvent {
+        artifact: Artifact::new("a", vec![Part::text(text)]),
+        append: true,
+        ..TaskArtifactUpdateEvent::default()
+    }))
+}
+
+pub(crate) fn head(state: TaskState, at: i64) -> Head {
+    let phase = match state {
+        _ if state.is_terminal() => Phase::Finished,
+        _ if state.is_interrupted() => Phase::Waiting,
+        _ => Phase::Running,
+    };
+    let status = TaskStatus { state, message: None, timestamp: Some(Timestamp::from_millis(at)) };
+    Head { owner: "".into(), context_id: "c".into(), status, phase }
+}
+
+pub(crate) async fn append(
+    store: &Store,
+    key: TaskKey,
+    after: u64,
+    entries: impl Into<Arc<[Entry]>>,
+    head: Option<Head>,
+) -> Result<(), AppendError> {
+    store.append(Change { key, after, entries: entries.into(), head }).await
+}
+
+/// A journal of one slot.
+pub(crate) async fn put(store: &Store, id: &str, head: Head) {
+    append(store, key(id), 0, [submitted(id)], Some(head)).await.unwrap();
+}
+
+async fn slots(store: &Store, id: &str, after: u64) -> Vec<Slot> {
+    store.read(&key(id), after).await.unwrap().unwrap().slots
+}
+
+fn everything() -> ListQuery {
+    ListQuery {
+        tenant: "".into(),
+        owner: "".into(),
+        context_id: None,
+        state: None,
+        since: None,
+        after: None,
+        limit: 100,
+    }
+}
+
+fn ids(page: &ListPage) -> Vec<&str> {
+    page.rows.iter().map(|(id, _)| &**id).collect()
+}
+
+async fn listed(store: &Store, query: ListQuery) -> Vec<String> {
+    let page = store.list(&query).await.unwrap();
+    assert_eq!(page.total, page.rows.len() as u64);
+    assert!(page.next.is_none());
+    ids(&page).into_iter().map(str::to_owned).collect()
+}
+
+pub(crate) async fn what_is_appended_is_read(store: Store) {
+    let batches = [vec![submitted("hi"), chunk("1")], vec![chunk("2")], vec![chunk("3"), chunk("4")]];
+    let at_work = head(TaskState::Working, 1);
+    for (after, entries) in (0..).zip(&batches) {
+        append(&store, key("t"), after, entries.clone(), Some(at_work.clone())).await.unwrap();
+        let journal = store.read(&key("t"), 0).await.unwrap().unwrap();
+        assert_eq!(journal.head, at_work);
+        let read: Vec<&[Entry]> = journal.slots.iter().map(|slot| &*slot.entries).collect();
+        assert_eq!(read, batches[..=after as usize]);
+        let versions: Vec<u64> = journal.slots.iter().map(|slot| slot.version).collect();
+        assert_eq!(versions, (1..=after + 1).collect::<Vec<_>>());
+    }
+}
+
+pub(crate) async fn a_read_from_any_version_is_the_rest(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    for after in 1..20 {
+        append(&store, key("t"), after, [chunk("x")], None).await.unwrap();
+    }
+    let all = slots(&store, "t", 0).await;
+    for after in 0..=20 {
+        assert_eq!(slots(&store, "t", after).await, all[after as usize..], "{after}");
+    }
+    assert!(slots(&store, "t", 21).await.is_empty());
+    assert!(slots(&store, "t", u64::MAX).await.is_empty());
+}
+
+pub(crate) async fn unknown_journals_are_none(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    for key in [key("u"), key(""), key("T"), TaskKey { tenant: "t".into(), id: "t".into() }] {
+        assert!(store.read(&key, 0).await.unwrap().is_none(), "{key:?}");
+        assert!(store.head(&key).await.unwrap().is_none(), "{key:?}");
+    }
+}
+
+pub(crate) async fn a_stale_append_writes_nothing(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    append(&store, key("t"), 1, [chunk("1")], None).await.unwrap();
+    let before = slots(&store, "t", 0).await;
+    for after in [0, 1] {
+        let refused = append(&store, key("t"), after, [chunk("no")], Some(head(TaskState::Failed, 9)));
+        assert!(matches!(refused.await, Err(AppendError::Conflict)), "{after}");
+    }
+    assert_eq!(slots(&store, "t", 0).await, before);
+    assert_eq!(store.head(&key("t")).await.unwrap(), Some(head(TaskState::Working, 1)));
+    assert_eq!(store.list(&everything()).await.unwrap().rows.len(), 1);
+    // The slot is still free for who knows of the others.
+    append(&store, key("t"), 2, [chunk("2")], None).await.unwrap();
+}
+
+pub(crate) async fn of_sixteen_racers_one_wins(store: Store) {
+    for after in 0..8 {
+        let racers: Vec<_> = (0..16)
+            .map(|racer| {
+                let (store, head) = (Arc::clone(&store), head(TaskState::Working, racer));
+                tokio::spawn(async move {
+                    append(&store, key("t"), after, [chunk(&racer.to_string())], Some(head)).await
+                })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for (racer, outcome) in (0..).zip(racers) {
+            match outcome.await.unwrap() {
+                Ok(()) => winners.push(racer),
+                Err(AppendError::Conflict) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        let [winner] = *winners else { panic!("{winners:?}") };
+        let journal = store.read(&key("t"), after).await.unwrap().unwrap();
+        assert_eq!(*journal.slots[0].entries, [chunk(&winner.to_string())]);
+        assert_eq!(journal.head, head(TaskState::Working, winner), "the winner's head, too");
+    }
+}
+
+pub(crate) async fn racing_appends_are_all_read_in_order(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for number in 0..10 {
+                    let entry = [chunk(&format!("{writer}.{number}"))];
+                    let mut after = 1;
+                    while append(&store, key("t"), after, entry.clone(), None).await.is_err() {
+                        after = slots(&store, "t", 0).await.len() as u64;
+                    }
+                    // What was acknowledged is read, by its writer at once.
+                    assert!(slots(&store, "t", 0).await.iter().any(|slot| *slot.entries == entry));
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let all = slots(&store, "t", 1).await;
+    let versions: Vec<u64> = all.iter().map(|slot| slot.version).collect();
+    assert_eq!(versions, (2..=81).collect::<Vec<_>>());
+    let texts: BTreeSet<String> = all.iter().map(|slot| format!("{:?}", slot.entries)).collect();
+    assert_eq!(texts.len(), 80, "each once");
+}
+
+pub(crate) async fn the_head_is_the_last_one_given(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    append(&store, key("t"), 1, [chunk("x")], None).await.unwrap();
+    assert_eq!(store.head(&key("t")).await.unwrap(), Some(head(TaskState::Working, 1)));
+    let mut done = head(TaskState::Completed, 2);
+    done.status.message = Some(Arc::new(Message::user("m", vec![Part::text("done")])));
+    append(&store, key("t"), 2, [chunk("x")], Some(done.clone())).await.unwrap();
+    assert_eq!(store.head(&key("t")).await.unwrap(), Some(done.clone()));
+    assert_eq!(store.list(&everything()).await.unwrap().rows[0].1, done);
+}
+
+pub(crate) async fn odd_texts_are_kept(store: Store) {
+    for text in ["", "\0", "é\u{1F980}\u{2028}", "a/b#c%20|\n\"'\\", "  ", "%", "null", &"k".repeat(500)] {
+        let mut odd = head(TaskState::Working, 1);
+        (odd.owner, odd.context_id) = (text.into(), text.into());
+        let key = TaskKey { tenant: text.into(), id: format!("t{text}").into() };
+        append(&store, key.clone(), 0, [submitted(text)], Some(odd.clone())).await.unwrap();
+        let journal = store.read(&key, 0).await.unwrap().unwrap();
+        assert_eq!((&*journal.slots[0].entries, &journal.head), (&[submitted(text)][..], &odd));
+        let context_id = Some(text.into());
+        let query = ListQuery { tenant: text.into(), owner: text.into(), context_id, ..everything() };
+        assert_eq!(listed(&store, query).await, [&*key.id]);
+    }
+}
+
+pub(crate) async fn large_journals_and_entries_are_kept(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    let large = "x".repeat(450_000);
+    for (after, text) in (1..).zip([&*large, "small", &*large, &*large]) {
+        append(&store, key("t"), after, [chunk(text), chunk("and")], None).await.unwrap();
+    }
+    let all = slots(&store, "t", 0).await;
+    assert_eq!(all.len(), 5);
+    assert_eq!(*all[3].entries, [chunk(&large), chunk("and")]);
+}
+
+pub(crate) async fn lists_are_newest_first_and_ties_by_id(store: Store) {
+    for (id, at) in [("b", 5), ("d", 1), ("a", 5), ("e", 9), ("c", 5)] {
+        put(&store, id, head(TaskState::Working, at)).await;
+    }
+    assert_eq!(listed(&store, everything()).await, ["e", "a", "b", "c", "d"]);
+    assert!(listed(&store, ListQuery { owner: "x".into(), ..everything() }).await.is_empty());
+}
+
+pub(crate) async fn lists_are_filtered(store: Store) {
+    for (id, context, state, at) in [
+        ("a", "c1", TaskState::Working, 1),
+        ("b", "c1", TaskState::Completed, 2),
+        ("c", "c2", TaskState::Completed, 3),
+        ("d", "c2", TaskState::InputRequired, 4),
+    ] {
+        put(&store, id, Head { context_id: context.into(), ..head(state, at) }).await;
+    }
+    let context = |id: &str| ListQuery { context_id: Some(id.into()), ..everything() };
+    let state = |state| ListQuery { state: Some(state), ..everything() };
+    let since = |at| ListQuery { since: Some(Timestamp::from_millis(at)), ..everything() };
+    for (query, expected) in [
+        (context("c1"), &["b", "a"][..]),
+        (context("c"), &[]),
+        (context(""), &[]),
+        (state(TaskState::Completed), &["c", "b"]),
+        (state(TaskState::Failed), &[]),
+        (since(3), &["d", "c"]),
+        (since(5), &[]),
+        (since(i64::MIN), &["d", "c", "b", "a"]),
+        (ListQuery { state: Some(TaskState::Completed), ..context("c2") }, &["c"]),
+        (ListQuery { since: Some(Timestamp::from_millis(2)), ..context("c1") }, &["b"]),
+    ] {
+        assert_eq!(listed(&store, query.clone()).await, expected, "{query:?}");
+    }
+}
+
+pub(crate) async fn lists_show_what_is_listed(store: Store) {
+    let unlisted = |phase| Head { phase, ..head(TaskState::Submitted, 1) };
+    put(&store, "claimed", unlisted(Phase::Claimed)).await;
+    put(&store, "answered", unlisted(Phase::Answered)).await;
+    assert!(listed(&store, everything()).await.is_empty());
+    append(&store, key("claimed"), 1, [chunk("x")], Some(head(TaskState::Working, 2))).await.unwrap();
+    assert_eq!(listed(&store, everything()).await, ["claimed"]);
+    // And it can be taken back.
+    append(&store, key("claimed"), 2, [chunk("x")], Some(unlisted(Phase::Answered))).await.unwrap();
+    assert!(listed(&store, everything()).await.is_empty());
+    assert!(store.head(&key("claimed")).await.unwrap().is_some());
+}
+
+pub(crate) async fn a_list_moves_with_the_status(store: Store) {
+    put(&store, "a", head(TaskState::Working, 1)).await;
+    put(&store, "b", head(TaskState::Working, 2)).await;
+    append(&store, key("a"), 1, [chunk("x")], Some(head(TaskState::Completed, 3))).await.unwrap();
+    assert_eq!(listed(&store, everything()).await, ["a", "b"]);
+    let working = ListQuery { state: Some(TaskState::Working), ..everything() };
+    assert_eq!(listed(&store, working).await, ["b"]);
+}
+
+pub(crate) async fn tenants_and_owners_are_apart(store: Store) {
+    let places = [("", ""), ("", "o"), ("t", ""), ("t", "o"), ("to", "")];
+    for (tenant, owner) in places {
+        let key = TaskKey { tenant: tenant.into(), id: format!("{tenant}/{owner}").into() };
+        let head = Head { owner: owner.into(), ..head(TaskState::Working, 1) };
+        append(&store, key, 0, [submitted("x")], Some(head)).await.unwrap();
+        // The same id in every tenant.
+        let key = TaskKey { tenant: tenant.into(), id: "same".into() };
+        let other = Head { owner: "other".into(), ..self::head(TaskState::Working, 1) };
+        let _ = append(&store, key, 0, [submitted(tenant)], Some(other)).await;
+    }
+    for (tenant, owner) in places {
+        for context_id in [None, Some("c".into())] {
+            let query = ListQuery { tenant: tenant.into(), owner: owner.into(), context_id, ..everything() };
+            assert_eq!(listed(&store, query).await, [format!("{tenant}/{owner}")]);
+        }
+        let key = TaskKey { tenant: tenant.into(), id: "same".into() };
+        let journal = store.read(&key, 0).await.unwrap().unwrap();
+        assert_eq!(*journal.slots[0].entries, [submitted(tenant)]);
+    }
+}
+
+pub(crate) async fn pages_are_whole_and_never_overlap(store: Store) {
+    for number in 0..23 {
+        // Many ties.
+        let state = if number % 3 == 0 { TaskState::Failed } else { TaskState::Working };
+        put(&store, &format!("{number:02}"), head(state, number / 5)).await;
+    }
+    for state in [None, Some(TaskState::Failed), Some(TaskState::Canceled)] {
+        let whole = listed(&store, ListQuery { state, ..everything() }).await;
+        for limit in [1, 2, 3, 7, 22, 23, 24] {
+            let mut query = ListQuery { state, limit, ..everything() };
+            let mut paged = Vec::new();
+            loop {
+                let page = store.list(&query).await.unwrap();
+                assert_eq!(page.total, whole.len() as u64, "over all pages");
+                paged.extend(ids(&page).into_iter().map(str::to_owned));
+                let full = page.rows.len() == limit as usize;
+                assert!(full || page.next.is_none(), "only the last page is short");
+                let Some(next) = page.next else { break };
+                let (id, head) = page.rows.last().unwrap();
+                let at = head.status.timestamp.unwrap();
+                assert_eq!(next, ListPosition { at, id: Arc::clone(id) });
+                query.after = Some(next);
+            }
+            assert_eq!(paged, whole, "{limit}");
+        }
+    }
+    // A place in a list is one although its task has moved away.
+    let after = Some(ListPosition { at: Timestamp::from_millis(2), id: "12x".into() });
+    let page = store.list(&ListQuery { after, ..everything() }).await.unwrap();
+    assert_eq!(ids(&page)[..3], ["13", "14", "05"]);
+}
+
+pub(crate) async fn a_tail_is_what_was_and_what_comes(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    append(&store, key("t"), 1, [chunk("2"), chunk("3")], None).await.unwrap();
+    for after in 0..=2 {
+        let mut tail = Arc::clone(&store).tail(key("t"), after);
+        for version in after + 1..=2 {
+            assert_eq!(soon(tail.next()).await.unwrap().unwrap().version, version);
+        }
+        let quiet = tokio::time::timeout(Duration::from_secs(10), tail.next());
+        assert!(quiet.await.is_err(), "there is no more yet");
+    }
+    let mut tail = Arc::clone(&store).tail(key("t"), 2);
+    let reader = tokio::spawn(async move { (tail.next().await.unwrap().unwrap(), tail) });
+    yields().await;
+    append(&store, key("t"), 2, [chunk("4")], Some(head(TaskState::Completed, 2))).await.unwrap();
+    let (slot, _tail) = soon(reader).await.unwrap();
+    assert_eq!(slot, Slot { version: 3, entries: [chunk("4")].into() });
+}
+
+pub(crate) async fn a_stalled_tail_delays_nobody(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    let mut stalled = Arc::clone(&store).tail(key("t"), 0);
+    soon(stalled.next()).await.unwrap().unwrap();
+    let mut reading = Arc::clone(&store).tail(key("t"), 1);
+    for after in 1..=1_000 {
+        append(&store, key("t"), after, [chunk("x")], None).await.unwrap();
+    }
+    for version in 2..=1_001 {
+        assert_eq!(soon(reading.next()).await.unwrap().unwrap().version, version);
+    }
+    // It misses nothing.
+    for version in 2..=1_001 {
+        assert_eq!(soon(stalled.next()).await.unwrap().unwrap().version, version);
+    }
+}
+
+pub(crate) async fn tails_of_one_journal_are_the_same(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let tail = Arc::clone(&store).tail(key("t"), 0);
+            tokio::spawn(tail.take(101).map(Result::unwrap).collect::<Vec<Slot>>())
+        })
+        .collect();
+    for after in 1..=100 {
+        append(&store, key("t"), after, [chunk(&after.to_string())], None).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let all = slots(&store, "t", 0).await;
+    for reader in readers {
+        assert_eq!(soon(reader).await.unwrap(), all);
+    }
+}

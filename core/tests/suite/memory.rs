@@ -1,0 +1,282 @@
+//! The memory store: the contract of all stores, and what is its own, which is to forget. It forgets the oldest
+//! finished task first, then the oldest that waits, never one that is being worked on; it counts what it holds; and
+//! a reader keeps what it reads.
+
+use std::sync::Arc;
+
+use a2a_core::{
+    Artifact, MemoryStore, Message, Metadata, Part, TaskArtifactUpdateEvent, TaskState, Timestamp,
+    journal::{Entry, Head, Phase, Submitted},
+    store::{AppendError, ListQuery},
+};
+use futures_util::StreamExt;
+use proptest::prelude::*;
+
+use crate::contract::{self, Store, append, chunk, head, key, put, submitted};
+use crate::world::soon;
+
+macro_rules! over_memory {
+    ($($case:ident,)*) => {
+        mod keeps_the_contract {
+            use super::*;
+
+            $(
+                #[tokio::test(start_paused = true)]
+                async fn $case() {
+                    contract::$case(Arc::<MemoryStore>::default()).await;
+                }
+            )*
+        }
+    };
+}
+contract::cases!(over_memory);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn races_between_threads_are_decided_too() {
+    for _ in 0..20 {
+        contract::of_sixteen_racers_one_wins(Arc::<MemoryStore>::default()).await;
+    }
+    contract::racing_appends_are_all_read_in_order(Arc::<MemoryStore>::default()).await;
+    contract::tails_of_one_journal_are_the_same(Arc::<MemoryStore>::default()).await;
+}
+
+/// A store with room for about this many small tasks.
+fn small(tasks: usize) -> (Arc<MemoryStore>, Store) {
+    let store = Arc::new(MemoryStore::new(tasks * 2_100));
+    (Arc::clone(&store), store)
+}
+
+async fn kept(store: &Store, ids: &[&str]) -> Vec<String> {
+    let mut kept = Vec::new();
+    for id in ids {
+        if store.head(&key(id)).await.unwrap().is_some() {
+            kept.push((*id).to_owned());
+        }
+    }
+    kept
+}
+
+#[tokio::test]
+async fn the_oldest_finished_task_goes_first() {
+    let (memory, store) = small(3);
+    // Oldest by when they came to rest, not by what their clocks say.
+    for (id, at) in [("a", 9), ("b", 1), ("c", 5), ("d", 7)] {
+        put(&store, id, head(TaskState::Completed, at)).await;
+    }
+    assert_eq!(kept(&store, &["a", "b", "c", "d"]).await, ["b", "c", "d"]);
+    assert_eq!(memory.len(), 3);
+    let all = ListQuery {
+        tenant: "".into(),
+        owner: "".into(),
+        context_id: None,
+        state: None,
+        since: None,
+        after: None,
+        limit: 10,
+    };
+    let page = store.list(&all).await.unwrap();
+    assert_eq!((page.rows.len(), page.total), (3, 3), "what is gone is not listed");
+    assert!(store.read(&key("a"), 0).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn finished_tasks_go_before_waiting_ones_and_running_ones_stay() {
+    let (_, store) = small(4);
+    let all = ["run", "wait", "done", "reply", "e", "f", "g"];
+    put(&store, "run", head(TaskState::Working, 1)).await;
+    put(&store, "wait", head(TaskState::InputRequired, 1)).await;
+    put(&store, "done", head(TaskState::Completed, 1)).await;
+    put(&store, "reply", Head { phase: Phase::Answered, ..head(TaskState::Submitted, 1) }).await;
+    put(&store, "e", head(TaskState::Working, 1)).await;
+    assert_eq!(kept(&store, &all).await, ["run", "wait", "reply", "e"]);
+    put(&store, "f", head(TaskState::Working, 1)).await;
+    assert_eq!(kept(&store, &all).await, ["run", "wait", "e", "f"]);
+    put(&store, "g", head(TaskState::Working, 1)).await;
+    assert_eq!(kept(&store, &all).await, ["run", "e", "f", "g"]);
+}
+
+#[tokio::test]
+async fn a_task_that_goes_on_is_not_dropped() {
+    let (_, store) = small(3);
+    for id in ["a", "b"] {
+        put(&store, id, head(TaskState::InputRequired, 1)).await;
+    }
+    append(&store, key("a"), 1, [submitted("go")], Some(head(TaskState::Working, 2))).await.unwrap();
+    for id in ["c", "d"] {
+        put(&store, id, head(TaskState::Working, 1)).await;
+    }
+    assert_eq!(kept(&store, &["a", "b", "c", "d"]).await, ["a", "c", "d"]);
+}
+
+#[tokio::test]
+async fn a_claim_is_not_dropped() {
+    let (_, store) = small(2);
+    put(&store, "a", Head { phase: Phase::Claimed, ..head(TaskState::Submitted, 1) }).await;
+    for id in ["b", "c"] {
+        put(&store, id, head(TaskState::Completed, 1)).await;
+    }
+    assert_eq!(kept(&store, &["a", "b", "c"]).await, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn full_of_work_it_refuses_new_tasks_and_serves_the_old() {
+    let (memory, store) = small(2);
+    for id in ["a", "b"] {
+        put(&store, id, head(TaskState::Working, 1)).await;
+    }
+    let refused = append(&store, key("c"), 0, [submitted("x")], Some(head(TaskState::Working, 1)));
+    match refused.await {
+        Err(AppendError::Store(error)) => assert!(error.is_retriable(), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((memory.len(), kept(&store, &["c"]).await.len()), (2, 0), "nothing was written");
+    append(&store, key("a"), 1, [chunk("x")], Some(head(TaskState::Completed, 2))).await.unwrap();
+    put(&store, "c", head(TaskState::Working, 1)).await;
+    assert_eq!(kept(&store, &["a", "b", "c"]).await, ["b", "c"]);
+}
+
+/// Or a reader of a task that has just ended would find nothing.
+#[tokio::test]
+async fn what_was_just_written_is_there() {
+    let (_, store) = small(2);
+    put(&store, "a", head(TaskState::Completed, 1)).await;
+    append(&store, key("b"), 0, [submitted(&"x".repeat(9_000))], Some(head(TaskState::Completed, 1)))
+        .await
+        .unwrap();
+    assert_eq!(kept(&store, &["a", "b"]).await, ["b"]);
+    put(&store, "c", head(TaskState::Completed, 1)).await;
+    assert_eq!(kept(&store, &["a", "b", "c"]).await, ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_keeps_what_it_reads() {
+    let (_, store) = small(2);
+    put(&store, "a", head(TaskState::Working, 1)).await;
+    let mut tail = Arc::clone(&store).tail(key("a"), 0);
+    append(&store, key("a"), 1, [chunk("x")], Some(head(TaskState::Completed, 1))).await.unwrap();
+    for id in ["b", "c", "d"] {
+        put(&store, id, head(TaskState::Completed, 1)).await;
+    }
+    assert!(kept(&store, &["a"]).await.is_empty());
+    for version in 1..=2 {
+        assert_eq!(soon(tail.next()).await.unwrap().unwrap().version, version);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_nothing_to_follow_where_there_is_no_journal() {
+    let (_, store) = small(2);
+    let mut tail = Arc::clone(&store).tail(key("none"), 0);
+    assert!(soon(tail.next()).await.unwrap().is_err());
+    assert!(soon(tail.next()).await.is_none(), "an error is the last item");
+}
+
+#[tokio::test]
+async fn its_bytes_are_bounded_and_come_back() {
+    let store: Arc<MemoryStore> = Arc::new(MemoryStore::new(1_000_000));
+    let shared: Store = Arc::clone(&store) as _;
+    for number in 0..2_000 {
+        let text = "x".repeat(number % 700 * 10);
+        append(&shared, key(&number.to_string()), 0, [submitted(&text)], Some(head(TaskState::Completed, 1)))
+            .await
+            .unwrap();
+        assert!(store.bytes() <= 1_000_000, "{number}");
+    }
+    assert!(store.bytes() > 900_000, "it is used");
+    // One task that needs all of it drives out all others.
+    put(&shared, "all", head(TaskState::Working, 1)).await;
+    for after in 1..=20 {
+        append(&shared, key("all"), after, [chunk(&"x".repeat(100_000))], None).await.unwrap();
+    }
+    assert_eq!(store.len(), 1);
+    append(&shared, key("all"), 21, [chunk("x")], Some(head(TaskState::Completed, 1))).await.unwrap();
+    put(&shared, "last", head(TaskState::Completed, 1)).await;
+    assert!(store.len() == 1 && store.bytes() < 3_000, "{}", store.bytes());
+}
+
+/// What a client or an agent can make large is counted, whatever it is.
+#[tokio::test]
+async fn everything_large_is_counted() {
+    const LARGE: usize = 100_000;
+    let text: Arc<str> = "x".repeat(LARGE).into();
+    let metadata = || Metadata::new(&serde_json::json!({ "x": &*text })).ok();
+    let message = |message: Message| {
+        let at = Timestamp::from_millis(1);
+        Entry::Submitted(Submitted { message: Arc::new(message), request: None, at })
+    };
+    let user = |parts| Message::user("m", parts);
+    let artifact = |artifact| {
+        Entry::Artifact(Arc::new(TaskArtifactUpdateEvent { artifact, ..Default::default() }))
+    };
+    let small = || Artifact::new("a", vec![Part::text("x")]);
+    for (what, entry) in [
+        ("text", message(user(vec![Part::text(Arc::clone(&text))]))),
+        ("raw", message(user(vec![Part::raw(vec![0; LARGE])]))),
+        ("url", message(user(vec![Part::url(Arc::clone(&text))]))),
+        ("data", message(user(vec![Part::data(&serde_json::json!(&*text))]))),
+        ("filename", message(user(vec![Part::text("x").named(Arc::clone(&text))]))),
+        ("media type", message(user(vec![Part::text("x").typed(Arc::clone(&text))]))),
+        ("part metadata", message(user(vec![Part { metadata: metadata(), ..Part::text("x") }]))),
+        ("empty parts", message(user(vec![Part::text(""); LARGE / 100]))),
+        ("message id", message(Message::user(Arc::clone(&text), vec![]))),
+        ("message metadata", message(Message { metadata: metadata(), ..user(vec![]) })),
+        ("extensions", message(Message { extensions: vec![Arc::clone(&text)], ..user(vec![]) })),
+        ("many extensions", message(Message { extensions: vec!["".into(); LARGE / 16], ..user(vec![]) })),
+        ("references", message(Message { reference_task_ids: vec![Arc::clone(&text)], ..user(vec![]) })),
+        ("artifact id", artifact(Artifact::new(Arc::clone(&text), vec![]))),
+        ("artifact name", artifact(small().named(Arc::clone(&text)))),
+        ("artifact description", artifact(small().described(Arc::clone(&text)))),
+        ("artifact metadata", artifact(Artifact { metadata: metadata(), ..small() })),
+        ("artifact extensions", artifact(Artifact { extensions: vec![Arc::clone(&text)], ..small() })),
+    ] {
+        let store: Arc<MemoryStore> = Arc::default();
+        let shared: Store = Arc::clone(&store) as _;
+        append(&shared, key("t"), 0, [entry], Some(head(TaskState::Working, 1))).await.unwrap();
+        assert!(store.bytes() >= LARGE * 9 / 10, "{what}: {}", store.bytes());
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::config())]
+
+    /// Whatever is put and finished, what is left is what the rules leave, and the count is right.
+    #[test]
+    fn it_forgets_by_the_rules_alone(steps in prop::collection::vec((0..12_u8, 0..4_u8), 1..60)) {
+        let (memory, store) = small(5);
+        let states = [TaskState::Working, TaskState::InputRequired, TaskState::Completed, TaskState::Failed];
+        // Of the tasks that are kept: the state, and when it came to rest.
+        let mut model: std::collections::BTreeMap<u8, (TaskState, usize, u64)> = Default::default();
+        let run = async {
+            for (time, (id, state)) in steps.iter().enumerate() {
+                let state = states[usize::from(*state)];
+                let known = model.get(id).copied();
+                if known.is_some_and(|(state, ..)| state.is_terminal()) {
+                    continue;
+                }
+                let after = known.map_or(0, |(.., version)| version);
+                let done = append(&store, key(&id.to_string()), after, [chunk("")], Some(head(state, 1))).await;
+                if done.is_ok() {
+                    model.insert(*id, (state, time, after + 1));
+                } else {
+                    let busy = model.values().all(|(state, ..)| *state == TaskState::Working);
+                    assert!(known.is_none() && busy, "refused without need");
+                }
+                // Entries cost 300 and more, tasks 1,600: five tasks with some entries.
+                while memory.len() < model.len() {
+                    let order = |(_, (state, time, _)): &(&u8, &(TaskState, usize, u64))| {
+                        (*state == TaskState::InputRequired, *time)
+                    };
+                    let droppable = model.iter().filter(|(_, (state, ..))| *state != TaskState::Working);
+                    let id = *droppable.min_by_key(order).expect("one that may be dropped").0;
+                    model.remove(&id);
+                }
+            }
+        };
+        futures_util::FutureExt::now_or_never(run).expect("the memory store never waits");
+        for id in 0..12_u8 {
+            let head = futures_util::FutureExt::now_or_never(store.head(&key(&id.to_string())));
+            let found = head.unwrap().unwrap().map(|head| head.status.state);
+            prop_assert_eq!(found, model.get(&id).map(|(state, ..)| *state), "task {}", id);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A store that goes away.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use a2a_core::{
+    MemoryStore, TaskStore, async_trait,
+    journal::{Head, Slot, TaskKey, Version},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+};
+use futures_util::stream::BoxStream;
+
+/// Away after that many appends.
+pub(crate) struct Away {
+    store: Arc<MemoryStore>,
+    left: AtomicI64,
+}
+
+impl Away {
+    pub(crate) fn after(appends: i64) -> Self {
+        Self { store: Arc::default(), left: AtomicI64::new(appends) }
+    }
+}
+
+#[async_trait]
+impl TaskStore for Away {
+    async fn append(&self, change: Change) -> Result<(), AppendError> {
+        if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return Err(StoreError::unavailable("away").into());
+        }
+        self.store.append(change).await
+    }
+
+    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+        self.store.read(key, after).await
+    }
+
+    async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
+        self.store.head(key).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        self.store.list(query).await
+    }
+
+    fn tail(
+        self: Arc<Self>,
+        key: TaskKey,
+        after: Version,
+    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+        Arc::clone(&self.store).tail(key, after)
+    }
+}

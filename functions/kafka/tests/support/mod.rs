@@ -1,0 +1,151 @@
+//! A function with a clock and ids of its own, and a producer that remembers and fails as it is told.
+
+pub(crate) mod away;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use a2a_agent::{DataAnalysisExecutor, Matches};
+use a2a_core::{
+    AgentExecutor, DefaultRequestHandler, Env, Limits, MemoryStore, TaskStore, Timestamp,
+    kafka::{KafkaEndpoint, Outgoing},
+};
+use a2a_kafka::{
+    Acknowledgement, BatchResponse, KafkaEvent, KafkaFunction, ProduceError, Producer,
+    batch::{BatchItemFailure, ItemIdentifier},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A function and what it produced.
+pub(crate) struct Function {
+    function: KafkaFunction,
+    pub(crate) produced: Arc<Produced>,
+}
+
+impl Function {
+    /// Its clock ticks at each look.
+    pub(crate) fn new(agent: impl AgentExecutor) -> Self {
+        Self::with(agent, Arc::new(MemoryStore::default()), 1)
+    }
+
+    /// Its clock stands still.
+    pub(crate) fn at_noon(agent: impl AgentExecutor) -> Self {
+        Self::with(agent, Arc::new(MemoryStore::default()), 0)
+    }
+
+    pub(crate) fn with_store(agent: impl AgentExecutor, store: Arc<dyn TaskStore>) -> Self {
+        Self::with(agent, store, 1)
+    }
+
+    fn with(agent: impl AgentExecutor, store: Arc<dyn TaskStore>, tick: i64) -> Self {
+        let noon = "2026-01-31T12:00:00Z".parse::<Timestamp>().unwrap();
+        let time = AtomicI64::new(noon.as_millis());
+        let now = move || Timestamp::from_millis(time.fetch_add(tick, Ordering::Relaxed));
+        let ids = AtomicU64::new(1);
+        let id = move || Uuid::from_u128(ids.fetch_add(1, Ordering::Relaxed).into());
+        let mut limits = Limits::default();
+        limits.append_tries = 1;
+        let handler = DefaultRequestHandler::new(a2a_agent::card(), Arc::new(agent), store)
+            .with_env(Env::new(now, id))
+            .with_limits(limits);
+        let produced = Arc::new(Produced::default());
+        let endpoint = KafkaEndpoint::new(handler, "data", "cluster");
+        let function = KafkaFunction::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
+        Self { function, produced }
+    }
+
+    pub(crate) async fn handle(&self, event: KafkaEvent) -> BatchResponse {
+        self.function.handle(event, None).await
+    }
+}
+
+/// A producer in memory.
+#[derive(Default)]
+pub(crate) struct Produced {
+    records: Mutex<Vec<Outgoing>>,
+    failing_keys: Mutex<HashSet<String>>,
+    failing_place: Mutex<Option<usize>>,
+}
+
+impl Producer for Produced {
+    fn send(&self, record: Outgoing) -> Acknowledgement {
+        let mut records = self.records.lock().unwrap();
+        let place = *self.failing_place.lock().unwrap() == Some(records.len());
+        let fails = place || self.failing_keys.lock().unwrap().contains(&text(&record.key));
+        records.push(record);
+        Box::pin(async move {
+            if fails { Err(ProduceError("the broker is away".to_owned())) } else { Ok(()) }
+        })
+    }
+}
+
+impl Produced {
+    /// From now on answers under these keys are not acknowledged.
+    pub(crate) fn fail(&self, keys: &[&str]) {
+        *self.failing_keys.lock().unwrap() = keys.iter().map(|key| (*key).to_owned()).collect();
+    }
+
+    /// The answer of that number, from 0, is not acknowledged.
+    pub(crate) fn fail_nth(&self, place: usize) {
+        *self.failing_place.lock().unwrap() = Some(place);
+    }
+
+    /// The keys, in order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.records.lock().unwrap().iter().map(|record| text(&record.key)).collect()
+    }
+
+    /// The records, in order, as JSON.
+    pub(crate) fn values(&self) -> Vec<Value> {
+        self.records.lock().unwrap().iter().map(written).collect()
+    }
+}
+
+fn text(key: &Option<bytes::Bytes>) -> String {
+    String::from_utf8(key.as_deref().unwrap_or_default().to_vec()).unwrap()
+}
+
+fn written(record: &Outgoing) -> Value {
+    let headers = record.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    json!({
+        "topic": record.topic,
+        "key": record.key.as_ref().map(|_| text(&record.key)),
+        "headers": std::collections::BTreeMap::from_iter(headers),
+        "value": serde_json::from_slice::<Value>(&record.value).unwrap(),
+    })
+}
+
+/// The brief's agent.
+pub(crate) fn data() -> impl AgentExecutor {
+    DataAnalysisExecutor::new(Matches::sample().unwrap())
+}
+
+/// A record as Lambda delivers it; its topic is its key's first letter, so that no two share a position. A value of
+/// `null` is a tombstone.
+pub(crate) fn record(offset: usize, key: &str, value: &Value) -> Value {
+    let value = (!value.is_null()).then(|| STANDARD.encode(value.to_string()));
+    json!({
+        "topic": &key[..1], "partition": 0, "offset": offset, "timestamp": 1_767_225_600_000_u64,
+        "timestampType": "CREATE_TIME", "key": STANDARD.encode(key), "value": value, "headers": [],
+    })
+}
+
+/// A record for each key, from offset 0.
+pub(crate) fn partition(keys: &[&str], value: impl Fn(&str) -> Value) -> Vec<Value> {
+    keys.iter().enumerate().map(|(offset, key)| record(offset, key, &value(key))).collect()
+}
+
+/// The response that asks for these again.
+pub(crate) fn failed(positions: &[(&str, i64)]) -> BatchResponse {
+    let failure = |(partition, offset): &(&str, i64)| BatchItemFailure {
+        item_identifier: ItemIdentifier { partition: (*partition).to_owned(), offset: *offset },
+    };
+    BatchResponse { batch_item_failures: positions.iter().map(failure).collect() }
+}
