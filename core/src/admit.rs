@@ -130,13 +130,11 @@ pub(crate) fn begun(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Fold {
 /// the next attempt at it starts from.
 pub(crate) fn restart(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold, Option<Task>) {
     let key = caller.key.as_ref().map(|key| key.as_str());
-    let is_mine = |entry: &Entry| matches!(entry, Entry::Submitted(it) if it.request.as_ref() == key);
+    let is_mine =
+        |entry: &Entry| matches!(entry, Entry::Submitted(it) if it.request.as_ref() == key);
     let (fold, _) = Fold::replay_until(Arc::clone(id), slots, |_, entry| is_mine(entry));
-    let before: Vec<Slot> = slots
-        .iter()
-        .take_while(|slot| !slot.entries.iter().any(is_mine))
-        .cloned()
-        .collect();
+    let before: Vec<Slot> =
+        slots.iter().take_while(|slot| !slot.entries.iter().any(is_mine)).cloned().collect();
     let task = (!before.is_empty()).then(|| Fold::replay(Arc::clone(id), &before).task);
     (fold, task)
 }

@@ -130,7 +130,9 @@ impl DefaultRequestHandler {
         async {
             let outcome = self.serve(Arc::new(caller), call).await;
             match &outcome {
-                Err(error) if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) =>
+                {
                     let cause = std::error::Error::source(error).map(ToString::to_string);
                     tracing::error!(kind = ?error.kind(), cause, "a call failed");
                 }
@@ -167,7 +169,11 @@ impl DefaultRequestHandler {
         }
     }
 
-    async fn get_task(&self, caller: &Caller, request: &GetTaskRequest) -> Result<Box<Task>, Error> {
+    async fn get_task(
+        &self,
+        caller: &Caller,
+        request: &GetTaskRequest,
+    ) -> Result<Box<Task>, Error> {
         let key = admit::key(request.tenant.as_ref(), &request.id);
         let (_, fold) = self.load(&key, caller).await?;
         let mut task = fold.task;
@@ -271,7 +277,8 @@ impl DefaultRequestHandler {
         task: &Task,
         request: &CancelTaskRequest,
     ) {
-        let Some(message) = task.history.iter().rev().find(|it| it.role == crate::types::Role::User)
+        let Some(message) =
+            task.history.iter().rev().find(|it| it.role == crate::types::Role::User)
         else {
             return;
         };
@@ -292,7 +299,9 @@ impl DefaultRequestHandler {
         let work = std::panic::AssertUnwindSafe(async move { executor.cancel(context).await });
         match tokio::time::timeout(self.limits.cancel_time, work.catch_unwind()).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::error!(task = %key.id, %error, "an agent's clean-up failed"),
+            Ok(Ok(Err(error))) => {
+                tracing::error!(task = %key.id, %error, "an agent's clean-up failed")
+            }
             Ok(Err(_)) => tracing::error!(task = %key.id, "an agent's clean-up panicked"),
             Err(_) => tracing::error!(task = %key.id, "an agent's clean-up took too long"),
         }
@@ -372,7 +381,10 @@ impl DefaultRequestHandler {
 
 impl std::fmt::Debug for DefaultRequestHandler {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        formatter.debug_struct("DefaultRequestHandler").field("agent", &self.card.name).finish_non_exhaustive()
+        formatter
+            .debug_struct("DefaultRequestHandler")
+            .field("agent", &self.card.name)
+            .finish_non_exhaustive()
     }
 }
 

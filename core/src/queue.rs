@@ -262,7 +262,10 @@ impl EventQueue {
 
 impl fmt::Debug for EventQueue {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.debug_struct("EventQueue").field("task_id", &self.scope.task_id).finish_non_exhaustive()
+        formatter
+            .debug_struct("EventQueue")
+            .field("task_id", &self.scope.task_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -281,11 +284,8 @@ impl Scope {
 
     /// A change of state, as of now.
     pub(crate) fn status(&self, state: TaskState, message: Option<Message>) -> Entry {
-        let status = TaskStatus {
-            state,
-            message: message.map(Arc::new),
-            timestamp: Some(self.env.now()),
-        };
+        let status =
+            TaskStatus { state, message: message.map(Arc::new), timestamp: Some(self.env.now()) };
         Entry::Status(Arc::new(TaskStatusUpdateEvent {
             task_id: Arc::clone(&self.task_id),
             context_id: Arc::clone(&self.context_id),

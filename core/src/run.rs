@@ -62,16 +62,8 @@ impl Run {
         let deadline = context.deadline;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
         let begun = ledger.fold.cursor;
-        let recorder = Recorder {
-            ledger,
-            events,
-            scope,
-            limits,
-            deadline,
-            want,
-            answer: Some(answer),
-            begun,
-        };
+        let recorder =
+            Recorder { ledger, events, scope, limits, deadline, want, answer: Some(answer), begun };
         let (end, mut recorder) = {
             let mut work = pin!(work(executor, context, queue));
             match select(work.as_mut(), pin!(recorder.record())).await {
@@ -165,7 +157,8 @@ impl Recorder {
             if end == Some(End::Stopped) {
                 return (End::Stopped, self);
             }
-            if batch.entries.is_empty() && end.is_none() && self.owes_task() && self.ledger.claimed {
+            if batch.entries.is_empty() && end.is_none() && self.owes_task() && self.ledger.claimed
+            {
                 // It is claimed, and nothing has come of it: with this it is there for everyone to see.
                 batch.entries.push(self.scope.status(TaskState::Submitted, None));
             }
@@ -236,7 +229,8 @@ impl Recorder {
                 }
                 Emitted::Returned(outcome) => batch.end = Some(BatchEnd::Executor(outcome)),
             }
-            let full = batch.entries.len() >= self.limits.batch_events || bytes >= self.limits.batch_bytes;
+            let full =
+                batch.entries.len() >= self.limits.batch_events || bytes >= self.limits.batch_bytes;
             if full || batch.end.is_some() {
                 return;
             }
@@ -378,7 +372,9 @@ impl Recorder {
         };
         let answer = rest.map(|mut fold| match (fold.reply.take(), self.want) {
             (Some(message), _) => Answer::Message(message),
-            (None, Want::Stream) => Answer::Stream { task: Box::new(fold.task), cursor: fold.cursor },
+            (None, Want::Stream) => {
+                Answer::Stream { task: Box::new(fold.task), cursor: fold.cursor }
+            }
             (None, _) => Answer::Task(Box::new(fold.task)),
         });
         self.send(answer);
@@ -431,7 +427,9 @@ fn may_go_on(slot: &Slot) -> bool {
 
 /// The next slot somebody else writes; never, where there is nothing to follow.
 async fn next_slot(
-    others: &mut Option<futures_util::stream::BoxStream<'static, Result<Slot, crate::store::StoreError>>>,
+    others: &mut Option<
+        futures_util::stream::BoxStream<'static, Result<Slot, crate::store::StoreError>>,
+    >,
 ) -> Option<Slot> {
     if let Some(others) = others {
         match others.next().await {

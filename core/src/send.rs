@@ -26,9 +26,7 @@ use crate::{
     queue::Scope,
     run::{Answer, Run, Want},
     store::Journal,
-    types::{
-        Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskState,
-    },
+    types::{Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskState},
 };
 
 /// What admission leads to.
@@ -174,9 +172,10 @@ impl DefaultRequestHandler {
         }
         let mut tries = self.limits.append_tries.max(1);
         while tries > 0 {
-            let (slots, claimed) = journal.take().map_or_else(Default::default, |journal: Journal| {
-                (journal.slots, !journal.head.phase.is_listed())
-            });
+            let (slots, claimed) =
+                journal.take().map_or_else(Default::default, |journal: Journal| {
+                    (journal.slots, !journal.head.phase.is_listed())
+                });
             let ledger = self.ledger(&key, caller, &slots, claimed);
             let decision = match slots.is_empty() {
                 true => Admission::Begin,

@@ -6,7 +6,10 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, hash_map::{Entry, RandomState}},
+    collections::{
+        BTreeMap, HashMap,
+        hash_map::{Entry, RandomState},
+    },
     hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -15,7 +18,9 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Notify;
 
-use super::{AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, TaskStore};
+use super::{
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, TaskStore,
+};
 use crate::{
     journal::{Head, Phase, Slot, TaskKey, Version},
     types::{TaskState, Timestamp},
@@ -155,7 +160,8 @@ impl TaskStore for MemoryStore {
     ) -> BoxStream<'static, Result<Slot, StoreError>> {
         let journal = lock(&self.shelf).tasks.get(&key).map(|kept| Arc::clone(&kept.journal));
         let Some(journal) = journal else {
-            return stream::once(async { Err(StoreError::broken("there is no such journal")) }).boxed();
+            return stream::once(async { Err(StoreError::broken("there is no such journal")) })
+                .boxed();
         };
         let growth = stream::unfold((journal, after), |(journal, after)| async move {
             let slots = grown(&journal, after).await;
@@ -272,14 +278,16 @@ impl Shelf {
         let mut page = ListPage::default();
         for (row, _) in matching {
             page.total += 1;
-            let before = query.after.as_ref().is_some_and(|after| {
-                (row.at, &*row.id) <= (Reverse(after.at), &*after.id)
-            });
+            let before = query
+                .after
+                .as_ref()
+                .is_some_and(|after| (row.at, &*row.id) <= (Reverse(after.at), &*after.id));
             if before || page.next.is_some() {
                 continue;
             }
             if page.rows.len() == query.limit as usize {
-                page.next = page.rows.last().map(|(id, head): &(Arc<str>, Head)| position(id, head));
+                page.next =
+                    page.rows.last().map(|(id, head): &(Arc<str>, Head)| position(id, head));
                 continue;
             }
             let key = TaskKey { tenant: Arc::clone(&query.tenant), id: Arc::clone(&row.id) };

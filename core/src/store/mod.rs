@@ -228,8 +228,11 @@ impl StdError for StoreError {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         if error.is_retriable() {
-            return Self::new(ErrorKind::Unavailable, "The task store is not available; try again.")
-                .with_source(error);
+            return Self::new(
+                ErrorKind::Unavailable,
+                "The task store is not available; try again.",
+            )
+            .with_source(error);
         }
         Self::internal(error)
     }

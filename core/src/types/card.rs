@@ -35,10 +35,18 @@ pub struct AgentCard {
     #[serde(deserialize_with = "nullable")]
     pub capabilities: AgentCapabilities,
     /// How callers may authenticate, by name.
-    #[serde(alias = "security_schemes", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "security_schemes",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub security_schemes: BTreeMap<String, SecurityScheme>,
     /// Which of the schemes a caller must satisfy: one of these.
-    #[serde(alias = "security_requirements", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "security_requirements",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub security_requirements: Vec<SecurityRequirement>,
     /// Media types it reads; at least one.
     #[serde(alias = "default_input_modes", deserialize_with = "nullable")]
@@ -125,13 +133,25 @@ pub struct AgentSkill {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub examples: Vec<String>,
     /// Media types it reads, where they differ from the card's.
-    #[serde(alias = "input_modes", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "input_modes",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub input_modes: Vec<String>,
     /// Media types it writes, where they differ from the card's.
-    #[serde(alias = "output_modes", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "output_modes",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub output_modes: Vec<String>,
     /// What a caller must satisfy for this skill.
-    #[serde(alias = "security_requirements", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "security_requirements",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub security_requirements: Vec<SecurityRequirement>,
 }
 

@@ -48,7 +48,11 @@ pub struct TaskArtifactUpdateEvent {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub append: bool,
     /// Whether this is the artifact's last piece.
-    #[serde(alias = "last_chunk", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "last_chunk",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub last_chunk: bool,
     /// Data of extensions, keyed by their URI.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,7 +149,9 @@ impl<'de> Visitor<'de> for PayloadVisitor {
         while let Some(field) = map.next_key()? {
             let found = match field {
                 PayloadField::Task => map.next_value::<Option<_>>()?.map(StreamResponse::Task),
-                PayloadField::Message => map.next_value::<Option<_>>()?.map(StreamResponse::Message),
+                PayloadField::Message => {
+                    map.next_value::<Option<_>>()?.map(StreamResponse::Message)
+                }
                 PayloadField::StatusUpdate => {
                     map.next_value::<Option<_>>()?.map(StreamResponse::StatusUpdate)
                 }
@@ -158,7 +164,9 @@ impl<'de> Visitor<'de> for PayloadVisitor {
                 }
             };
             if found.is_some() && std::mem::replace(&mut payload, found).is_some() {
-                return Err(de::Error::custom("expected only one of task, message and the updates"));
+                return Err(de::Error::custom(
+                    "expected only one of task, message and the updates",
+                ));
             }
         }
         payload.ok_or_else(|| de::Error::custom("expected a task, a message or an update"))

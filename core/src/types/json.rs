@@ -151,7 +151,8 @@ fn compact(raw: Box<RawValue>) -> Result<Arc<RawValue>, String> {
     if !spaces {
         return Ok(raw.into());
     }
-    let compacted = RawValue::from_string(without_spaces(text)).map_err(|error| error.to_string())?;
+    let compacted =
+        RawValue::from_string(without_spaces(text)).map_err(|error| error.to_string())?;
     Ok(compacted.into())
 }
 
@@ -185,7 +186,9 @@ mod tests {
 
     #[test]
     fn carried_json_is_kept_exactly() {
-        for text in ["9007199254740993", "5", "5.0", "1e400", "null", r#"{"b":1,"a":[true,"\u00e9 \" x"]}"#] {
+        for text in
+            ["9007199254740993", "5", "5.0", "1e400", "null", r#"{"b":1,"a":[true,"\u00e9 \" x"]}"#]
+        {
             assert_eq!(read(text), text);
         }
         assert_eq!(read("{ \"a\" :\r\n [ 1 , \"b \\\" c\" ] }"), r#"{"a":[1,"b \" c"]}"#);

@@ -55,10 +55,18 @@ pub struct Message {
     #[serde(alias = "message_id", deserialize_with = "nullable")]
     pub message_id: Arc<str>,
     /// The conversation it belongs to; a server makes one where it is absent.
-    #[serde(alias = "context_id", deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "context_id",
+        deserialize_with = "proto::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub context_id: Option<Arc<str>>,
     /// The task it continues; absent to begin a new one.
-    #[serde(alias = "task_id", deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "task_id",
+        deserialize_with = "proto::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub task_id: Option<Arc<str>>,
     /// Who speaks; required.
     pub role: Role,
@@ -72,7 +80,11 @@ pub struct Message {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub extensions: Vec<Arc<str>>,
     /// Other tasks the message refers to.
-    #[serde(alias = "reference_task_ids", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "reference_task_ids",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub reference_task_ids: Vec<Arc<str>>,
 }
 
@@ -134,7 +146,8 @@ impl Part {
     /// A part holding JSON.
     pub fn data(value: &serde_json::Value) -> Self {
         // A `Value` is always written as JSON, so there is no error to hand on.
-        Json::new(value).map_or_else(|_| Self::text(value.to_string()), |json| PartContent::Data(json).into())
+        Json::new(value)
+            .map_or_else(|_| Self::text(value.to_string()), |json| PartContent::Data(json).into())
     }
 
     /// The same part with a file name.

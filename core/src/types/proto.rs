@@ -72,10 +72,7 @@ impl<'de, T: TryFrom<i64> + FromStr> Visitor<'de> for Integer<T> {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
-        value
-            .parse()
-            .map(Some)
-            .map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
+        value.parse().map(Some).map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
     }
 }
 

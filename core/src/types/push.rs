@@ -18,7 +18,11 @@ pub struct TaskPushNotificationConfig {
     #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
     pub id: Option<Arc<str>>,
     /// Whose updates.
-    #[serde(alias = "task_id", deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "task_id",
+        deserialize_with = "proto::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub task_id: Option<Arc<str>>,
     /// Where to post; required.
     #[serde(deserialize_with = "nullable")]
@@ -46,7 +50,10 @@ pub struct AuthenticationInfo {
 impl std::fmt::Debug for AuthenticationInfo {
     /// Leaves the credentials out: what is printed ends in logs.
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        formatter.debug_struct("AuthenticationInfo").field("scheme", &self.scheme).finish_non_exhaustive()
+        formatter
+            .debug_struct("AuthenticationInfo")
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,10 +83,18 @@ pub struct ListTaskPushNotificationConfigsRequest {
     #[serde(alias = "task_id", deserialize_with = "nullable")]
     pub task_id: Arc<str>,
     /// How many at most.
-    #[serde(alias = "page_size", deserialize_with = "proto::integer", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "page_size",
+        deserialize_with = "proto::integer",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub page_size: Option<i32>,
     /// The `nextPageToken` of the page before.
-    #[serde(alias = "page_token", deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "page_token",
+        deserialize_with = "proto::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub page_token: Option<Arc<str>>,
 }
 
@@ -91,7 +106,11 @@ pub struct ListTaskPushNotificationConfigsResponse {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub configs: Vec<TaskPushNotificationConfig>,
     /// Asks for the next page; empty on the last one.
-    #[serde(alias = "next_page_token", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "next_page_token",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub next_page_token: String,
 }
 

@@ -32,16 +32,28 @@ pub struct SendMessageRequest {
 #[serde(rename_all = "camelCase", default)]
 pub struct SendMessageConfiguration {
     /// Media types the client can read; a hint to the agent.
-    #[serde(alias = "accepted_output_modes", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "accepted_output_modes",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub accepted_output_modes: Vec<Arc<str>>,
     /// Where to post the task's updates.
     #[serde(alias = "task_push_notification_config", skip_serializing_if = "Option::is_none")]
     pub task_push_notification_config: Option<TaskPushNotificationConfig>,
     /// At most this many of the newest messages in the answer's history; unset: all; 0: none.
-    #[serde(alias = "history_length", deserialize_with = "proto::integer", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "history_length",
+        deserialize_with = "proto::integer",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub history_length: Option<i32>,
     /// Whether to answer as soon as the task exists, instead of when it has come to rest.
-    #[serde(alias = "return_immediately", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "return_immediately",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub return_immediately: bool,
 }
 
@@ -56,7 +68,11 @@ pub struct GetTaskRequest {
     #[serde(deserialize_with = "nullable")]
     pub id: Arc<str>,
     /// At most this many of the newest messages in the history; unset: all; 0: none.
-    #[serde(alias = "history_length", deserialize_with = "proto::integer", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "history_length",
+        deserialize_with = "proto::integer",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub history_length: Option<i32>,
 }
 
@@ -68,25 +84,45 @@ pub struct ListTasksRequest {
     #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
     pub tenant: Option<Arc<str>>,
     /// Only tasks of this conversation.
-    #[serde(alias = "context_id", deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "context_id",
+        deserialize_with = "proto::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub context_id: Option<Arc<str>>,
     /// Only tasks in this state; unspecified: in any.
     #[serde(skip_serializing_if = "is_default")]
     pub status: TaskState,
     /// 1 to 100; unset: 50.
-    #[serde(alias = "page_size", deserialize_with = "proto::integer", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "page_size",
+        deserialize_with = "proto::integer",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub page_size: Option<i32>,
     /// The `nextPageToken` of the page before; unset: the first page.
-    #[serde(alias = "page_token", deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "page_token",
+        deserialize_with = "proto::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub page_token: Option<Arc<str>>,
     /// At most this many of the newest messages in each history; unset: all; 0: none.
-    #[serde(alias = "history_length", deserialize_with = "proto::integer", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "history_length",
+        deserialize_with = "proto::integer",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub history_length: Option<i32>,
     /// Only tasks whose status is from this time or later.
     #[serde(alias = "status_timestamp_after", skip_serializing_if = "Option::is_none")]
     pub status_timestamp_after: Option<Timestamp>,
     /// Whether to show artifacts.
-    #[serde(alias = "include_artifacts", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "include_artifacts",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub include_artifacts: bool,
 }
 

@@ -39,7 +39,11 @@ pub enum SecurityScheme {
         name: String,
     },
     /// HTTP authentication.
-    #[serde(rename = "httpAuthSecurityScheme", alias = "http_auth_security_scheme", rename_all = "camelCase")]
+    #[serde(
+        rename = "httpAuthSecurityScheme",
+        alias = "http_auth_security_scheme",
+        rename_all = "camelCase"
+    )]
     HttpAuth {
         /// For people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +55,11 @@ pub enum SecurityScheme {
         bearer_format: Option<String>,
     },
     /// OAuth 2.0.
-    #[serde(rename = "oauth2SecurityScheme", alias = "oauth2_security_scheme", rename_all = "camelCase")]
+    #[serde(
+        rename = "oauth2SecurityScheme",
+        alias = "oauth2_security_scheme",
+        rename_all = "camelCase"
+    )]
     OAuth2 {
         /// For people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +71,11 @@ pub enum SecurityScheme {
         oauth2_metadata_url: Option<String>,
     },
     /// OpenID Connect.
-    #[serde(rename = "openIdConnectSecurityScheme", alias = "open_id_connect_security_scheme", rename_all = "camelCase")]
+    #[serde(
+        rename = "openIdConnectSecurityScheme",
+        alias = "open_id_connect_security_scheme",
+        rename_all = "camelCase"
+    )]
     OpenIdConnect {
         /// For people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +132,10 @@ pub struct OAuthFlow {
     #[serde(deserialize_with = "nullable")]
     pub scopes: BTreeMap<String, String>,
     /// Whether PKCE (RFC 7636) is required.
-    #[serde(alias = "pkce_required", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "pkce_required",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub pkce_required: bool,
 }

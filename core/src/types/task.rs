@@ -99,7 +99,11 @@ pub struct Task {
     #[serde(deserialize_with = "nullable")]
     pub id: Arc<str>,
     /// The conversation it belongs to.
-    #[serde(alias = "context_id", deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(
+        alias = "context_id",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
     pub context_id: Arc<str>,
     /// Where it stands.
     #[serde(deserialize_with = "nullable")]

@@ -44,10 +44,15 @@ impl FromStr for Timestamp {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let instant: jiff::Timestamp =
-            text.parse().map_err(|_| "expected an ISO 8601 time such as 2026-01-31T12:00:00.000Z")?;
+        let instant: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| "expected an ISO 8601 time such as 2026-01-31T12:00:00.000Z")?;
         let millis = instant.as_millisecond();
-        if Self::RANGE.contains(&millis) { Ok(Self(millis)) } else { Err("the year must be 1 to 9999") }
+        if Self::RANGE.contains(&millis) {
+            Ok(Self(millis))
+        } else {
+            Err("the year must be 1 to 9999")
+        }
     }
 }
 

@@ -133,8 +133,7 @@ impl Envelope<'_> {
     /// The request these members make.
     pub(super) fn request(&self) -> Request {
         let method = self.method.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-        let streams =
-            matches!(method.as_deref(), Some("SendStreamingMessage" | "SubscribeToTask"));
+        let streams = matches!(method.as_deref(), Some("SendStreamingMessage" | "SubscribeToTask"));
         match Id::read(self.id) {
             Ok(id) => Request { id, call: self.call(method), streams },
             Err(error) => Request { streams, ..Request::refused(error) },
@@ -145,7 +144,8 @@ impl Envelope<'_> {
         if self.jsonrpc.map(RawValue::get) != Some(r#""2.0""#) {
             return Err(invalid("The request must say \"jsonrpc\": \"2.0\"."));
         }
-        let method = method.ok_or_else(|| invalid("The request must name its method with a string."))?;
+        let method =
+            method.ok_or_else(|| invalid("The request must name its method with a string."))?;
         let params = self.params.map_or("{}", RawValue::get);
         if !is_object(params) {
             return Err(Error::new(ErrorKind::InvalidParams, "The params must be a JSON object."));

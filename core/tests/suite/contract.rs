@@ -112,7 +112,8 @@ async fn listed(store: &Store, query: ListQuery) -> Vec<String> {
 }
 
 pub(crate) async fn what_is_appended_is_read(store: Store) {
-    let batches = [vec![submitted("hi"), chunk("1")], vec![chunk("2")], vec![chunk("3"), chunk("4")]];
+    let batches =
+        [vec![submitted("hi"), chunk("1")], vec![chunk("2")], vec![chunk("3"), chunk("4")]];
     let at_work = head(TaskState::Working, 1);
     for (after, entries) in (0..).zip(&batches) {
         append(&store, key("t"), after, entries.clone(), Some(at_work.clone())).await.unwrap();
@@ -151,7 +152,8 @@ pub(crate) async fn a_stale_append_writes_nothing(store: Store) {
     append(&store, key("t"), 1, [chunk("1")], None).await.unwrap();
     let before = slots(&store, "t", 0).await;
     for after in [0, 1] {
-        let refused = append(&store, key("t"), after, [chunk("no")], Some(head(TaskState::Failed, 9)));
+        let refused =
+            append(&store, key("t"), after, [chunk("no")], Some(head(TaskState::Failed, 9)));
         assert!(matches!(refused.await, Err(AppendError::Conflict)), "{after}");
     }
     assert_eq!(slots(&store, "t", 0).await, before);
@@ -226,7 +228,9 @@ pub(crate) async fn the_head_is_the_last_one_given(store: Store) {
 }
 
 pub(crate) async fn odd_texts_are_kept(store: Store) {
-    for text in ["", "\0", "é\u{1F980}\u{2028}", "a/b#c%20|\n\"'\\", "  ", "%", "null", &"k".repeat(500)] {
+    for text in
+        ["", "\0", "é\u{1F980}\u{2028}", "a/b#c%20|\n\"'\\", "  ", "%", "null", &"k".repeat(500)]
+    {
         let mut odd = head(TaskState::Working, 1);
         (odd.owner, odd.context_id) = (text.into(), text.into());
         let key = TaskKey { tenant: text.into(), id: format!("t{text}").into() };
@@ -234,7 +238,8 @@ pub(crate) async fn odd_texts_are_kept(store: Store) {
         let journal = store.read(&key, 0).await.unwrap().unwrap();
         assert_eq!((&*journal.slots[0].entries, &journal.head), (&[submitted(text)][..], &odd));
         let context_id = Some(text.into());
-        let query = ListQuery { tenant: text.into(), owner: text.into(), context_id, ..everything() };
+        let query =
+            ListQuery { tenant: text.into(), owner: text.into(), context_id, ..everything() };
         assert_eq!(listed(&store, query).await, [&*key.id]);
     }
 }
@@ -291,7 +296,9 @@ pub(crate) async fn lists_show_what_is_listed(store: Store) {
     put(&store, "claimed", unlisted(Phase::Claimed)).await;
     put(&store, "answered", unlisted(Phase::Answered)).await;
     assert!(listed(&store, everything()).await.is_empty());
-    append(&store, key("claimed"), 1, [chunk("x")], Some(head(TaskState::Working, 2))).await.unwrap();
+    append(&store, key("claimed"), 1, [chunk("x")], Some(head(TaskState::Working, 2)))
+        .await
+        .unwrap();
     assert_eq!(listed(&store, everything()).await, ["claimed"]);
     // And it can be taken back.
     append(&store, key("claimed"), 2, [chunk("x")], Some(unlisted(Phase::Answered))).await.unwrap();
@@ -321,7 +328,12 @@ pub(crate) async fn tenants_and_owners_are_apart(store: Store) {
     }
     for (tenant, owner) in places {
         for context_id in [None, Some("c".into())] {
-            let query = ListQuery { tenant: tenant.into(), owner: owner.into(), context_id, ..everything() };
+            let query = ListQuery {
+                tenant: tenant.into(),
+                owner: owner.into(),
+                context_id,
+                ..everything()
+            };
             assert_eq!(listed(&store, query).await, [format!("{tenant}/{owner}")]);
         }
         let key = TaskKey { tenant: tenant.into(), id: "same".into() };

@@ -46,9 +46,10 @@ fn died(world: &World, key: &str, request: SendMessageRequest) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async move {
             let executor = Arc::clone(&script);
-            let handler = a2a_core::DefaultRequestHandler::new(card(), executor, store)
-                .with_env(ticking());
-            let call = tokio::spawn(async move { handler.call(key, Call::SendMessage(request)).await });
+            let handler =
+                a2a_core::DefaultRequestHandler::new(card(), executor, store).with_env(ticking());
+            let call =
+                tokio::spawn(async move { handler.call(key, Call::SendMessage(request)).await });
             script.begun.passed().await;
             yields().await;
             call.abort();
@@ -67,7 +68,9 @@ fn limited(mut world: World, change: impl FnOnce(&mut Limits)) -> World {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_delivery_is_answered_and_not_executed() {
-    for story in ["complete done", "working\nartifact a one\ncomplete done", "ask what?", "fail why"] {
+    for story in
+        ["complete done", "working\nartifact a one\ncomplete done", "ask what?", "fail why"]
+    {
         let world = World::new();
         let first = sent_task(deliver(&world, "k", say(story)).await);
         let second = sent_task(deliver(&world, "k", say(story)).await);
@@ -173,7 +176,11 @@ async fn work_whose_runner_died_is_begun_again() {
     assert_eq!(task.status.state, TaskState::Completed);
     assert_eq!(attempts(&world, &task.id).await, [1, 2]);
     assert_eq!((world.script.context(0).attempt(), world.script.context(1).attempt()), (1, 2));
-    assert_eq!(parts_text(&task.artifacts[0].parts), "onetwo", "what attempt 1 made does not count");
+    assert_eq!(
+        parts_text(&task.artifacts[0].parts),
+        "onetwo",
+        "what attempt 1 made does not count"
+    );
     assert_eq!(world.get(&task.id).await, task, "the answer is what the journal says");
     assert_eq!(sent_task(deliver(&world, "k", say(story)).await), task);
 }
@@ -212,9 +219,8 @@ async fn a_restarted_task_lists_as_it_is() {
     died(&world, "k", say(story));
     // At work again, with nothing said yet.
     let quiet = handler_on(Arc::clone(&world.store) as _, Agent(|_, _| std::future::pending()));
-    let run = tokio::spawn(async move {
-        quiet.call(keyed("k"), Call::SendMessage(say(story))).await
-    });
+    let run =
+        tokio::spawn(async move { quiet.call(keyed("k"), Call::SendMessage(say(story))).await });
     yields().await;
     let listed = a2a_core::ListTasksRequest { history_length: Some(0), ..Default::default() };
     let Reply::Tasks(page) = world.call(Caller::default(), Call::ListTasks(listed)).await.unwrap()

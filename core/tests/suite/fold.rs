@@ -71,7 +71,8 @@ fn replied(text: &str) -> Entry {
 }
 
 fn slots(batches: &[&[Entry]]) -> Vec<Slot> {
-    let slot = |(version, entries): (u64, &&[Entry])| Slot { version, entries: entries.to_vec().into() };
+    let slot =
+        |(version, entries): (u64, &&[Entry])| Slot { version, entries: entries.to_vec().into() };
     (1..).zip(batches).map(slot).collect()
 }
 
@@ -87,8 +88,8 @@ fn artifacts(task: &Task) -> Vec<String> {
 }
 
 use TaskState::{
-    AuthRequired, Canceled, Completed, Failed, InputRequired, Rejected, Submitted as SubmittedState,
-    Working,
+    AuthRequired, Canceled, Completed, Failed, InputRequired, Rejected,
+    Submitted as SubmittedState, Working,
 };
 
 #[test]
@@ -98,8 +99,18 @@ fn states_and_histories() {
         (vec![asked("hi"), started(1)], SubmittedState, "", vec!["hi"]),
         (vec![asked("hi"), status(Working, "a")], Working, "a", vec!["hi"]),
         // What was said with a status is history once there is a newer one.
-        (vec![asked("hi"), status(Working, "a"), status(Working, "b")], Working, "b", vec!["hi", "a"]),
-        (vec![asked("hi"), status(Working, "a"), status(Completed, "")], Completed, "", vec!["hi", "a"]),
+        (
+            vec![asked("hi"), status(Working, "a"), status(Working, "b")],
+            Working,
+            "b",
+            vec!["hi", "a"],
+        ),
+        (
+            vec![asked("hi"), status(Working, "a"), status(Completed, "")],
+            Completed,
+            "",
+            vec!["hi", "a"],
+        ),
         (vec![asked("hi"), status(Working, ""), status(Failed, "b")], Failed, "b", vec!["hi"]),
         // The question stands before its answer.
         (
@@ -108,7 +119,12 @@ fn states_and_histories() {
             "",
             vec!["hi", "what?", "this"],
         ),
-        (vec![asked("hi"), status(AuthRequired, "a"), asked("b")], AuthRequired, "", vec!["hi", "a", "b"]),
+        (
+            vec![asked("hi"), status(AuthRequired, "a"), asked("b")],
+            AuthRequired,
+            "",
+            vec!["hi", "a", "b"],
+        ),
         (vec![asked("hi"), asked("and"), status(Canceled, "")], Canceled, "", vec!["hi", "and"]),
     ] {
         let task = fold(&entries).task;
@@ -206,7 +222,10 @@ fn fenced_attempts_do_not_count() {
         make("c", "3"),
     ];
     let task = fold(&entries).task;
-    assert_eq!((history(&task), artifacts(&task)), (vec!["hi".to_owned()], vec!["c: 3".to_owned()]));
+    assert_eq!(
+        (history(&task), artifacts(&task)),
+        (vec!["hi".to_owned()], vec!["c: 3".to_owned()])
+    );
     assert_eq!(status_text(&task), "third");
     // What was made over earlier messages still does.
     let later = [
@@ -272,14 +291,34 @@ fn cursors_in_writing() {
         assert_eq!(text.parse::<Cursor>().unwrap().to_string(), text);
     }
     let over = format!("{}0-0", u64::MAX);
-    for text in ["", "-", "1", "1-", "-1", "1-2-3", "+1-2", "1--2", " 1-2", "1-2 ", "x-1", "1-4294967296", &*over] {
+    for text in [
+        "",
+        "-",
+        "1",
+        "1-",
+        "-1",
+        "1-2-3",
+        "+1-2",
+        "1--2",
+        " 1-2",
+        "1-2 ",
+        "x-1",
+        "1-4294967296",
+        &*over,
+    ] {
         assert!(text.parse::<Cursor>().is_err(), "{text:?}");
     }
 }
 
 fn any_state() -> impl Strategy<Value = TaskState> {
     prop::sample::select(vec![
-        Working, Completed, Failed, Canceled, InputRequired, Rejected, AuthRequired,
+        Working,
+        Completed,
+        Failed,
+        Canceled,
+        InputRequired,
+        Rejected,
+        AuthRequired,
     ])
 }
 

@@ -5,8 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use a2a_core::{
-    AgentCard, AgentExtension, Call, Caller, DeleteTaskPushNotificationConfigRequest, Env, ErrorKind,
-    GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest,
+    AgentCard, AgentExtension, Call, Caller, DeleteTaskPushNotificationConfigRequest, Env,
+    ErrorKind, GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest,
     ListTaskPushNotificationConfigsRequest, ListTasksRequest, ListTasksResponse, Part, Reply, Task,
     TaskPushNotificationConfig, TaskState, TaskStore, Timestamp,
 };
@@ -54,7 +54,10 @@ async fn a_task_holds_what_was_said_and_made() {
     assert_eq!(parts_text(&task.artifacts[0].parts), "one,two");
     assert_eq!(status_text(&task), "done");
     let said = task.status.message.as_ref().unwrap();
-    assert_eq!((said.task_id.as_ref(), said.context_id.as_ref()), (Some(&task.id), Some(&task.context_id)));
+    assert_eq!(
+        (said.task_id.as_ref(), said.context_id.as_ref()),
+        (Some(&task.id), Some(&task.context_id))
+    );
     assert_eq!(task.history[0].task_id.as_ref(), Some(&task.id));
     assert_eq!(world.get(&task.id).await, task);
 }
@@ -218,7 +221,8 @@ async fn a_message_that_waits_for_a_task_that_ends_is_refused() {
 async fn of_many_answers_at_once_each_has_its_turn() {
     let world = World::new();
     let task = world.send(say("ask 0")).await;
-    let sends = (1..=8).map(|n| world.spawn(Caller::default(), say_to(&task.id, &format!("ask {n}"))));
+    let sends =
+        (1..=8).map(|n| world.spawn(Caller::default(), say_to(&task.id, &format!("ask {n}"))));
     for send in sends.collect::<Vec<_>>() {
         let answer = sent_task(soon(send).await.unwrap().unwrap());
         assert_eq!(answer.status.state, TaskState::InputRequired);
@@ -326,7 +330,9 @@ async fn page_tokens_nobody_gave_are_refused() {
 async fn lists_show_artifacts_only_when_asked() {
     let world = World::new();
     world.send(say("artifact a one\ncomplete")).await;
-    for (history_length, include_artifacts) in [(None, true), (Some(0), true), (None, false), (Some(0), false)] {
+    for (history_length, include_artifacts) in
+        [(None, true), (Some(0), true), (None, false), (Some(0), false)]
+    {
         let request = ListTasksRequest { history_length, include_artifacts, ..Default::default() };
         let page = list(&world, request).await;
         assert_eq!(page.tasks[0].artifacts.len(), usize::from(include_artifacts));
@@ -340,7 +346,8 @@ async fn a_list_shows_what_a_get_shows() {
         world.send(at_once(say(story))).await;
     }
     yields().await;
-    let page = list(&world, ListTasksRequest { history_length: Some(0), ..Default::default() }).await;
+    let page =
+        list(&world, ListTasksRequest { history_length: Some(0), ..Default::default() }).await;
     assert_eq!(page.tasks.len(), 4);
     for listed in page.tasks {
         let got = world.get(&listed.id).await;
@@ -386,7 +393,11 @@ async fn what_the_card_does_not_promise_is_refused() {
         Call::SendMessage(inline.clone()),
         Call::SendStreamingMessage(inline),
         Call::CreateTaskPushNotificationConfig(config),
-        Call::GetTaskPushNotificationConfig(GetTaskPushNotificationConfigRequest { tenant: None, task_id, id }),
+        Call::GetTaskPushNotificationConfig(GetTaskPushNotificationConfigRequest {
+            tenant: None,
+            task_id,
+            id,
+        }),
         Call::ListTaskPushNotificationConfigs(ListTaskPushNotificationConfigsRequest::default()),
         Call::DeleteTaskPushNotificationConfig(DeleteTaskPushNotificationConfigRequest::default()),
     ];
@@ -395,7 +406,10 @@ async fn what_the_card_does_not_promise_is_refused() {
         assert_eq!(refused, ErrorKind::PushNotificationNotSupported, "{call:?}");
     }
     let extended = || Call::GetExtendedAgentCard(GetExtendedAgentCardRequest::default());
-    assert_eq!(kind(world.call(Caller::default(), extended()).await), ErrorKind::UnsupportedOperation);
+    assert_eq!(
+        kind(world.call(Caller::default(), extended()).await),
+        ErrorKind::UnsupportedOperation
+    );
     let mut declared = card();
     declared.capabilities.extended_agent_card = Some(true);
     declared.capabilities.streaming = None;
@@ -430,7 +444,8 @@ async fn versions_and_required_extensions_are_checked() {
         (Some("99.0"), Some(ErrorKind::VersionNotSupported)),
         (Some("x"), Some(ErrorKind::VersionNotSupported)),
     ] {
-        let outcome = world.call(caller(version, "urn:x"), Call::SendMessage(say("complete"))).await;
+        let outcome =
+            world.call(caller(version, "urn:x"), Call::SendMessage(say("complete"))).await;
         assert_eq!(outcome.err().map(|it| it.kind()), expected, "{version:?}");
     }
     let outcome = world.call(caller(None, "urn:y"), Call::SendMessage(say("complete"))).await;
@@ -471,13 +486,15 @@ async fn owners_never_meet() {
     request.message.context_id = Some("shared".into());
     let call = Call::SendMessage(request.clone());
     let task = sent_task(world.call(owner("ann"), call).await.unwrap());
-    let theirs = || [
-        get(&task.id),
-        cancel(&task.id),
-        subscribe(&task.id),
-        Call::SendMessage(say_to(&task.id, "complete")),
-        Call::SendStreamingMessage(say_to(&task.id, "complete")),
-    ];
+    let theirs = || {
+        [
+            get(&task.id),
+            cancel(&task.id),
+            subscribe(&task.id),
+            Call::SendMessage(say_to(&task.id, "complete")),
+            Call::SendStreamingMessage(say_to(&task.id, "complete")),
+        ]
+    };
     for stranger in [owner("bob"), owner(""), owner("Ann")] {
         for call in theirs() {
             let refused = kind(world.call(stranger.clone(), call.clone()).await);
@@ -492,7 +509,8 @@ async fn owners_never_meet() {
     sent_task(world.call(owner("bob"), call).await.unwrap());
     assert!(world.script.context(1).related().await.unwrap().is_empty());
     // Another tenant is as far away as another owner.
-    let elsewhere = GetTaskRequest { tenant: Some("t".into()), id: task.id.clone(), history_length: None };
+    let elsewhere =
+        GetTaskRequest { tenant: Some("t".into()), id: task.id.clone(), history_length: None };
     let refused = kind(world.call(owner("ann"), Call::GetTask(elsewhere)).await);
     assert_eq!(refused, ErrorKind::TaskNotFound);
     assert_eq!(task_of(world.call(owner("ann"), get(&task.id)).await.unwrap()), task);
@@ -509,7 +527,10 @@ async fn an_agent_reads_the_other_tasks_of_its_context() {
     }
     world.send(say("complete elsewhere")).await;
     let related = world.script.context(2).related().await.unwrap();
-    assert_eq!(related.iter().map(|it| &it.id).collect::<Vec<_>>(), ids[1..].iter().collect::<Vec<_>>());
+    assert_eq!(
+        related.iter().map(|it| &it.id).collect::<Vec<_>>(),
+        ids[1..].iter().collect::<Vec<_>>()
+    );
     assert_eq!(parts_text(&related[1].artifacts[0].parts), "one");
     // A later run of an earlier task reads the later ones, but not itself.
     world.send(say_to(&ids[1], "complete")).await;

@@ -97,11 +97,13 @@ async fn finished_tasks_go_before_waiting_ones_and_running_ones_stay() {
 
 #[tokio::test]
 async fn a_task_that_goes_on_is_not_dropped() {
-    let (_, store) = small(3);
+    let (_, store) = small(4);
     for id in ["a", "b"] {
         put(&store, id, head(TaskState::InputRequired, 1)).await;
     }
-    append(&store, key("a"), 1, [submitted("go")], Some(head(TaskState::Working, 2))).await.unwrap();
+    append(&store, key("a"), 1, [submitted("go")], Some(head(TaskState::Working, 2)))
+        .await
+        .unwrap();
     for id in ["c", "d"] {
         put(&store, id, head(TaskState::Working, 1)).await;
     }
@@ -140,9 +142,15 @@ async fn full_of_work_it_refuses_new_tasks_and_serves_the_old() {
 async fn what_was_just_written_is_there() {
     let (_, store) = small(2);
     put(&store, "a", head(TaskState::Completed, 1)).await;
-    append(&store, key("b"), 0, [submitted(&"x".repeat(9_000))], Some(head(TaskState::Completed, 1)))
-        .await
-        .unwrap();
+    append(
+        &store,
+        key("b"),
+        0,
+        [submitted(&"x".repeat(9_000))],
+        Some(head(TaskState::Completed, 1)),
+    )
+    .await
+    .unwrap();
     assert_eq!(kept(&store, &["a", "b"]).await, ["b"]);
     put(&store, "c", head(TaskState::Completed, 1)).await;
     assert_eq!(kept(&store, &["a", "b", "c"]).await, ["c"]);
@@ -177,9 +185,15 @@ async fn its_bytes_are_bounded_and_come_back() {
     let shared: Store = Arc::clone(&store) as _;
     for number in 0..2_000 {
         let text = "x".repeat(number % 700 * 10);
-        append(&shared, key(&number.to_string()), 0, [submitted(&text)], Some(head(TaskState::Completed, 1)))
-            .await
-            .unwrap();
+        append(
+            &shared,
+            key(&number.to_string()),
+            0,
+            [submitted(&text)],
+            Some(head(TaskState::Completed, 1)),
+        )
+        .await
+        .unwrap();
         assert!(store.bytes() <= 1_000_000, "{number}");
     }
     assert!(store.bytes() > 900_000, "it is used");
@@ -189,7 +203,9 @@ async fn its_bytes_are_bounded_and_come_back() {
         append(&shared, key("all"), after, [chunk(&"x".repeat(100_000))], None).await.unwrap();
     }
     assert_eq!(store.len(), 1);
-    append(&shared, key("all"), 21, [chunk("x")], Some(head(TaskState::Completed, 1))).await.unwrap();
+    append(&shared, key("all"), 21, [chunk("x")], Some(head(TaskState::Completed, 1)))
+        .await
+        .unwrap();
     put(&shared, "last", head(TaskState::Completed, 1)).await;
     assert!(store.len() == 1 && store.bytes() < 3_000, "{}", store.bytes());
 }
@@ -221,13 +237,22 @@ async fn everything_large_is_counted() {
         ("message id", message(Message::user(Arc::clone(&text), vec![]))),
         ("message metadata", message(Message { metadata: metadata(), ..user(vec![]) })),
         ("extensions", message(Message { extensions: vec![Arc::clone(&text)], ..user(vec![]) })),
-        ("many extensions", message(Message { extensions: vec!["".into(); LARGE / 16], ..user(vec![]) })),
-        ("references", message(Message { reference_task_ids: vec![Arc::clone(&text)], ..user(vec![]) })),
+        (
+            "many extensions",
+            message(Message { extensions: vec!["".into(); LARGE / 16], ..user(vec![]) }),
+        ),
+        (
+            "references",
+            message(Message { reference_task_ids: vec![Arc::clone(&text)], ..user(vec![]) }),
+        ),
         ("artifact id", artifact(Artifact::new(Arc::clone(&text), vec![]))),
         ("artifact name", artifact(small().named(Arc::clone(&text)))),
         ("artifact description", artifact(small().described(Arc::clone(&text)))),
         ("artifact metadata", artifact(Artifact { metadata: metadata(), ..small() })),
-        ("artifact extensions", artifact(Artifact { extensions: vec![Arc::clone(&text)], ..small() })),
+        (
+            "artifact extensions",
+            artifact(Artifact { extensions: vec![Arc::clone(&text)], ..small() }),
+        ),
     ] {
         let store: Arc<MemoryStore> = Arc::default();
         let shared: Store = Arc::clone(&store) as _;
@@ -266,9 +291,11 @@ proptest! {
                     let order = |(_, (state, time, _)): &(&u8, &(TaskState, usize, u64))| {
                         (*state == TaskState::InputRequired, *time)
                     };
-                    let droppable = model.iter().filter(|(_, (state, ..))| *state != TaskState::Working);
-                    let id = *droppable.min_by_key(order).expect("one that may be dropped").0;
-                    model.remove(&id);
+                    let droppable = model.iter().filter(|(other, (state, ..))| {
+                        *state != TaskState::Working && **other != *id
+                    });
+                    let dropped = *droppable.min_by_key(order).expect("one that may be dropped").0;
+                    model.remove(&dropped);
                 }
             }
         };

@@ -46,7 +46,9 @@ async fn commit(deed: &str, queue: EventQueue) -> Outcome {
         "panic with a String" => panic!("{SECRET}"),
         "panic with a number" => std::panic::panic_any(7_u8),
         "error" => return Err(AgentError::new("No disk.").with_source(SECRET)),
-        "foreign error" => Err::<(), _>(AgentError::new("Why.").with_source(std::io::Error::other(SECRET)))?,
+        "foreign error" => {
+            Err::<(), _>(AgentError::new("Why.").with_source(std::io::Error::other(SECRET)))?
+        }
         "nothing" => {}
         "large event" => queue.complete(SECRET.repeat(100)).await?,
         "large artifact" => {
@@ -102,7 +104,10 @@ const MISDEEDS: &[(&str, &str)] = &[
     ("stopped by itself", NO_OUTCOME),
 ];
 
-fn limited(executor: impl AgentExecutor, change: impl FnOnce(&mut Limits)) -> DefaultRequestHandler {
+fn limited(
+    executor: impl AgentExecutor,
+    change: impl FnOnce(&mut Limits),
+) -> DefaultRequestHandler {
     let mut limits = Limits::default();
     limits.entry = 500;
     change(&mut limits);
@@ -165,12 +170,13 @@ async fn every_misdeed_after_events_fails_its_task_and_keeps_them() {
 #[tokio::test(start_paused = true)]
 async fn every_misdeed_fails_a_continued_task() {
     quietly();
-    let executor = Agent(|context: RequestContext, queue: EventQueue| -> BoxFuture<'static, Outcome> {
-        match context.task() {
-            None => Box::pin(async move { Ok(queue.require_input("what?").await?) }),
-            Some(_) => misdeed(context, queue),
-        }
-    });
+    let executor =
+        Agent(|context: RequestContext, queue: EventQueue| -> BoxFuture<'static, Outcome> {
+            match context.task() {
+                None => Box::pin(async move { Ok(queue.require_input("what?").await?) }),
+                Some(_) => misdeed(context, queue),
+            }
+        });
     let handler = limited(executor, |_| {});
     for (deed, sentence) in MISDEEDS {
         let asked = send(&handler, "anything").await;
@@ -320,8 +326,7 @@ async fn a_deadline_that_has_passed_fails_the_task_and_no_more() {
 
 #[tokio::test]
 async fn unbounded_run_time_is_allowed() {
-    let handler =
-        limited(Agent(misdeed), |limits| limits.run_time = Duration::MAX);
+    let handler = limited(Agent(misdeed), |limits| limits.run_time = Duration::MAX);
     assert_eq!(send(&handler, "fine").await.status.state, TaskState::Completed);
 }
 
@@ -384,7 +389,10 @@ async fn a_caller_that_leaves_changes_nothing() {
         soon(world.handler.settled()).await;
         let id = world.script.context(0).task_id().to_owned();
         let task = world.get(&id).await;
-        assert_eq!((task.status.state, status_text(&task)), (TaskState::Completed, "done".to_owned()));
+        assert_eq!(
+            (task.status.state, status_text(&task)),
+            (TaskState::Completed, "done".to_owned())
+        );
     }
 }
 

@@ -49,7 +49,8 @@ async fn every_event_comes_in_order_after_the_task() {
 #[tokio::test(start_paused = true)]
 async fn the_first_task_is_as_it_was_before_the_first_event() {
     let world = World::new();
-    let events = all(world.stream(configured(say(STORY), |it| it.history_length = Some(0))).await).await;
+    let events =
+        all(world.stream(configured(say(STORY), |it| it.history_length = Some(0))).await).await;
     let a2a_core::StreamResponse::Task(task) = &events[0].response else { panic!("no task") };
     assert!(task.history.is_empty() && task.artifacts.is_empty(), "{task:?}");
     let events = all(world.stream(say("complete done")).await).await;
@@ -129,7 +130,8 @@ async fn streams_that_end_at_rest() {
 #[tokio::test(start_paused = true)]
 async fn subscribers_see_the_same() {
     let world = World::new();
-    let task = world.at_work("working hm\ngate\nchunks 100\nyield\nchunks 100\ncomplete done").await;
+    let task =
+        world.at_work("working hm\ngate\nchunks 100\nyield\nchunks 100\ncomplete done").await;
     let (one, two) = (world.subscribe(&task.id).await, world.subscribe(&task.id).await);
     world.script.gate.open();
     let (one, two) = tokio::join!(all(one.unwrap()), all(two.unwrap()));
@@ -230,7 +232,10 @@ async fn slow_stalled_and_vanished_readers_hold_up_nobody() {
     drop(vanished);
     // One reader alone, so that nobody else's reading moves the run.
     let quick = told_all(&all(quick).await);
-    assert_eq!((quick.len(), &*quick[1001], &*quick[1000]), (1002, "completed done", "chunks 999;"));
+    assert_eq!(
+        (quick.len(), &*quick[1001], &*quick[1000]),
+        (1002, "completed done", "chunks 999;")
+    );
     // The sender was never polled meanwhile; its events are all there.
     assert_eq!(told_all(&all(sender).await)[1..], quick[1..]);
     assert_eq!(soon(slow).await.unwrap(), quick);
@@ -270,7 +275,8 @@ async fn closing_lets_go_of_those_who_wait_for_nobody() {
 async fn a_task_that_is_dropped_at_its_end_is_streamed_to_it() {
     let store = Arc::new(MemoryStore::new(6_000));
     let script = Arc::<Script>::default();
-    let handler = DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);
+    let handler =
+        DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);
     let stream = |story: String| {
         let call = Call::SendStreamingMessage(say(&story));
         let handler = handler.clone();
@@ -287,7 +293,8 @@ async fn a_task_that_is_dropped_at_its_end_is_streamed_to_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_an_agent_that_says_nothing_ends_with_its_failure() {
-    let handler = handler_on(Arc::<MemoryStore>::default(), Agent(|_, _: EventQueue| async { Ok(()) }));
+    let handler =
+        handler_on(Arc::<MemoryStore>::default(), Agent(|_, _: EventQueue| async { Ok(()) }));
     let call = Call::SendStreamingMessage(say("x"));
     let events = all(events(call_on(&handler, Caller::default(), call).await.unwrap())).await;
     let expected = ["task submitted", "failed The agent stopped without an outcome."];

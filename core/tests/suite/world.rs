@@ -14,8 +14,8 @@ use std::{
 };
 
 use a2a_core::{
-    AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, CancelTaskRequest,
-    Caller, DefaultRequestHandler, Env, Error, ErrorKind, Event, EventQueue, Events,
+    AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller,
+    CancelTaskRequest, DefaultRequestHandler, Env, Error, ErrorKind, Event, EventQueue, Events,
     GetTaskRequest, MemoryStore, Message, Part, Reply, RequestContext, RequestKey,
     SendMessageConfiguration, SendMessageRequest, SendMessageResponse, Stopped, StreamResponse,
     SubscribeToTaskRequest, Task, TaskState, TaskStore, Timestamp, async_trait,

@@ -2,19 +2,20 @@
 //!
 //! Owns: the partial batch response. Must never know: what a record says, rdkafka.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, task::Poll, time::Instant};
 
 use a2a_core::{
     Caller,
-    kafka::{KafkaEndpoint, Outgoing},
+    kafka::{KafkaEndpoint, Redeliver},
 };
-use futures_util::future::join_all;
+use futures_util::{future::join_all, poll};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
     event::{self, KafkaEvent, Unreadable},
-    producer::{Acknowledgement, Producer},
+    outbox::Outbox,
+    producer::Producer,
 };
 
 /// The function: an endpoint, and where its answers go. Cheap to clone.
@@ -95,16 +96,16 @@ struct Partition {
 impl Partition {
     /// Answers the records in order and waits for the acknowledgements; what is left is to come again.
     async fn answer(self: Arc<Self>) -> Vec<BatchItemFailure> {
-        let mut sent = Vec::with_capacity(self.records.len());
+        let outbox = Outbox::new(Arc::clone(&self.producer));
         let mut failed = None;
         for (index, raw) in self.records.iter().enumerate() {
-            if !self.answer_record(index, raw, &mut sent).await {
+            if !self.answer_record(index, raw, &outbox).await {
                 failed = Some(index);
                 break;
             }
         }
         // Sending was in order; waiting once at the end keeps the producer's batches full.
-        for (index, acknowledgement) in sent {
+        for (index, acknowledgement) in outbox.finish() {
             if let Err(error) = acknowledgement.await {
                 tracing::error!(partition = self.partition, %error, "an answer was not produced");
                 failed = Some(failed.map_or(index, |failed: usize| failed.min(index)));
@@ -115,41 +116,48 @@ impl Partition {
     }
 
     /// Answers one record, and whether it is done as far as its answers are acknowledged.
-    async fn answer_record(
-        &self,
-        index: usize,
-        raw: &RawValue,
-        sent: &mut Vec<(usize, Acknowledgement)>,
-    ) -> bool {
-        let mut emit = |answer: Outgoing| sent.push((index, self.producer.send(answer)));
-        match event::read(&self.partition, raw) {
-            Ok(record) => {
-                match self.endpoint.serve(self.caller.clone(), &record, emit).await {
-                    Ok(()) => true,
-                    Err(again) => {
-                        let (partition, offset, error) = (&*self.partition, record.offset, again.0);
-                        tracing::warn!(partition, offset, %error, "a record is to come again");
-                        false
-                    }
-                }
-            }
-            Err(Unreadable { reason, raw }) => {
+    async fn answer_record(&self, index: usize, raw: &RawValue, outbox: &Outbox) -> bool {
+        let record = match event::read(&self.partition, raw) {
+            Ok(record) => record,
+            Err(Unreadable { reason, raw, .. }) => {
                 let partition = &*self.partition;
                 tracing::error!(partition, reason, "a record that cannot be read is put aside");
-                emit(self.endpoint.put_aside(raw.into_bytes(), &reason));
-                true
+                outbox.put(index, self.endpoint.put_aside(raw.into_bytes(), &reason));
+                return true;
             }
+        };
+        let emit = |answer| outbox.put(index, answer);
+        let mut serve = pin!(self.endpoint.serve(self.caller.clone(), &record, emit));
+        let served = match poll!(serve.as_mut()) {
+            Poll::Ready(served) => served,
+            Poll::Pending => {
+                outbox.open();
+                let served = serve.await;
+                outbox.close();
+                served
+            }
+        };
+        if let Err(Redeliver(error)) = &served {
+            let (partition, offset) = (&*self.partition, record.offset);
+            tracing::warn!(partition, offset, %error, "a record is to come again");
         }
+        served.is_ok()
     }
 
-    /// That record and every later one.
+    /// That record and every later one. A record whose offset cannot be read has none to name: then the one before it
+    /// comes again too, so that nothing is passed over.
     fn failures(&self, from: usize) -> Vec<BatchItemFailure> {
-        let position = |raw: &Box<RawValue>| {
-            let offset = event::read(&self.partition, raw).ok()?.offset;
-            let partition = self.partition.clone();
-            Some(BatchItemFailure { item_identifier: ItemIdentifier { partition, offset } })
+        let offset = |index: &usize| match event::read(&self.partition, &self.records[*index]) {
+            Ok(record) => Some(record.offset),
+            Err(unreadable) => unreadable.offset,
         };
-        self.records[from..].iter().filter_map(position).collect()
+        let first = (0..=from).rev().find(|index| offset(index).is_some()).unwrap_or(from);
+        let offsets = (first..self.records.len()).filter_map(|index| offset(&index));
+        let failure = |offset| {
+            let partition = self.partition.clone();
+            BatchItemFailure { item_identifier: ItemIdentifier { partition, offset } }
+        };
+        offsets.map(failure).collect()
     }
 }
 

@@ -26,6 +26,8 @@ pub struct KafkaEvent {
 /// Why a record cannot be read, and its offset where that much can.
 #[derive(Debug)]
 pub struct Unreadable {
+    /// Its offset.
+    pub offset: Option<i64>,
     /// What is wrong with it.
     pub reason: String,
     /// The record as it came.
@@ -55,7 +57,13 @@ struct Raw {
 /// # Errors
 /// [`Unreadable`] when it is no record at all, or has no position.
 pub fn read(partition: &str, raw: &RawValue) -> Result<Record, Unreadable> {
+    /// What is left to look for in a record that cannot be read.
+    #[derive(Deserialize)]
+    struct Position {
+        offset: i64,
+    }
     let record: Raw = serde_json::from_str(raw.get()).map_err(|error| Unreadable {
+        offset: serde_json::from_str(raw.get()).ok().map(|Position { offset }| offset),
         reason: error.to_string(),
         raw: raw.get().to_owned(),
     })?;
@@ -158,9 +166,13 @@ mod tests {
     #[test]
     fn records_are_read_leniently() {
         let position = r#""partition":2,"offset":7"#;
-        let read = |rest: &str| read("agent.data.requests-2", &raw(&format!("{{{position}{rest}}}")));
+        let read =
+            |rest: &str| read("agent.data.requests-2", &raw(&format!("{{{position}{rest}}}")));
         let bare = read("").unwrap();
-        assert_eq!((bare.topic.as_str(), bare.partition, bare.offset), ("agent.data.requests", 2, 7));
+        assert_eq!(
+            (bare.topic.as_str(), bare.partition, bare.offset),
+            ("agent.data.requests", 2, 7)
+        );
         assert_eq!((bare.key, bare.value, bare.headers.len()), (None, None, 0));
         let headers = r#","headers":[{"a":[-20,97]},{"b":[236,97]},{"c":null},{"d":[300]}]"#;
         let bytes = Bytes::from_static(&[236, 97]);

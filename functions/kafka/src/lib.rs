@@ -11,6 +11,7 @@
 
 pub mod batch;
 pub mod event;
+mod outbox;
 pub mod producer;
 
 pub use batch::{BatchResponse, KafkaFunction};

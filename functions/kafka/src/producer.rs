@@ -74,9 +74,8 @@ impl Producer for KafkaProducer {
         for (key, value) in &record.headers {
             headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
         }
-        let mut message = FutureRecord::<[u8], [u8]>::to(&record.topic)
-            .payload(&record.value)
-            .headers(headers);
+        let mut message =
+            FutureRecord::<[u8], [u8]>::to(&record.topic).payload(&record.value).headers(headers);
         if let Some(key) = &record.key {
             message = message.key(key);
         }

@@ -4,6 +4,8 @@
 //! prove the batch's promises: order within a partition, partitions in parallel, and after a failure the first record
 //! that is not done and every later one of its partition, and no other, come again.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 mod support;
 
 use std::{

@@ -51,7 +51,8 @@ impl ClientContext for Revoked {}
 impl ConsumerContext for Revoked {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(partitions) = rebalance {
-            let taken = partitions.elements().iter().map(|element| element.partition()).collect::<Vec<_>>();
+            let taken =
+                partitions.elements().iter().map(|element| element.partition()).collect::<Vec<_>>();
             self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
         }
     }

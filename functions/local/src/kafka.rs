@@ -39,14 +39,20 @@ pub async fn consume(
     function: KafkaFunction,
     stop: CancellationToken,
 ) -> Result<(), String> {
-    let consumer = consumer::subscribe(&source).map_err(|error| {
-        format!("The topic {} cannot be consumed from {}: {error}.", source.topic, source.brokers)
-    })?;
+    let cannot = |why: &dyn std::fmt::Display| {
+        format!("The topic {} cannot be consumed from {}: {why}.", source.topic, source.brokers)
+    };
+    let to_subscribe = source.clone();
+    let consumer = tokio::task::spawn_blocking(move || consumer::subscribe(&to_subscribe))
+        .await
+        .map_err(|error| cannot(&error))?
+        .map_err(|error| cannot(&error))?;
     let mut lanes = Lanes {
         source: Arc::new(source),
         consumer,
         function,
         lanes: BTreeMap::new(),
+        generation: 0,
         invocations: JoinSet::new(),
     };
     lanes.run(stop).await;
@@ -62,6 +68,8 @@ struct Lanes {
     consumer: Consumer,
     function: KafkaFunction,
     lanes: BTreeMap<i32, Lane>,
+    /// How many lanes there have been.
+    generation: u64,
     invocations: JoinSet<(Batch, Option<BatchResponse>)>,
 }
 
@@ -110,7 +118,10 @@ impl Lanes {
 
     fn put(&mut self, record: Record) {
         let partition = record.partition;
-        let lane = self.lanes.entry(partition).or_insert_with(|| Lane::new(&self.source));
+        let lane = self.lanes.entry(partition).or_insert_with(|| {
+            self.generation += 1;
+            Lane::new(&self.source, self.generation)
+        });
         if lane.put(record) {
             self.with_partition(partition, |consumer, one| consumer.pause(one));
         }
@@ -118,7 +129,8 @@ impl Lanes {
 
     /// Starts an invocation for every lane that is due.
     fn invoke(&mut self) {
-        let due = self.lanes.iter_mut().filter_map(|(partition, lane)| Some((*partition, lane.next()?)));
+        let due =
+            self.lanes.iter_mut().filter_map(|(partition, lane)| Some((*partition, lane.next()?)));
         let due: Vec<_> = due.collect();
         for (partition, batch) in due {
             let (source, function) = (Arc::clone(&self.source), self.function.clone());
@@ -184,7 +196,11 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
 }
 
 /// Hands the batch over as Lambda does: as JSON. What cannot even be handed over is to come again.
-async fn deliver(source: &Source, function: &KafkaFunction, batch: &Batch) -> Option<BatchResponse> {
+async fn deliver(
+    source: &Source,
+    function: &KafkaFunction,
+    batch: &Batch,
+) -> Option<BatchResponse> {
     let partition = format!("{}-{}", source.topic, batch.partition);
     let event = event::write(&source.brokers, [(&*partition, &*batch.records)])
         .and_then(|json| serde_json::from_slice::<KafkaEvent>(&json));

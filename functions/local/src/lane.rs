@@ -15,6 +15,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// Records of one partition that wait for the function.
 #[derive(Debug)]
 pub struct Lane {
+    generation: u64,
     waiting: VecDeque<Record>,
     batch_size: usize,
     window: Duration,
@@ -30,6 +31,8 @@ pub struct Lane {
 /// Records of one partition, in order; at least one.
 #[derive(Debug)]
 pub struct Batch {
+    /// Which lane it is from: a partition that was taken away and given back has a new one.
+    pub generation: u64,
     /// The partition.
     pub partition: i32,
     /// The first record's offset.
@@ -41,9 +44,10 @@ pub struct Batch {
 }
 
 impl Lane {
-    /// An empty lane.
-    pub fn new(source: &Source) -> Self {
+    /// An empty lane, the one of that number.
+    pub fn new(source: &Source, generation: u64) -> Self {
         Self {
+            generation,
             waiting: VecDeque::new(),
             batch_size: source.batch_size.max(1),
             window: source.window,
@@ -85,7 +89,7 @@ impl Lane {
         self.since = (!self.waiting.is_empty()).then(Instant::now);
         self.busy = true;
         self.retry_at = None;
-        Some(Batch { partition, first, last, records })
+        Some(Batch { generation: self.generation, partition, first, last, records })
     }
 
     /// When the next batch is due at the latest; none while nothing waits or an invocation is under way.
@@ -97,6 +101,9 @@ impl Lane {
     /// The batch's invocation has ended: from that offset on, if any, its records come again, after a pause that
     /// grows.
     pub fn done(&mut self, batch: Batch, failed: Option<i64>) {
+        if batch.generation != self.generation {
+            return;
+        }
         self.busy = false;
         let Some(failed) = failed else {
             self.pause = PAUSE.0;
@@ -116,8 +123,9 @@ mod tests {
     use super::*;
 
     fn lane(batch_size: usize, window: u64) -> Lane {
-        let source = Source { batch_size, window: Duration::from_millis(window), ..Source::default() };
-        Lane::new(&source)
+        let source =
+            Source { batch_size, window: Duration::from_millis(window), ..Source::default() };
+        Lane::new(&source, 1)
     }
 
     fn record(offset: i64) -> Record {
@@ -172,6 +180,21 @@ mod tests {
         assert!(lane.next().is_none(), "the pause grows");
         tokio::time::advance(PAUSE.0).await;
         assert_eq!(offsets(&lane.next().unwrap()), [1, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_of_an_earlier_lane_changes_nothing() {
+        let mut earlier = Lane { generation: 0, ..lane(1, 0) };
+        earlier.put(record(0));
+        let old = earlier.next().unwrap();
+        let mut lane = lane(1, 0);
+        lane.put(record(0));
+        lane.put(record(1));
+        let batch = lane.next().unwrap();
+        lane.done(old, Some(0));
+        assert!(lane.next().is_none(), "its own invocation is under way");
+        lane.done(batch, None);
+        assert_eq!(offsets(&lane.next().unwrap()), [1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,7 +34,11 @@ async fn serve(config: &Config) -> Result<(), String> {
     eprintln!("Finishing what is in flight; press Ctrl-C again to stop now.");
     tokio::select! {
         stopped = runner.stop() => stopped,
-        signal = signal() => signal.and(Err("Stopped with work in flight.".to_owned())),
+        _ = signal() => {
+            eprintln!("Stopped with work in flight.");
+            // Not by returning: the runtime would wait for threads that an agent holds.
+            std::process::exit(130)
+        }
     }
 }
 

@@ -51,7 +51,8 @@ impl Function {
         let ids = AtomicU64::new(1);
         let id = move || Uuid::from_u128(ids.fetch_add(1, Ordering::Relaxed).into());
         let mut limits = Limits::default();
-        limits.append_tries = 1;
+        // The store that goes away stays away.
+        limits.append_tries = 3;
         let handler = DefaultRequestHandler::new(a2a_agent::card(), Arc::new(agent), store)
             .with_env(Env::new(now, id))
             .with_limits(limits);

@@ -23,10 +23,10 @@ fn compare(path: &str, template: &Value, reply: &Value) -> Result<(), String> {
             }
         }
         (Value::Array(wanted), Value::Array(found)) if wanted.len() == found.len() => {
-            let pairs = wanted.iter().zip(found).enumerate();
-            pairs
-                .map(|(at, (wanted, found))| compare(&format!("{path}[{at}]"), wanted, found))
-                .collect()
+            let mut pairs = wanted.iter().zip(found).enumerate();
+            pairs.try_for_each(|(at, (wanted, found))| {
+                compare(&format!("{path}[{at}]"), wanted, found)
+            })
         }
         _ if template == reply => Ok(()),
         _ => Err(format!("{path} is {reply}, not {template}")),

@@ -13,6 +13,8 @@
 //! | [`lanes`] | a step's way through each transport, and its reply in one common form |
 //! | [`kafka_client`], [`process`] | a Kafka client, and the runner as a child process |
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 mod agents;
 mod cases;
 mod expect;
