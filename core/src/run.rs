@@ -162,10 +162,11 @@ impl Recorder {
                 // It is claimed, and nothing has come of it: with this it is there for everyone to see.
                 batch.entries.push(self.scope.status(TaskState::Submitted, None));
             }
-            if !batch.entries.is_empty() || (end.is_none() && !self.ledger.pending.is_empty()) {
-                if let Err(refused) = self.append(batch.entries).await {
-                    return (self.give_up(refused).await, self);
-                }
+            let owed = end.is_none() && !self.ledger.pending.is_empty();
+            if (owed || !batch.entries.is_empty())
+                && let Err(refused) = self.append(batch.entries).await
+            {
+                return (self.give_up(refused).await, self);
             }
             self.answer_if_due(end.is_some());
             if end.is_some() {

@@ -170,7 +170,8 @@ impl DefaultRequestHandler {
             }
             journal = Some(found);
         }
-        let mut tries = self.limits.append_tries.max(1);
+        // The first may only tell that the request is known already.
+        let mut tries = self.limits.append_tries.max(2);
         while tries > 0 {
             let (slots, claimed) =
                 journal.take().map_or_else(Default::default, |journal: Journal| {

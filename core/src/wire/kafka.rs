@@ -156,7 +156,7 @@ pub struct Answer {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// The one answer to a call that is no stream. Of `record`, only the key and the headers are looked at, so its value
+/// The one answer to a call that is no stream, or to one that is refused, which is then marked as its last. Of `record`, only the key and the headers are looked at, so its value
 /// may be let go of while the agent works. [`Reply::Events`] is written as an internal error; see [`event_answer`].
 pub fn answer(record: &Record, form: &Form, outcome: &Result<Reply, Error>) -> Answer {
     let mut value = Vec::new();
@@ -164,7 +164,11 @@ pub fn answer(record: &Record, form: &Form, outcome: &Result<Reply, Error>) -> A
         Form::JsonRpc { id, .. } => jsonrpc::write_response(&mut value, id, outcome),
         Form::Brief => brief::write_response(&mut value, outcome),
     }
-    addressed(record, value)
+    let mut answer = addressed(record, value);
+    if matches!(form, Form::JsonRpc { streams: true, .. }) {
+        answer.headers.push((LAST, "true".to_owned()));
+    }
+    answer
 }
 
 /// One event of a stream. Its headers say where it stands (`a2a-event-id`) and whether it is the last (`a2a-last`),

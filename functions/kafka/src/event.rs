@@ -37,13 +37,13 @@ pub struct Unreadable {
 /// A record as leniently as it can be read: everything but its position may be missing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Raw {
+struct Raw<'a> {
     #[serde(default)]
     topic: Option<String>,
     partition: i32,
     offset: i64,
-    #[serde(default)]
-    timestamp: Option<i64>,
+    #[serde(borrow, default)]
+    timestamp: Option<&'a RawValue>,
     #[serde(default)]
     key: Option<String>,
     #[serde(default)]
@@ -62,7 +62,7 @@ pub fn read(partition: &str, raw: &RawValue) -> Result<Record, Unreadable> {
     struct Position {
         offset: i64,
     }
-    let record: Raw = serde_json::from_str(raw.get()).map_err(|error| Unreadable {
+    let record: Raw<'_> = serde_json::from_str(raw.get()).map_err(|error| Unreadable {
         offset: serde_json::from_str(raw.get()).ok().map(|Position { offset }| offset),
         reason: error.to_string(),
         raw: raw.get().to_owned(),
@@ -72,11 +72,16 @@ pub fn read(partition: &str, raw: &RawValue) -> Result<Record, Unreadable> {
         topic: record.topic.unwrap_or_else(|| topic_of_key().to_owned()),
         partition: record.partition,
         offset: record.offset,
-        timestamp: record.timestamp.unwrap_or_default(),
+        timestamp: record.timestamp.and_then(timestamp).unwrap_or_default(),
         key: record.key.map(decode),
         value: record.value.map(decode),
         headers: record.headers.into_iter().flatten().flatten().filter_map(header).collect(),
     })
+}
+
+/// Milliseconds, as a number or, as some tools write them, as a string.
+fn timestamp(raw: &RawValue) -> Option<i64> {
+    raw.get().trim_matches('"').parse().ok()
 }
 
 /// What is not base64 is taken as it is: it will be refused as JSON, in words its sender can read.
@@ -180,6 +185,7 @@ mod tests {
         assert_eq!(read(headers).unwrap().headers, expected);
         let nulls = read(r#","key":null,"value":null,"headers":null,"timestamp":null"#).unwrap();
         assert_eq!(nulls.timestamp, 0);
+        assert_eq!(read(r#","timestamp":"1795374786353""#).unwrap().timestamp, 1_795_374_786_353);
         assert_eq!(read(r#","value":"not base64!""#).unwrap().value.unwrap(), "not base64!");
     }
 
@@ -216,8 +222,9 @@ mod tests {
             let theirs = &lambda.records[&partition][0];
             prop_assert_eq!(theirs.offset, record.offset);
             prop_assert_eq!(theirs.headers.len(), record.headers.len());
-            // Their own way back to JSON says the same as ours.
-            let again = serde_json::to_value(&lambda).unwrap();
+            // Their own way back to JSON says the same as ours, but for the time, which they write as a string.
+            let mut again = serde_json::to_value(&lambda).unwrap();
+            again["records"][&partition][0]["timestamp"] = record.timestamp.into();
             let ours: serde_json::Value = serde_json::from_slice(&json).unwrap();
             prop_assert_eq!(&again["records"], &ours["records"]);
         }

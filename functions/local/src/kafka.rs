@@ -130,7 +130,7 @@ impl Lanes {
     /// Starts an invocation for every lane that is due.
     fn invoke(&mut self) {
         let due =
-            self.lanes.iter_mut().filter_map(|(partition, lane)| Some((*partition, lane.next()?)));
+            self.lanes.iter_mut().filter_map(|(partition, lane)| Some((*partition, lane.take()?)));
         let due: Vec<_> = due.collect();
         for (partition, batch) in due {
             let (source, function) = (Arc::clone(&self.source), self.function.clone());

@@ -77,7 +77,7 @@ impl Lane {
 
     /// The next batch, if one is due: the partition's invocation before has ended, and either the batch is full or its
     /// window is over.
-    pub fn next(&mut self) -> Option<Batch> {
+    pub fn take(&mut self) -> Option<Batch> {
         let due = self.waiting.len() >= self.batch_size || self.waits_until()? <= Instant::now();
         if self.busy || !due || self.retry_at.is_some_and(|at| at > Instant::now()) {
             return None;
@@ -139,28 +139,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_batch_at_a_time_and_the_rest_gathers() {
         let mut lane = lane(2, 0);
-        assert!(lane.next().is_none());
+        assert!(lane.take().is_none());
         for offset in 0..5 {
             lane.put(record(offset));
         }
-        let batch = lane.next().unwrap();
+        let batch = lane.take().unwrap();
         assert_eq!((batch.partition, batch.first, batch.last), (7, 0, 1));
-        assert!(lane.next().is_none(), "its invocation is under way");
+        assert!(lane.take().is_none(), "its invocation is under way");
         lane.done(batch, None);
-        assert_eq!(offsets(&lane.next().unwrap()), [2, 3]);
+        assert_eq!(offsets(&lane.take().unwrap()), [2, 3]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_waits_for_its_window_unless_it_is_full() {
         let mut lane = lane(2, 500);
         lane.put(record(0));
-        assert!(lane.next().is_none());
+        assert!(lane.take().is_none());
         tokio::time::advance(Duration::from_millis(500)).await;
-        let batch = lane.next().unwrap();
+        let batch = lane.take().unwrap();
         lane.done(batch, None);
         lane.put(record(1));
         lane.put(record(2));
-        assert_eq!(offsets(&lane.next().unwrap()), [1, 2]);
+        assert_eq!(offsets(&lane.take().unwrap()), [1, 2]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -169,32 +169,32 @@ mod tests {
         for offset in 0..4 {
             lane.put(record(offset));
         }
-        let batch = lane.next().unwrap();
+        let batch = lane.take().unwrap();
         lane.done(batch, Some(1));
-        assert!(lane.next().is_none(), "there is a pause first");
+        assert!(lane.take().is_none(), "there is a pause first");
         tokio::time::advance(PAUSE.0).await;
-        let batch = lane.next().unwrap();
+        let batch = lane.take().unwrap();
         assert_eq!(offsets(&batch), [1, 2, 3]);
         lane.done(batch, Some(1));
         tokio::time::advance(PAUSE.0).await;
-        assert!(lane.next().is_none(), "the pause grows");
+        assert!(lane.take().is_none(), "the pause grows");
         tokio::time::advance(PAUSE.0).await;
-        assert_eq!(offsets(&lane.next().unwrap()), [1, 2, 3]);
+        assert_eq!(offsets(&lane.take().unwrap()), [1, 2, 3]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_of_an_earlier_lane_changes_nothing() {
         let mut earlier = Lane { generation: 0, ..lane(1, 0) };
         earlier.put(record(0));
-        let old = earlier.next().unwrap();
+        let old = earlier.take().unwrap();
         let mut lane = lane(1, 0);
         lane.put(record(0));
         lane.put(record(1));
-        let batch = lane.next().unwrap();
+        let batch = lane.take().unwrap();
         lane.done(old, Some(0));
-        assert!(lane.next().is_none(), "its own invocation is under way");
+        assert!(lane.take().is_none(), "its own invocation is under way");
         lane.done(batch, None);
-        assert_eq!(offsets(&lane.next().unwrap()), [1]);
+        assert_eq!(offsets(&lane.take().unwrap()), [1]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -203,7 +203,7 @@ mod tests {
         let filled: Vec<bool> = (0..6).map(|offset| lane.put(record(offset))).collect();
         assert_eq!(filled, [false, false, false, true, false, false]);
         let mut drained = 0;
-        while let Some(batch) = lane.next() {
+        while let Some(batch) = lane.take() {
             drained += usize::from(lane.has_drained());
             lane.done(batch, None);
         }

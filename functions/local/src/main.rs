@@ -8,6 +8,7 @@ use a2a_local::{
     run::Runner,
 };
 use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,17 +25,18 @@ async fn main() -> ExitCode {
 
 /// Serves until the first signal, then finishes what is in flight; a second signal ends it at once.
 async fn serve(config: &Config) -> Result<(), String> {
+    let mut signals = Signals::new()?;
     let executor = a2a_agent::executor_from_env().map_err(|error| error.to_string())?;
     let mut runner = Runner::start(config, a2a_agent::card(), executor).await?;
     print_tour(config, &runner);
     tokio::select! {
-        signal = signal() => signal?,
+        () = signals.next() => {}
         sentence = runner.failure() => return Err(sentence),
     }
     eprintln!("Finishing what is in flight; press Ctrl-C again to stop now.");
     tokio::select! {
         stopped = runner.stop() => stopped,
-        _ = signal() => {
+        () = signals.next() => {
             eprintln!("Stopped with work in flight.");
             // Not by returning: the runtime would wait for threads that an agent holds.
             std::process::exit(130)
@@ -42,14 +44,27 @@ async fn serve(config: &Config) -> Result<(), String> {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn signal() -> Result<(), String> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed = |error| format!("Signals cannot be waited for: {error}.");
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(failed),
-        _ = terminate.recv() => Ok(()),
+/// Ctrl-C and SIGTERM, listened for from the start, so that none is missed.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, String> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| format!("Signals cannot be listened for: {error}."))
+        };
+        let (interrupt, terminate) =
+            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
