@@ -22,7 +22,7 @@
 //! | `admit` | what may be done to a task, decided purely |
 //! | [`store`] | the contract of a database, and the memory store |
 //! | [`executor`], [`queue`] | what an agent's author meets |
-//! | `ledger`, `run`, `send`, `follow` | appending, running, sending, streaming |
+//! | `ledger`, `record`, `run`, `send`, `follow` | appending, recording, running, sending, streaming |
 //! | [`handler`] | every operation |
 //! | [`wire`] | bytes to calls, replies to bytes; the only place with method names, paths and codes |
 //! | [`http`], [`kafka`] | the transports: two pure functions and one await |
@@ -44,6 +44,7 @@ pub mod kafka;
 mod ledger;
 pub mod limits;
 pub mod queue;
+mod record;
 mod run;
 mod send;
 pub mod store;

@@ -14,7 +14,11 @@ mod http;
 mod kafka;
 mod memory;
 mod misbehave;
+mod properties;
+mod source;
 mod streams;
+mod tidy;
+mod types;
 mod world;
 
 /// Few cases and no files: these properties run at every build.

@@ -77,7 +77,7 @@ fn print_tour(config: &Config, runner: &Runner) {
     println!("Tasks are kept in memory: they are gone when this process ends.\n");
     println!("Over HTTP:");
     println!(
-        r#"  curl -s http://{address}/message:send -H 'A2A-Version: 1.0' -H 'Content-Type: application/json' -d '{{"message":{{"messageId":"1","role":"ROLE_USER","parts":[{{"text":"Terran win rate"}}]}}}}'"#
+        r#"  curl -s -w '\n' http://{address}/message:send -H 'A2A-Version: 1.0' -H 'Content-Type: application/json' -d '{{"message":{{"messageId":"1","role":"ROLE_USER","parts":[{{"text":"Terran win rate"}}]}}}}'"#
     );
     let Some(brokers) = &runner.brokers else { return println!() };
     println!("\nOver Kafka:");
