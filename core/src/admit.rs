@@ -1,7 +1,8 @@
 //! What may be done to a task, decided from its journal alone.
 //!
-//! Owns: new or continue, refuse when finished, which ids, who may cancel, how a history is cut, which version and
-//! extensions are served, page tokens. Pure: journals and requests in, decisions out.
+//! Owns: new or continue, refuse when finished, which ids, who may cancel, how a history is cut,
+//! which version and extensions are served, page tokens. Pure: journals and requests in, decisions
+//! out.
 
 use std::sync::Arc;
 
@@ -96,7 +97,8 @@ fn redelivered(slots: &[Slot], fold: &Fold, caller: &Caller, limits: &Limits) ->
     }
 }
 
-/// The journal as it stood when this request was answered, and whether it was: what came later is another request's.
+/// The journal as it stood when this request was answered, and whether it was: what came later is
+/// another request's.
 pub(crate) fn answered(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold, bool) {
     let key = caller.key.as_ref().map(|key| key.as_str());
     let mut mine = false;
@@ -126,8 +128,8 @@ pub(crate) fn begun(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Fold {
     Fold::replay(Arc::clone(id), &slots[..until])
 }
 
-/// The journal as it stood when this request's message was recorded, and the task before it, if there was one: what
-/// the next attempt at it starts from.
+/// The journal as it stood when this request's message was recorded, and the task before it, if
+/// there was one: what the next attempt at it starts from.
 pub(crate) fn restart(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold, Option<Task>) {
     let key = caller.key.as_ref().map(|key| key.as_str());
     let is_mine =
@@ -139,7 +141,8 @@ pub(crate) fn restart(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold, 
     (fold, task)
 }
 
-/// Everything about a call that needs no task: its version and extensions, its parameters, the card's promises.
+/// Everything about a call that needs no task: its version and extensions, its parameters, the
+/// card's promises.
 pub(crate) fn call(call: &Call, caller: &Caller, card: &AgentCard) -> Result<(), Error> {
     // Anyone may read the card to learn which versions and extensions there are.
     if *call == Call::GetAgentCard {
@@ -163,7 +166,8 @@ pub(crate) fn call(call: &Call, caller: &Caller, card: &AgentCard) -> Result<(),
     if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 
-/// Section 3.6.2. A missing header is read as the version whose method was called, and only 1.0's are served.
+/// Section 3.6.2. A missing header is read as the version whose method was called, and only 1.0's
+/// are served.
 fn version(caller: &Caller) -> Result<(), Error> {
     let Some(version) = caller.version.as_deref().map(str::trim).filter(|it| !it.is_empty()) else {
         return Ok(());
@@ -194,7 +198,8 @@ fn extensions(caller: &Caller, card: &AgentCard) -> Result<(), Error> {
     }
 }
 
-/// Those of the extensions a caller knows that the agent knows too (section 4.6); in the card's order.
+/// Those of the extensions a caller knows that the agent knows too (section 4.6); in the card's
+/// order.
 pub(crate) fn active_extensions<'a>(card: &'a AgentCard, asked: &[Arc<str>]) -> Vec<&'a str> {
     let known = card.capabilities.extensions.iter().map(|extension| &*extension.uri);
     known.filter(|uri| asked.iter().any(|asked| **asked == **uri)).collect()
@@ -257,7 +262,8 @@ pub(crate) fn media_types(request: &SendMessageRequest, card: &AgentCard) -> Res
     }
 }
 
-/// Whether a mode such as `text/plain`, `image/*` or `*/*` covers a media type, its parameters apart.
+/// Whether a mode such as `text/plain`, `image/*` or `*/*` covers a media type, its parameters
+/// apart.
 fn covers(mode: &str, media_type: &str) -> bool {
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
     match mode.strip_suffix("/*") {

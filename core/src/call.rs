@@ -1,6 +1,7 @@
 //! One call, one reply: what every transport decodes to and encodes from.
 //!
-//! Owns: the operations as values. Must never know: method names, paths, headers (they are `wire`'s).
+//! Owns: the operations as values. Must never know: method names, paths, headers (they are
+//! `wire`'s).
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -73,10 +74,12 @@ impl Call {
     }
 }
 
-/// Who calls, and how they want to be answered: what travels beside the parameters (specification section 3.2.6).
+/// Who calls, and how they want to be answered: what travels beside the parameters (specification
+/// section 3.2.6).
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
-    /// Whose tasks these are. Callers never see tasks of another owner; the empty owner is the anonymous caller.
+    /// Whose tasks these are. Callers never see tasks of another owner; the empty owner is the
+    /// anonymous caller.
     pub owner: Arc<str>,
     /// `A2A-Version` as it was sent, if it was.
     pub version: Option<Arc<str>>,
@@ -95,16 +98,18 @@ pub struct Caller {
 /// When a subscription ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamsEnd {
-    /// When the task has ended. For transports where the client can send the next message meanwhile.
+    /// When the task has ended. For transports where the client can send the next message
+    /// meanwhile.
     #[default]
     AtTerminal,
-    /// When nobody is at work on the task. For transports that answer in order, where the client's next message
-    /// waits behind the stream.
+    /// When nobody is at work on the task. For transports that answer in order, where the client's
+    /// next message waits behind the stream.
     AtRest,
 }
 
-/// The identity of a request that may be delivered more than once, such as a Kafka record's position. The ids it
-/// derives are the same at each delivery, so a second one meets the first one's journal.
+/// The identity of a request that may be delivered more than once, such as a Kafka record's
+/// position. The ids it derives are the same at each delivery, so a second one meets the first
+/// one's journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestKey(Arc<str>);
 

@@ -1,7 +1,7 @@
 //! Time and new ids, as values.
 //!
-//! Owns: where "now" and fresh ids come from. Everything that decides takes them from here, so a test can hold the
-//! clock still and name the ids.
+//! Owns: where "now" and fresh ids come from. Everything that decides takes them from here, so a
+//! test can hold the clock still and name the ids.
 
 use std::{
     sync::Arc,
@@ -57,7 +57,8 @@ fn system_now() -> Timestamp {
 
 /// A version 5 UUID of `name`: the same name always has the same id.
 pub(crate) fn named_id(name: &str) -> Arc<str> {
-    /// The namespace of every id this project derives; itself derived once, from the project's name.
+    /// The namespace of every id this project derives; itself derived once, from the project's
+    /// name.
     const NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_2f0a_93a7_5d3e_8b43_2f8c_61d4_a2a0);
     text(&Uuid::new_v5(&NAMESPACE, name.as_bytes()))
 }

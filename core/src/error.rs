@@ -1,13 +1,14 @@
 //! What can go wrong, by meaning.
 //!
-//! Owns: the meanings, the public sentence, the private cause. Must never know: codes, statuses and their wire forms
-//! (the one table is `wire::status`).
+//! Owns: the meanings, the public sentence, the private cause. Must never know: codes, statuses and
+//! their wire forms (the one table is `wire::status`).
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use crate::types::FieldViolation;
 
-/// What an [`Error`] means; the specification's errors (section 3.3.2) and those of the transports' own.
+/// What an [`Error`] means; the specification's errors (section 3.3.2) and those of the transports'
+/// own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// No such task, or none that this caller may see: the two look the same.
@@ -54,8 +55,8 @@ pub enum ErrorKind {
 
 /// A failed call: a meaning, a sentence for the caller, and a cause for the log.
 ///
-/// `Display` is the public sentence only; [`source`](StdError::source) is the private cause and never reaches a
-/// caller.
+/// `Display` is the public sentence only; [`source`](StdError::source) is the private cause and
+/// never reaches a caller.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,

@@ -16,8 +16,9 @@ use crate::{
 
 /// An agent: it reads a message and says what comes of it.
 ///
-/// One executor serves every transport and all tasks at once. It keeps nothing about a task itself: what it needs
-/// comes in the [`RequestContext`], because the next message may meet another process.
+/// One executor serves every transport and all tasks at once. It keeps nothing about a task itself:
+/// what it needs comes in the [`RequestContext`], because the next message may meet another
+/// process.
 ///
 /// ```
 /// use a2a_core::{AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
@@ -34,16 +35,17 @@ use crate::{
 /// ```
 #[async_trait]
 pub trait AgentExecutor: Send + Sync + 'static {
-    /// Works on one message. What it puts in the queue is the task's life, in that order; the run must bring the task
-    /// to an end or to a question. The future is dropped when the task is canceled.
+    /// Works on one message. What it puts in the queue is the task's life, in that order; the run
+    /// must bring the task to an end or to a question. The future is dropped when the task is
+    /// canceled.
     ///
     /// # Errors
-    /// An error fails the task with its public sentence; so do a panic, a return without an outcome, and running out
-    /// of time.
+    /// An error fails the task with its public sentence; so do a panic, a return without an
+    /// outcome, and running out of time.
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError>;
 
-    /// Cleans up after a cancel, on the instance that was asked to cancel, which need not be the one that was
-    /// running. The task is canceled already.
+    /// Cleans up after a cancel, on the instance that was asked to cancel, which need not be the
+    /// one that was running. The task is canceled already.
     ///
     /// # Errors
     /// An error is logged.
@@ -155,7 +157,8 @@ impl RequestContext {
         &self.caller
     }
 
-    /// 1, or more when an earlier runner died over this message: outside effects may be there already.
+    /// 1, or more when an earlier runner died over this message: outside effects may be there
+    /// already.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -175,7 +178,8 @@ impl RequestContext {
         self.metadata.as_ref()
     }
 
-    /// The other tasks of this conversation, newest first, at most [`Limits::related`](crate::Limits::related).
+    /// The other tasks of this conversation, newest first, at most
+    /// [`Limits::related`](crate::Limits::related).
     ///
     /// # Errors
     /// When the store fails.

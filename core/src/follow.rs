@@ -1,6 +1,7 @@
 //! A stream is the journal, read from a cursor.
 //!
-//! Owns: turning recorded entries into events, and where a stream ends. Must never know: who runs the task, transports.
+//! Owns: turning recorded entries into events, and where a stream ends. Must never know: who runs
+//! the task, transports.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -120,7 +121,8 @@ impl Reader {
                     self.done = true;
                     StreamResponse::Message(Arc::clone(message))
                 }
-                // What an earlier attempt sent no longer counts: the reader is told where the task stands.
+                // What an earlier attempt sent no longer counts: the reader is told where the task
+                // stands.
                 Entry::Started(started) if started.attempt > 1 => {
                     StreamResponse::Task(Box::new(self.follow.task_at(cursor).await?))
                 }

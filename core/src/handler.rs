@@ -1,7 +1,7 @@
 //! The one request handler under every transport.
 //!
-//! Owns: each operation's flow over the journal, and who may see which task. Must never know: how a call arrived, what
-//! an agent does, how a store stores.
+//! Owns: each operation's flow over the journal, and who may see which task. Must never know: how a
+//! call arrived, what an agent does, how a store stores.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ use crate::{
     },
 };
 
-/// Serves every operation for one agent: an executor, a store and a card. Cheap to clone; all clones are one handler.
+/// Serves every operation for one agent: an executor, a store and a card. Cheap to clone; all
+/// clones are one handler.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -102,8 +103,8 @@ impl DefaultRequestHandler {
         self
     }
 
-    /// Whether parts whose media type the card does not name are refused (specification section 3.3.2); they are, by
-    /// default.
+    /// Whether parts whose media type the card does not name are refused (specification section
+    /// 3.3.2); they are, by default.
     #[must_use]
     pub fn check_media_types(mut self, check: bool) -> Self {
         self.check_media_types = check;
@@ -123,8 +124,8 @@ impl DefaultRequestHandler {
     /// Serves one call.
     ///
     /// # Errors
-    /// Every error of the specification's section 3.3.2 in its place; the cause of a fault of the server's is logged
-    /// and not told.
+    /// Every error of the specification's section 3.3.2 in its place; the cause of a fault of the
+    /// server's is logged and not told.
     pub async fn call(&self, caller: Caller, call: Call) -> Result<Reply, Error> {
         let span = tracing::info_span!("call", operation = operation(&call), owner = %caller.owner);
         async {
@@ -207,7 +208,8 @@ impl DefaultRequestHandler {
         })
     }
 
-    /// A row of a list as a task; the head is enough where neither history nor artifacts are wanted.
+    /// A row of a list as a task; the head is enough where neither history nor artifacts are
+    /// wanted.
     async fn listed_task(
         &self,
         key: TaskKey,
@@ -342,7 +344,8 @@ impl DefaultRequestHandler {
     async fn load(&self, key: &TaskKey, caller: &Caller) -> Result<(Journal, Fold), Error> {
         let journal = self.read_owned(key, caller).await?;
         let fold = Fold::replay(Arc::clone(&key.id), &journal.slots);
-        // A claim is a task once something has come of it; before that a reply without a task is still possible.
+        // A claim is a task once something has come of it; before that a reply without a task is
+        // still possible.
         let visible = fold.is_task() && journal.head.phase.is_listed();
         if visible { Ok((journal, fold)) } else { Err(Error::task_not_found(&key.id)) }
     }
@@ -359,14 +362,15 @@ impl DefaultRequestHandler {
         }
     }
 
-    /// The same handler for one invocation: [`settled`](Self::settled) on it waits for this invocation's runs only.
+    /// The same handler for one invocation: [`settled`](Self::settled) on it waits for this
+    /// invocation's runs only.
     #[must_use]
     pub fn invocation(&self) -> Self {
         Self { runs: TaskTracker::new(), ..self.clone() }
     }
 
-    /// Waits until every run that goes on without its caller has ended. A function calls it before it returns,
-    /// because nothing outlives the invocation.
+    /// Waits until every run that goes on without its caller has ended. A function calls it before
+    /// it returns, because nothing outlives the invocation.
     pub async fn settled(&self) {
         self.runs.close();
         self.runs.wait().await;

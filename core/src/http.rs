@@ -1,8 +1,8 @@
-//! HTTP: a request becomes a call, a reply becomes a response. No framework: the runner's hyper and Lambda's events
-//! both arrive as an ordinary [`http::Request`].
+//! HTTP: a request becomes a call, a reply becomes a response. No framework: the runner's hyper and
+//! Lambda's events both arrive as an ordinary [`http::Request`].
 //!
-//! Owns: headers, media types, caching of the card, event streams and their heartbeat. Must never know: sockets,
-//! Lambda, method names and codes (those are `wire`'s).
+//! Owns: headers, media types, caching of the card, event streams and their heartbeat. Must never
+//! know: sockets, Lambda, method names and codes (those are `wire`'s).
 
 use std::{
     convert::Infallible,
@@ -48,8 +48,8 @@ const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
 const VERSION: HeaderName = HeaderName::from_static("a2a-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// An agent's HTTP endpoint: JSON-RPC at `/`, HTTP+JSON at its paths, both also below `/v1`, and the agent card at its
-/// well-known path. Cheap to clone.
+/// An agent's HTTP endpoint: JSON-RPC at `/`, HTTP+JSON at its paths, both also below `/v1`, and
+/// the agent card at its well-known path. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct HttpEndpoint {
     handler: DefaultRequestHandler,
@@ -74,8 +74,8 @@ impl HttpEndpoint {
         Ok(Self { handler, card })
     }
 
-    /// Answers one request. `caller` is who the transport's own authentication says it is; what the request says of
-    /// version, extensions and resumption is read here.
+    /// Answers one request. `caller` is who the transport's own authentication says it is; what the
+    /// request says of version, extensions and resumption is read here.
     pub async fn serve(&self, caller: Caller, request: Request<Bytes>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let mut response = match (jsonrpc::is_path(parts.uri.path()), &parts.method) {
@@ -318,7 +318,8 @@ impl CardDocument {
     }
 }
 
-/// A response's body: all at once, or an event stream. A stream yields no errors: what fails becomes its last event.
+/// A response's body: all at once, or an event stream. A stream yields no errors: what fails
+/// becomes its last event.
 pub enum Body {
     /// All of it.
     Full(Option<Bytes>),

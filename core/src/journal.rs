@@ -1,7 +1,8 @@
 //! The journal of a task, and THE fold that makes a task of it.
 //!
-//! Owns: what is recorded, in which order, and what it means for the task. Nothing else changes a [`Task`]. Pure: no
-//! clock, no store, no runtime. Must never know: transports, executors, what may be admitted (that is `admit`'s).
+//! Owns: what is recorded, in which order, and what it means for the task. Nothing else changes a
+//! [`Task`]. Pure: no clock, no store, no runtime. Must never know: transports, executors, what may
+//! be admitted (that is `admit`'s).
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -12,10 +13,12 @@ use crate::types::{
     TaskStatus, TaskStatusUpdateEvent, Timestamp,
 };
 
-/// How many appends a journal holds; 0 before the first. An append "after N" takes slot N+1: the slot is the lock.
+/// How many appends a journal holds; 0 before the first. An append "after N" takes slot N+1: the
+/// slot is the lock.
 pub type Version = u64;
 
-/// A place in a journal: the append, and the entry within it from 0. Written `12-3`; an event's id on every stream.
+/// A place in a journal: the append, and the entry within it from 0. Written `12-3`; an event's id
+/// on every stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
     /// The append's slot, from 1.
@@ -113,7 +116,8 @@ impl Entry {
     }
 }
 
-/// After AUTH_REQUIRED the agent may go on by itself (specification section 7.6); the rest are ends of a run.
+/// After AUTH_REQUIRED the agent may go on by itself (specification section 7.6); the rest are ends
+/// of a run.
 fn ends_run(state: TaskState) -> bool {
     state.is_terminal() || state == TaskState::InputRequired
 }
@@ -168,8 +172,8 @@ pub struct Submitted {
 pub struct Started {
     /// Whose: unique, so that two runners' claims of the same instant differ.
     pub runner: Arc<str>,
-    /// 1 at first; more when an earlier runner died or was fenced off. What earlier attempts at the same message
-    /// recorded no longer counts.
+    /// 1 at first; more when an earlier runner died or was fenced off. What earlier attempts at
+    /// the same message recorded no longer counts.
     pub attempt: u32,
     /// When.
     pub at: Timestamp,
@@ -184,8 +188,8 @@ pub struct Slot {
     pub entries: Arc<[Entry]>,
 }
 
-/// The one row per task that lists read. It is written in the same atomic step as the entries that change it, and
-/// can be made again from them.
+/// The one row per task that lists read. It is written in the same atomic step as the entries that
+/// change it, and can be made again from them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Head {
@@ -238,13 +242,14 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// The fold of a whole journal. `id` is the task's. What attempts that were fenced off recorded is left out.
+    /// The fold of a whole journal. `id` is the task's. What attempts that were fenced off recorded
+    /// is left out.
     pub fn replay(id: Arc<str>, slots: &[Slot]) -> Self {
         Self::replay_until(id, slots, |_, _| false).0
     }
 
-    /// The fold up to and with the first entry for which `stop` says so, given the fold with that entry applied; and
-    /// whether there was one.
+    /// The fold up to and with the first entry for which `stop` says so, given the fold with that
+    /// entry applied; and whether there was one.
     pub fn replay_until(
         id: Arc<str>,
         slots: &[Slot],
@@ -309,7 +314,8 @@ impl Fold {
         }
     }
 
-    /// Section 4.2.2, and for what it leaves open the specification's pull request 2173: nothing is ever dropped.
+    /// Section 4.2.2, and for what it leaves open the specification's pull request 2173: nothing is
+    /// ever dropped.
     fn add_artifact(&mut self, event: &TaskArtifactUpdateEvent) {
         let id = &event.artifact.artifact_id;
         let known =
@@ -326,14 +332,15 @@ impl Fold {
         self.messages > 0 && self.reply.is_none()
     }
 
-    /// Whether the newest message has its answer: the task has ended or waits for its client, or there is a reply.
+    /// Whether the newest message has its answer: the task has ended or waits for its client, or
+    /// there is a reply.
     pub fn is_settled(&self) -> bool {
         let state = self.task.status.state;
         self.reply.is_some() || state.is_terminal() || state.is_interrupted()
     }
 
-    /// The head after these entries, which need not be applied yet: known before the append, so that both are
-    /// written in one step.
+    /// The head after these entries, which need not be applied yet: known before the append, so
+    /// that both are written in one step.
     pub fn head_after(&self, owner: &Arc<str>, entries: &[Entry]) -> Head {
         let mut context_id = &self.task.context_id;
         let mut status = self.task.status.clone();
@@ -381,8 +388,8 @@ fn extend(artifact: &mut Artifact, piece: &Artifact) {
     }
 }
 
-/// The runs of positions, counted over all entries, that belong to attempts which a later attempt at the same message
-/// took over.
+/// The runs of positions, counted over all entries, that belong to attempts which a later attempt
+/// at the same message took over.
 fn fenced(slots: &[Slot]) -> Vec<std::ops::Range<usize>> {
     let mut ranges = Vec::new();
     let mut begun = None;

@@ -1,7 +1,7 @@
 //! Kafka: a record becomes a call, a reply becomes one record, a stream becomes several.
 //!
-//! Owns: which topic an answer goes to, and whether a record is done or must be delivered again. Must never know:
-//! rdkafka, Lambda, offsets, method names and codes (those are `wire`'s).
+//! Owns: which topic an answer goes to, and whether a record is done or must be delivered again.
+//! Must never know: rdkafka, Lambda, offsets, method names and codes (those are `wire`'s).
 
 use std::sync::Arc;
 
@@ -16,8 +16,9 @@ use crate::{
     wire::kafka::{self, Answer, Record},
 };
 
-/// An agent's Kafka endpoint: it answers records of `agent.{name}.requests` on `agent.{name}.responses`, under the
-/// same key; what has no key is answered on `agent.{name}.dead-letter`. Cheap to clone.
+/// An agent's Kafka endpoint: it answers records of `agent.{name}.requests` on
+/// `agent.{name}.responses`, under the same key; what has no key is answered on
+/// `agent.{name}.dead-letter`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct KafkaEndpoint {
     handler: DefaultRequestHandler,
@@ -66,8 +67,8 @@ pub struct Outgoing {
 pub struct Redeliver(pub Error);
 
 impl KafkaEndpoint {
-    /// The endpoint of this handler for the agent of this name. `scope` tells clusters apart that share a store: a
-    /// record's task id is made of the scope and the record's position.
+    /// The endpoint of this handler for the agent of this name. `scope` tells clusters apart that
+    /// share a store: a record's task id is made of the scope and the record's position.
     pub fn new(handler: DefaultRequestHandler, agent: &str, scope: impl Into<Arc<str>>) -> Self {
         Self { handler, scope: scope.into(), topics: Arc::new(Topics::of(agent)) }
     }
@@ -100,12 +101,12 @@ impl KafkaEndpoint {
         &self.topics
     }
 
-    /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is answered with an
-    /// error and is done.
+    /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is
+    /// answered with an error and is done.
     ///
     /// # Errors
-    /// [`Redeliver`] when the record is to come again; nothing was emitted then, unless a stream broke off: then its
-    /// events come again from the first.
+    /// [`Redeliver`] when the record is to come again; nothing was emitted then, unless a stream
+    /// broke off: then its events come again from the first.
     pub async fn serve(
         &self,
         caller: Caller,

@@ -1,7 +1,7 @@
 //! One writer's hold on one journal.
 //!
-//! Owns: appending on top of what was seen, and learning what others wrote when the slot was taken. Must never know:
-//! executors, callers, what an entry is for.
+//! Owns: appending on top of what was seen, and learning what others wrote when the slot was taken.
+//! Must never know: executors, callers, what an entry is for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,8 @@ pub(crate) struct Ledger {
     pub(crate) owner: Arc<str>,
     /// What is recorded, folded.
     pub(crate) fold: Fold,
-    /// What goes before the next entries, in the same append: a new task is first written with what came of it.
+    /// What goes before the next entries, in the same append: a new task is first written with
+    /// what came of it.
     pub(crate) pending: Vec<Entry>,
     /// Whether the journal is claimed, but not listed: nothing has come of it yet.
     pub(crate) claimed: bool,
@@ -39,8 +40,9 @@ pub(crate) enum Refused {
 }
 
 impl Ledger {
-    /// Records these entries after the pending ones, as one append, and folds them. When others wrote meanwhile and
-    /// `on_top` agrees that it does not matter, they are recorded on top of that.
+    /// Records these entries after the pending ones, as one append, and folds them. When others
+    /// wrote meanwhile and `on_top` agrees that it does not matter, they are recorded on top of
+    /// that.
     pub(crate) async fn append(
         &mut self,
         entries: Vec<Entry>,
@@ -84,8 +86,8 @@ impl Ledger {
         Err(Refused::Store(StoreError::unavailable("other writers were always first")))
     }
 
-    /// Reads what others wrote. Answers whether the append is still to be done: it is not when a lost acknowledgement
-    /// hid that it was done already.
+    /// Reads what others wrote. Answers whether the append is still to be done: it is not when a
+    /// lost acknowledgement hid that it was done already.
     async fn catch_up(
         &mut self,
         mine: &Arc<[Entry]>,

@@ -1,8 +1,8 @@
 //! A2A (Agent2Agent) tasks over any transport and any store.
 //!
-//! An agent is an [`AgentExecutor`]. A [`DefaultRequestHandler`] runs it for every transport: HTTP ([`http`]) and
-//! Kafka ([`kafka`]) decode to one [`Call`] and encode one [`Reply`]. A task is an append-only journal in a
-//! [`TaskStore`]; its state is the journal, folded.
+//! An agent is an [`AgentExecutor`]. A [`DefaultRequestHandler`] runs it for every transport: HTTP
+//! ([`http`]) and Kafka ([`kafka`]) decode to one [`Call`] and encode one [`Reply`]. A task is an
+//! append-only journal in a [`TaskStore`]; its state is the journal, folded.
 //!
 //! ```text
 //!  bytes ──wire──▶ Call ──▶ handler ──admit──▶ run ──▶ AgentExecutor
@@ -27,9 +27,9 @@
 //! | [`wire`] | bytes to calls, replies to bytes; the only place with method names, paths and codes |
 //! | [`http`], [`kafka`] | the transports: two pure functions and one await |
 //!
-//! Invariants, each kept in one place: only `journal` changes a task; only `wire` knows the protocol's names; a store
-//! appends and reads and knows no rules; nothing outlives the invocation unseen
-//! ([`DefaultRequestHandler::settled`]).
+//! Invariants, each kept in one place: only `journal` changes a task; only `wire` knows the
+//! protocol's names; a store appends and reads and knows no rules; nothing outlives the invocation
+//! unseen ([`DefaultRequestHandler::settled`]).
 
 mod admit;
 pub mod call;

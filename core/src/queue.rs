@@ -1,7 +1,7 @@
 //! The executor's end of its one channel.
 //!
-//! Owns: the verbs an agent speaks in, and making events of them. Must never know: what becomes of an event (the run
-//! loop records it), the store, the transports.
+//! Owns: the verbs an agent speaks in, and making events of them. Must never know: what becomes of
+//! an event (the run loop records it), the store, the transports.
 
 use std::{fmt, sync::Arc};
 
@@ -17,8 +17,9 @@ use crate::{
     },
 };
 
-/// Where an agent's events go. Every verb waits while the queue is full, so an agent is never faster than the store
-/// for long, and answers [`Stopped`] once nobody wants its events any more: `?` then ends the agent.
+/// Where an agent's events go. Every verb waits while the queue is full, so an agent is never
+/// faster than the store for long, and answers [`Stopped`] once nobody wants its events any more:
+/// `?` then ends the agent.
 ///
 /// ```no_run
 /// # use a2a_core::{Artifact, EventQueue, Part, Stopped};
@@ -115,8 +116,8 @@ impl EventQueue {
         self.status(TaskState::Working, content.into()).await
     }
 
-    /// The agent needs an answer of its client's to go on. The work on this message ends; the answer comes as a new
-    /// message.
+    /// The agent needs an answer of its client's to go on. The work on this message ends; the
+    /// answer comes as a new message.
     ///
     /// # Errors
     /// [`Stopped`] when the task no longer takes events.
@@ -124,8 +125,9 @@ impl EventQueue {
         self.status(TaskState::InputRequired, content.into()).await
     }
 
-    /// The agent needs an authorisation, which is given outside of the protocol (specification section 7.6). It may
-    /// wait for it and go on, or return: then the client's next message continues.
+    /// The agent needs an authorisation, which is given outside of the protocol (specification
+    /// section 7.6). It may wait for it and go on, or return: then the client's next message
+    /// continues.
     ///
     /// # Errors
     /// [`Stopped`] when the task no longer takes events.
@@ -157,8 +159,8 @@ impl EventQueue {
         self.status(TaskState::Rejected, content.into()).await
     }
 
-    /// Answers without a task, which must be the agent's first and only event. In a task that is there already it
-    /// completes the task with that message.
+    /// Answers without a task, which must be the agent's first and only event. In a task that is
+    /// there already it completes the task with that message.
     ///
     /// # Errors
     /// [`Stopped`] when the task no longer takes events.

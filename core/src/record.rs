@@ -1,8 +1,8 @@
 //! Records what a run says: group commit, and the ends of a run.
 //!
-//! Owns: taking whatever events wait, appending them as one slot, folding them; what ends a run (an outcome, a
-//! failure, the time limit, a cancel or another runner); and the answer to whoever waits. Must never know: how an
-//! executor is run, transports.
+//! Owns: taking whatever events wait, appending them as one slot, folding them; what ends a run (an
+//! outcome, a failure, the time limit, a cancel or another runner); and the answer to whoever
+//! waits. Must never know: how an executor is run, transports.
 
 use std::{sync::Arc, time::Instant};
 
@@ -76,7 +76,8 @@ impl Recorder {
             }
             if batch.entries.is_empty() && end.is_none() && self.owes_task() && self.ledger.claimed
             {
-                // It is claimed, and nothing has come of it: with this it is there for everyone to see.
+                // It is claimed, and nothing has come of it: with this it is there for everyone to
+                // see.
                 batch.entries.push(self.scope.status(TaskState::Submitted, None));
             }
             let owed = end.is_none() && !self.ledger.pending.is_empty();
@@ -191,7 +192,8 @@ impl Recorder {
         Some(End::Outcome)
     }
 
-    /// The state before this batch. A run that has recorded nothing has not come to rest, whatever rest it began from.
+    /// The state before this batch. A run that has recorded nothing has not come to rest, whatever
+    /// rest it began from.
     fn state(&self) -> TaskState {
         if self.ledger.fold.cursor == self.begun {
             return TaskState::Submitted;
@@ -231,7 +233,8 @@ impl Recorder {
         self.ledger.append(entries, true, may_go_on).await
     }
 
-    /// The stream begins with the task as it was before the first event, so that every event is seen.
+    /// The stream begins with the task as it was before the first event, so that every event is
+    /// seen.
     async fn append_for_stream(&mut self, entries: Vec<Entry>) -> Result<(), Refused> {
         let mut before = self.ledger.fold.clone();
         let version = before.cursor.version + 1;
@@ -337,8 +340,8 @@ impl Recorder {
     }
 }
 
-/// Whether a run goes on after what somebody else wrote: not when the task has ended, and not when another runner has
-/// begun.
+/// Whether a run goes on after what somebody else wrote: not when the task has ended, and not when
+/// another runner has begun.
 fn may_go_on(slot: &Slot) -> bool {
     !slot.entries.iter().any(|entry| entry.ends_run() || matches!(entry, Entry::Started(_)))
 }

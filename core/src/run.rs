@@ -1,10 +1,12 @@
 //! Drives one execution: the executor beside the recording of what it says.
 //!
-//! Owns: running an executor whatever it does, and dropping it when its task is no longer its own. Must never know:
-//! transports, what may be admitted, how an event is recorded (that is `record`'s).
+//! Owns: running an executor whatever it does, and dropping it when its task is no longer its own.
+//! Must never know: transports, what may be admitted, how an event is recorded (that is
+//! `record`'s).
 //!
-//! While an append is in flight the executor goes on and the next batch gathers. Both are one future. When somebody
-//! else ends the task the future ends, which drops the executor: that is how a cancel reaches it.
+//! While an append is in flight the executor goes on and the next batch gathers. Both are one
+//! future. When somebody else ends the task the future ends, which drops the executor: that is how
+//! a cancel reaches it.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
 
@@ -32,7 +34,8 @@ pub(crate) enum Want {
     Settled,
     /// As soon as there is a task.
     Created,
-    /// As soon as there is a task, as it was before its first event; the events are followed in the journal.
+    /// As soon as there is a task, as it was before its first event; the events are followed in the
+    /// journal.
     Stream,
 }
 
@@ -83,7 +86,8 @@ impl Run {
     }
 }
 
-/// Its task has its outcome and its queue is closed, but what an agent does after its last word is its own.
+/// Its task has its outcome and its queue is closed, but what an agent does after its last word is
+/// its own.
 async fn finish(work: impl Future<Output = ()>, deadline: Instant) {
     if tokio::time::timeout_at(deadline.into(), work).await.is_err() {
         tracing::warn!("an executor went on after its task's end until its time was up");

@@ -1,7 +1,7 @@
 //! Sending a message: the admission against the journal, and the run that follows.
 //!
-//! Owns: which journal a message goes to, the claim on it, and what each kind of send answers. Must never know: how a
-//! run records, transports.
+//! Owns: which journal a message goes to, the claim on it, and what each kind of send answers. Must
+//! never know: how a run records, transports.
 
 use std::{
     pin::Pin,
@@ -128,7 +128,8 @@ impl DefaultRequestHandler {
         Follow { store, key, after, ends, at_rest, closing }
     }
 
-    /// Drives a run until its answer is there. A caller that leaves earlier changes nothing: the run goes on.
+    /// Drives a run until its answer is there. A caller that leaves earlier changes nothing: the
+    /// run goes on.
     async fn watch(
         &self,
         run: BoxFuture<'static, ()>,
@@ -255,7 +256,8 @@ impl DefaultRequestHandler {
         Ok(Some((Box::pin(run.drive()), receiver)))
     }
 
-    /// The entries of a claim: the message, unless it is recorded already, and that work on it begins.
+    /// The entries of a claim: the message, unless it is recorded already, and that work on it
+    /// begins.
     fn claim(
         &self,
         caller: &Caller,

@@ -1,8 +1,9 @@
 //! Journals in this process's memory, bounded.
 //!
-//! Owns: the maps, their order, and what is dropped when space runs out: the oldest finished tasks first, then the
-//! oldest that wait for their client; never one that is being worked on. Then new tasks are refused. A reader that
-//! follows a task keeps that task's journal alive, so dropping it costs the reader nothing.
+//! Owns: the maps, their order, and what is dropped when space runs out: the oldest finished tasks
+//! first, then the oldest that wait for their client; never one that is being worked on. Then new
+//! tasks are refused. A reader that follows a task keeps that task's journal alive, so dropping it
+//! costs the reader nothing.
 
 use std::{
     cmp::Reverse,
@@ -37,7 +38,8 @@ pub struct MemoryStore {
     max_bytes: usize,
 }
 
-/// What a task costs beside its content: the maps' rows, the journal, allocations. Measured with one million tasks.
+/// What a task costs beside its content: the maps' rows, the journal, allocations. Measured with
+/// one million tasks.
 const TASK_BYTES: usize = 1_600;
 /// What an entry costs beside its content.
 const ENTRY_BYTES: usize = 300;
@@ -76,8 +78,9 @@ struct DropOrder {
     settled: u64,
 }
 
-/// A place in the order of lists: scope, then newest first, then by id. A scope stands here as a number: comparing
-/// places is most of the work, and three texts would be fetched from memory for each.
+/// A place in the order of lists: scope, then newest first, then by id. A scope stands here as a
+/// number: comparing places is most of the work, and three texts would be fetched from memory for
+/// each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
     scope: u64,
@@ -85,7 +88,8 @@ struct Row {
     id: Arc<str>,
 }
 
-/// What a list needs to know of a task. Two scopes may have the same number, so it says whose it is.
+/// What a list needs to know of a task. Two scopes may have the same number, so it says whose it
+/// is.
 #[derive(Debug)]
 struct Listed {
     tenant: Arc<str>,
@@ -94,7 +98,8 @@ struct Listed {
     state: TaskState,
 }
 
-/// A panic while the lock was held cannot leave half a change: everything that can panic comes before the first write.
+/// A panic while the lock was held cannot leave half a change: everything that can panic comes
+/// before the first write.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -245,7 +250,8 @@ impl Shelf {
         Ok(journal)
     }
 
-    /// Drops what may be dropped until the rest fits; never the task just written to, which somebody is about to read.
+    /// Drops what may be dropped until the rest fits; never the task just written to, which
+    /// somebody is about to read.
     fn make_room(&mut self, max_bytes: usize, written: &TaskKey) {
         let mut spared = None;
         while self.bytes > max_bytes {

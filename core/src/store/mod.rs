@@ -1,7 +1,8 @@
 //! Where journals are kept.
 //!
-//! Owns: the contract between the handler and a database, and what can go wrong there. A store appends and reads. It
-//! must never know: states, rules, transports; a [`Head`] tells it what it may list and what it may drop.
+//! Owns: the contract between the handler and a database, and what can go wrong there. A store
+//! appends and reads. It must never know: states, rules, transports; a [`Head`] tells it what it
+//! may list and what it may drop.
 
 mod memory;
 
@@ -81,16 +82,18 @@ pub struct ListPage {
 
 /// Keeps journals. Every method may be called from many tasks at once.
 ///
-/// The contract, which one suite of tests holds every store to: an append is atomic, and of many writers after the
-/// same version exactly one succeeds; what was acknowledged is read by every later read; a refused append wrote
-/// nothing; listing shows heads whose phase [is listed](crate::journal::Phase::is_listed).
+/// The contract, which one suite of tests holds every store to: an append is atomic, and of many
+/// writers after the same version exactly one succeeds; what was acknowledged is read by every
+/// later read; a refused append wrote nothing; listing shows heads whose phase [is
+/// listed](crate::journal::Phase::is_listed).
 #[async_trait]
 pub trait TaskStore: Send + Sync + 'static {
     /// Takes the slot after `change.after`.
     ///
     /// # Errors
-    /// [`AppendError::Conflict`] when the slot is taken, [`AppendError::TooLarge`] when the entries do not fit;
-    /// nothing was written then. After [`AppendError::Store`] the append may have happened or not, but never in part.
+    /// [`AppendError::Conflict`] when the slot is taken, [`AppendError::TooLarge`] when the entries
+    /// do not fit; nothing was written then. After [`AppendError::Store`] the append may have
+    /// happened or not, but never in part.
     async fn append(&self, change: Change) -> Result<(), AppendError>;
 
     /// The head, and the slots after that version. `None` when there is no such journal.
@@ -111,8 +114,9 @@ pub trait TaskStore: Send + Sync + 'static {
     /// When the database fails.
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError>;
 
-    /// The slots after that version, those there are and then each new one as it comes. It never ends by itself; an
-    /// error is its last item. A reader may be as slow as it likes: it holds up nobody and misses nothing.
+    /// The slots after that version, those there are and then each new one as it comes. It never
+    /// ends by itself; an error is its last item. A reader may be as slow as it likes: it holds
+    /// up nobody and misses nothing.
     ///
     /// The default asks again and again, with pauses from 20 ms to 1 s.
     fn tail(

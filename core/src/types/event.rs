@@ -44,7 +44,8 @@ pub struct TaskArtifactUpdateEvent {
     /// The artifact, or the parts to add to it.
     #[serde(deserialize_with = "nullable")]
     pub artifact: Artifact,
-    /// Whether the parts are added to the artifact of that id; otherwise it is created or replaced.
+    /// Whether the parts are added to the artifact of that id; otherwise it is created or
+    /// replaced.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub append: bool,
     /// Whether this is the artifact's last piece.

@@ -5,11 +5,13 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// How deep carried JSON may nest, as in protobuf's own readers: what is deeper no client could read back.
+/// How deep carried JSON may nest, as in protobuf's own readers: what is deeper no client could
+/// read back.
 const MAX_DEPTH: usize = 100;
 
-/// One JSON value exactly as it was written, insignificant white space apart: numbers keep all their digits, object
-/// members their order, strings their escapes. It holds no line break, so it fits on one line of an event stream.
+/// One JSON value exactly as it was written, insignificant white space apart: numbers keep all
+/// their digits, object members their order, strings their escapes. It holds no line break, so it
+/// fits on one line of an event stream.
 ///
 /// ```
 /// use a2a_core::Json;
@@ -123,7 +125,8 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// Checks the depth and takes out white space between tokens; text without any is kept as it is, uncopied.
+/// Checks the depth and takes out white space between tokens; text without any is kept as it is,
+/// uncopied.
 fn compact(raw: Box<RawValue>) -> Result<Arc<RawValue>, String> {
     let text = raw.get();
     let (mut depth, mut in_string, mut escaped, mut spaces) = (0_usize, false, false, false);
@@ -156,7 +159,8 @@ fn compact(raw: Box<RawValue>) -> Result<Arc<RawValue>, String> {
     Ok(compacted.into())
 }
 
-/// `text` is valid JSON, so outside of strings white space never separates two tokens that would join without it.
+/// `text` is valid JSON, so outside of strings white space never separates two tokens that would
+/// join without it.
 fn without_spaces(text: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     text.chars()

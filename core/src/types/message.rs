@@ -215,7 +215,8 @@ impl<'de> Deserialize<'de> for Part {
     }
 }
 
-/// Written by hand: a part is a "oneof", and a derived enum would read it into a tree first and lose exact numbers.
+/// Written by hand: a part is a "oneof", and a derived enum would read it into a tree first and
+/// lose exact numbers.
 struct PartVisitor;
 
 #[derive(Deserialize)]

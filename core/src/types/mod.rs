@@ -1,15 +1,18 @@
 //! The A2A 1.0 data model (specification section 4), whose serde form *is* the 1.0 wire form.
 //!
-//! Owns: the shape of every object, reading and writing it as ProtoJSON does, and what makes a request well-formed
-//! ([`Validate`]). Must never know: methods, paths, error codes, tasks' life, stores, the clock.
+//! Owns: the shape of every object, reading and writing it as ProtoJSON does, and what makes a
+//! request well-formed ([`Validate`]). Must never know: methods, paths, error codes, tasks' life,
+//! stores, the clock.
 //!
-//! Reading is lenient where ProtoJSON is (camelCase and snake_case names, enum names and numbers, base64 and
-//! base64url with or without padding, numbers as strings, `null` for "unset", unknown fields ignored) and writing is
-//! strict: camelCase, enum names, UTC timestamps with milliseconds. [`Json`] keeps `data` and `metadata` exactly as
-//! they were sent, so an integer past 2^53 survives.
+//! Reading is lenient where ProtoJSON is (camelCase and snake_case names, enum names and numbers,
+//! base64 and base64url with or without padding, numbers as strings, `null` for "unset", unknown
+//! fields ignored) and writing is strict: camelCase, enum names, UTC timestamps with milliseconds.
+//! [`Json`] keeps `data` and `metadata` exactly as they were sent, so an integer past 2^53
+//! survives.
 //!
-//! Cheap to clone by design: texts are `Arc<str>`, bytes are [`Bytes`](bytes::Bytes), messages and events are held
-//! in `Arc`. The journal, the fold and every reader share one copy of what an agent said.
+//! Cheap to clone by design: texts are `Arc<str>`, bytes are [`Bytes`](bytes::Bytes), messages and
+//! events are held in `Arc`. The journal, the fold and every reader share one copy of what an agent
+//! said.
 
 mod artifact;
 mod card;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::proto::{self, is_default, nullable};
 
-/// Where to post a task's updates (specification section 4.3.1). It is the create request, the stored object and the
-/// configuration inside a send alike.
+/// Where to post a task's updates (specification section 4.3.1). It is the create request, the
+/// stored object and the configuration inside a send alike.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TaskPushNotificationConfig {

@@ -4,13 +4,15 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A point in time: milliseconds since 1970-01-01 UTC. Written as ISO 8601 with `Z` and three decimals
-/// (specification section 5.6.1); read with any offset and any number of decimals, from the year 1 to 9999.
+/// A point in time: milliseconds since 1970-01-01 UTC. Written as ISO 8601 with `Z` and three
+/// decimals (specification section 5.6.1); read with any offset and any number of decimals, from
+/// the year 1 to 9999.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From the year 1 to 9999-12-30T22:00:00Z: what ISO 8601 with four digits can say in every time zone.
+    /// From the year 1 to 9999-12-30T22:00:00Z: what ISO 8601 with four digits can say in every
+    /// time zone.
     const RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_207_200_000;
 
     /// The point `millis` milliseconds after 1970-01-01 UTC, moved into that range.

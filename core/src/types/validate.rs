@@ -1,4 +1,5 @@
-//! What makes a request well-formed: required fields are there, lists hold something, numbers are in range.
+//! What makes a request well-formed: required fields are there, lists hold something, numbers are
+//! in range.
 
 use super::{
     AuthenticationInfo, CancelTaskRequest, DeleteTaskPushNotificationConfigRequest,

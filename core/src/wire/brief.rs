@@ -1,7 +1,8 @@
-//! The forms a message and its answer have in the brief, from before the specification's 1.0: less is required, and the
-//! answer is bare.
+//! The forms a message and its answer have in the brief, from before the specification's 1.0: less
+//! is required, and the answer is bare.
 //!
-//! Owns: what may be left out and what it then is. Must never know: Kafka records, JSON-RPC, what a send does.
+//! Owns: what may be left out and what it then is. Must never know: Kafka records, JSON-RPC, what a
+//! send does.
 
 use std::{fmt, sync::Arc};
 
@@ -145,7 +146,8 @@ pub(super) fn write_response(out: &mut Vec<u8>, outcome: &Result<Reply, Error>) 
     write_bare(out, outcome.as_ref().map(Bare));
 }
 
-/// Adds an event to `out`. No request in this form asks for a stream; the form is whole all the same.
+/// Adds an event to `out`. No request in this form asks for a stream; the form is whole all the
+/// same.
 pub(super) fn write_event(out: &mut Vec<u8>, item: &Result<Event, Error>) {
     write_bare(out, item.as_ref().map(|event| &event.response));
 }

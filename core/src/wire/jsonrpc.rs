@@ -1,7 +1,8 @@
 //! The JSON-RPC 2.0 binding (specification section 9).
 //!
-//! Owns: method names, the envelope, the id, and which part of a call stands where in it. Must never know: HTTP and its
-//! headers, what a call does, what an error's code is (that is [`status`](super::status)'s).
+//! Owns: method names, the envelope, the id, and which part of a call stands where in it. Must
+//! never know: HTTP and its headers, what a call does, what an error's code is (that is
+//! [`status`](super::status)'s).
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -71,8 +72,9 @@ pub struct Request {
     pub streams: bool,
 }
 
-/// Reads a request. It never fails as a whole, so that every request has an answer: a request without an id, which
-/// JSON-RPC would leave unanswered, is answered under `null`, as there is nothing in A2A to be told without an answer.
+/// Reads a request. It never fails as a whole, so that every request has an answer: a request
+/// without an id, which JSON-RPC would leave unanswered, is answered under `null`, as there is
+/// nothing in A2A to be told without an answer.
 ///
 /// Parameters may be absent or `null`, as if they were `{}`. Unknown members are passed over.
 pub fn decode(body: &[u8]) -> Request {
@@ -93,7 +95,8 @@ pub(super) struct Envelope<'a> {
     pub(super) method: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) params: Option<&'a RawValue>,
-    /// Not JSON-RPC's: the brief's own record form has the message here. Looked for in the same pass.
+    /// Not JSON-RPC's: the brief's own record form has the message here. Looked for in the same
+    /// pass.
     #[serde(borrow)]
     pub(super) message: Option<&'a RawValue>,
 }
@@ -101,7 +104,8 @@ pub(super) struct Envelope<'a> {
 /// Finds the members in one pass over the text.
 ///
 /// # Errors
-/// [`ErrorKind::Parse`] when it is no JSON; [`ErrorKind::InvalidRequest`] when it is no object, or has a member twice.
+/// [`ErrorKind::Parse`] when it is no JSON; [`ErrorKind::InvalidRequest`] when it is no object, or
+/// has a member twice.
 pub(super) fn envelope(text: &str) -> Result<Envelope<'_>, Error> {
     if let Err(error) = object(text.as_bytes()) {
         let batch =
@@ -180,8 +184,8 @@ fn read_call(method: &str, params: &str) -> Result<Call, Error> {
     })
 }
 
-/// Writes a request; none for [`Call::GetAgentCard`], which has no method: the card is how a client finds out that
-/// there is JSON-RPC here at all.
+/// Writes a request; none for [`Call::GetAgentCard`], which has no method: the card is how a client
+/// finds out that there is JSON-RPC here at all.
 pub fn encode(id: &Id, call: &Call) -> Option<Vec<u8>> {
     Some(match call {
         Call::SendMessage(params) => request(id, "SendMessage", params),
@@ -221,13 +225,15 @@ fn request<P: Serialize>(id: &Id, method: &str, params: &P) -> Vec<u8> {
     out
 }
 
-/// Adds the response to `out`: `{"jsonrpc":"2.0","id":…,"result":…}`, or `error` in place of the result. A stream
-/// is no response, so [`Reply::Events`] is written as an internal error; see [`write_event`].
+/// Adds the response to `out`: `{"jsonrpc":"2.0","id":…,"result":…}`, or `error` in place of the
+/// result. A stream is no response, so [`Reply::Events`] is written as an internal error; see
+/// [`write_event`].
 pub fn write_response(out: &mut Vec<u8>, id: &Id, outcome: &Result<Reply, Error>) {
     respond(out, id, outcome.as_ref().map(Body));
 }
 
-/// Adds one event of a stream to `out`, which is a whole response under the request's id (specification section 9.4.2).
+/// Adds one event of a stream to `out`, which is a whole response under the request's id
+/// (specification section 9.4.2).
 pub fn write_event(out: &mut Vec<u8>, id: &Id, item: &Result<Event, Error>) {
     respond(out, id, item.as_ref().map(|event| &event.response));
 }

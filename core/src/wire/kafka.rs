@@ -1,7 +1,8 @@
 //! The Kafka binding: what a record says, and the records that answer it.
 //!
-//! Owns: record headers, and which form a record's value has: JSON-RPC ([`jsonrpc`]), or one of the brief's own
-//! (`brief`). Must never know: a Kafka client, topics to answer on, when to commit, what a call does.
+//! Owns: record headers, and which form a record's value has: JSON-RPC ([`jsonrpc`]), or one of the
+//! brief's own (`brief`). Must never know: a Kafka client, topics to answer on, when to commit,
+//! what a call does.
 
 use std::sync::Arc;
 
@@ -71,20 +72,21 @@ pub struct Request {
 /// The form of a record's value, which its answer has too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A JSON-RPC request, answered with a response under its id. What has no form at all is answered so too.
+    /// A JSON-RPC request, answered with a response under its id. What has no form at all is
+    /// answered so too.
     JsonRpc {
         /// What to answer under.
         id: Id,
         /// Whether the answer is a stream, which must have an end even where it is refused.
         streams: bool,
     },
-    /// `{"params": …}` or `{"message": …, "context_id": …}`: a message to send, answered with the bare task, the bare
-    /// message, or `{"error": …}`.
+    /// `{"params": …}` or `{"message": …, "context_id": …}`: a message to send, answered with the
+    /// bare task, the bare message, or `{"error": …}`.
     Brief,
 }
 
-/// Reads a record. It never fails as a whole, so that every record has an answer. `scope` tells apart the agents that
-/// read the same topic and share a store.
+/// Reads a record. It never fails as a whole, so that every record has an answer. `scope` tells
+/// apart the agents that read the same topic and share a store.
 pub fn decode(record: &Record, scope: &str) -> Request {
     let key = key(record, scope);
     let (form, call) = match record.value.as_deref() {
@@ -129,7 +131,8 @@ fn invalid(message: &'static str) -> Error {
 /// What makes a record the same request at each delivery.
 fn key(record: &Record, scope: &str) -> RequestKey {
     let Record { topic, partition, offset, timestamp, .. } = record;
-    // A topic that was deleted and made anew begins at offset 0 again; the timestamp tells the two apart.
+    // A topic that was deleted and made anew begins at offset 0 again; the timestamp tells the two
+    // apart.
     RequestKey::new(format!("{scope}|{topic}|{partition}|{offset}|{timestamp}"))
 }
 
@@ -139,7 +142,8 @@ fn caller(record: &Record, key: RequestKey) -> Caller {
         version: record.header(VERSION).map(Arc::from),
         extensions: extensions.filter(|uri| !uri.is_empty()).map(Arc::from).collect(),
         key: Some(key),
-        // Answers keep the order of the requests, so a stream must not wait for a message that stands behind it.
+        // Answers keep the order of the requests, so a stream must not wait for a message that
+        // stands behind it.
         streams_end: StreamsEnd::AtRest,
         ..Caller::default()
     }
@@ -156,8 +160,9 @@ pub struct Answer {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// The one answer to a call that is no stream, or to one that is refused, which is then marked as its last. Of `record`, only the key and the headers are looked at, so its value
-/// may be let go of while the agent works. [`Reply::Events`] is written as an internal error; see [`event_answer`].
+/// The one answer to a call that is no stream, or to one that is refused, which is then marked as
+/// its last. Of `record`, only the key and the headers are looked at, so its value may be let go of
+/// while the agent works. [`Reply::Events`] is written as an internal error; see [`event_answer`].
 pub fn answer(record: &Record, form: &Form, outcome: &Result<Reply, Error>) -> Answer {
     let mut value = Vec::new();
     match form {
@@ -171,8 +176,8 @@ pub fn answer(record: &Record, form: &Form, outcome: &Result<Reply, Error>) -> A
     answer
 }
 
-/// One event of a stream. Its headers say where it stands (`a2a-event-id`) and whether it is the last (`a2a-last`),
-/// since a topic has no end to tell by; an error always is.
+/// One event of a stream. Its headers say where it stands (`a2a-event-id`) and whether it is the
+/// last (`a2a-last`), since a topic has no end to tell by; an error always is.
 pub fn event_answer(record: &Record, form: &Form, item: &Result<Event, Error>) -> Answer {
     let mut value = Vec::new();
     match form {

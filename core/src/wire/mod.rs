@@ -1,12 +1,14 @@
 //! The wire: bytes to [`Call`](crate::call::Call) and [`Reply`] to bytes, for every transport.
 //!
-//! Owns: method names, paths, query names, error codes, record forms, and the reading and writing of them all. Encode
-//! and decode stand side by side. Must never know: the clock, the runtime, stores, handlers, and whether a request
-//! makes sense (that is [`Validate`](crate::types::Validate)'s, once for all transports).
+//! Owns: method names, paths, query names, error codes, record forms, and the reading and writing
+//! of them all. Encode and decode stand side by side. Must never know: the clock, the runtime,
+//! stores, handlers, and whether a request makes sense (that is
+//! [`Validate`](crate::types::Validate)'s, once for all transports).
 //!
-//! Fast by design: the envelope is read in one pass that borrows, the parameters are read from their raw text straight
-//! into the typed request, and what is written goes straight into one buffer. There is no tree of values in between.
-//! A request that cannot be read is read a second time, slowly, to name the field that is at fault.
+//! Fast by design: the envelope is read in one pass that borrows, the parameters are read from
+//! their raw text straight into the typed request, and what is written goes straight into one
+//! buffer. There is no tree of values in between. A request that cannot be read is read a second
+//! time, slowly, to name the field that is at fault.
 
 mod brief;
 pub mod jsonrpc;
@@ -40,11 +42,12 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(bytes).map_err(|error| not_json(&error))
 }
 
-/// The request as the text of a JSON object, as far as its first character shows. serde would take an array for a
-/// struct, field by field; the protocol does not.
+/// The request as the text of a JSON object, as far as its first character shows. serde would take
+/// an array for a struct, field by field; the protocol does not.
 ///
 /// # Errors
-/// [`ErrorKind::Parse`] when it is no JSON, [`ErrorKind::InvalidRequest`] when it is another JSON value.
+/// [`ErrorKind::Parse`] when it is no JSON, [`ErrorKind::InvalidRequest`] when it is another JSON
+/// value.
 pub(crate) fn object(bytes: &[u8]) -> Result<&str, Error> {
     let text = text(bytes)?;
     if is_object(text) {
@@ -64,15 +67,18 @@ pub(crate) fn is_object(text: &str) -> bool {
 /// Reads a `T` from the text of a JSON object.
 ///
 /// # Errors
-/// [`ErrorKind::Parse`] when it is no JSON, [`ErrorKind::InvalidParams`] naming the field when it is no `T`.
+/// [`ErrorKind::Parse`] when it is no JSON, [`ErrorKind::InvalidParams`] naming the field when it
+/// is no `T`.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|_| explain::<T>(text))
 }
 
-/// Reads again what could not be read, to say why. Most requests never come here, so they do not pay for the tracking.
+/// Reads again what could not be read, to say why. Most requests never come here, so they do not
+/// pay for the tracking.
 #[cold]
 fn explain<T: DeserializeOwned>(text: &str) -> Error {
-    // serde_json counts a number out of range among the syntax errors; for its author it is a wrong value.
+    // serde_json counts a number out of range among the syntax errors; for its author it is a wrong
+    // value.
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         return not_json(&error);
     }
@@ -82,7 +88,8 @@ fn explain<T: DeserializeOwned>(text: &str) -> Error {
     }
 }
 
-/// The error for JSON, or a query, that is well-formed but no such request. `path` is serde_path_to_error's.
+/// The error for JSON, or a query, that is well-formed but no such request. `path` is
+/// serde_path_to_error's.
 pub(crate) fn wrong_field(path: &str, reason: &str) -> Error {
     let reason = shortened(reason);
     if path.is_empty() || path == "." {
@@ -92,8 +99,8 @@ pub(crate) fn wrong_field(path: &str, reason: &str) -> Error {
     }
 }
 
-/// A text of the caller's, or one that quotes it, without its middle where it is long: a request of megabytes must not
-/// make an error of megabytes. What was expected instead stands at its end.
+/// A text of the caller's, or one that quotes it, without its middle where it is long: a request of
+/// megabytes must not make an error of megabytes. What was expected instead stands at its end.
 pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
     const HALF: usize = 120;
     let head = text.floor_char_boundary(HALF);
@@ -105,7 +112,8 @@ fn not_json(reason: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Parse, format!("The request is not valid JSON: {reason}."))
 }
 
-/// The place is that of the field within its parameters, not within the request: it would only mislead.
+/// The place is that of the field within its parameters, not within the request: it would only
+/// mislead.
 fn without_position(error: &serde_json::Error) -> String {
     let mut text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());

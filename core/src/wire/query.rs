@@ -1,7 +1,7 @@
 //! Query strings as requests.
 //!
-//! Owns: reading a request from a query as leniently as from JSON, and writing one. Must never know: which paths have
-//! which parameters.
+//! Owns: reading a request from a query as leniently as from JSON, and writing one. Must never
+//! know: which paths have which parameters.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 
@@ -17,9 +17,9 @@ use serde::{
 use super::wrong_field;
 use crate::error::Error;
 
-/// Reads a `T` from a query: names in camelCase or snake_case, enums by name or number, an empty value for "unset", of
-/// several values the last, unknown names passed over. It goes through `T`'s own `Deserialize`, so that what JSON may
-/// say a query may say.
+/// Reads a `T` from a query: names in camelCase or snake_case, enums by name or number, an empty
+/// value for "unset", of several values the last, unknown names passed over. It goes through `T`'s
+/// own `Deserialize`, so that what JSON may say a query may say.
 ///
 /// # Errors
 /// [`InvalidParams`](crate::error::ErrorKind::InvalidParams) naming the parameter.

@@ -1,7 +1,8 @@
 //! The HTTP+JSON binding (specification section 11).
 //!
-//! Owns: paths, HTTP methods, query names, and where the parts of a call stand in them. Must never know: HTTP servers
-//! and headers, what a call does, what an error's code is (that is [`status`](super::status)'s).
+//! Owns: paths, HTTP methods, query names, and where the parts of a call stand in them. Must never
+//! know: HTTP servers and headers, what a call does, what an error's code is (that is
+//! [`status`](super::status)'s).
 
 use std::sync::Arc;
 
@@ -25,17 +26,19 @@ use crate::{
     },
 };
 
-/// Reads a request. `path` and `query` are as they stood in the request line, still percent-encoded.
+/// Reads a request. `path` and `query` are as they stood in the request line, still
+/// percent-encoded.
 ///
-/// Every route of the specification's section 11.3 is served at the root, below the brief's `/v1`, and below a
-/// `/{tenant}` after either. Where a path can be read in several ways the reading with the shortest prefix counts,
-/// so a tenant named `v1` or `tasks` must be sent as the `tenant` field instead. Subscriptions are served under GET
-/// and POST, as the specification names both.
+/// Every route of the specification's section 11.3 is served at the root, below the brief's `/v1`,
+/// and below a `/{tenant}` after either. Where a path can be read in several ways the reading with
+/// the shortest prefix counts, so a tenant named `v1` or `tasks` must be sent as the `tenant` field
+/// instead. Subscriptions are served under GET and POST, as the specification names both.
 ///
 /// # Errors
-/// [`ErrorKind::MethodNotFound`] where there is no such path, [`ErrorKind::MethodNotAllowed`] (with `allow` among its
-/// details) where the path has other methods, [`ErrorKind::Parse`], [`ErrorKind::InvalidRequest`] and
-/// [`ErrorKind::InvalidParams`] where the body or the query cannot be read, or contradicts the path.
+/// [`ErrorKind::MethodNotFound`] where there is no such path, [`ErrorKind::MethodNotAllowed`] (with
+/// `allow` among its details) where the path has other methods, [`ErrorKind::Parse`],
+/// [`ErrorKind::InvalidRequest`] and [`ErrorKind::InvalidParams`] where the body or the query
+/// cannot be read, or contradicts the path.
 pub fn decode(
     method: &Method,
     path: &str,
@@ -97,7 +100,8 @@ impl<'a> Resource<'a> {
             ["message:send"] => Self::Send,
             ["message:stream"] => Self::Stream,
             ["tasks"] => Self::Tasks,
-            // A colon within an id is percent-encoded; should a client not do that, the last one counts.
+            // A colon within an id is percent-encoded; should a client not do that, the last one
+            // counts.
             ["tasks", task] => match task.rsplit_once(':') {
                 Some((task, "cancel")) => Self::Cancel(task),
                 Some((task, "subscribe")) => Self::Subscribe(task),
@@ -121,7 +125,8 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// Names to calls; [`encode`] is its inverse. What the path says overrides what is said elsewhere.
+    /// Names to calls; [`encode`] is its inverse. What the path says overrides what is said
+    /// elsewhere.
     fn call(self, method: &Method, query: Option<&str>, body: &[u8]) -> Result<Call, Error> {
         let (get, post) = (method == Method::GET, method == Method::POST);
         Ok(match self {
@@ -225,8 +230,9 @@ pub struct Encoded {
     pub body: Vec<u8>,
 }
 
-/// Writes a request. The tenant goes into the path, unless the path could then be read otherwise or be shortened on
-/// the way (`v1`, `tasks`, `.`, `..`): then it goes into the body or the query. The task's id must not be empty.
+/// Writes a request. The tenant goes into the path, unless the path could then be read otherwise or
+/// be shortened on the way (`v1`, `tasks`, `.`, `..`): then it goes into the body or the query. The
+/// task's id must not be empty.
 pub fn encode(call: &Call) -> Encoded {
     let tenant = call.tenant();
     let in_path = tenant.filter(|tenant| !matches!(&***tenant, "v1" | "tasks" | "." | ".." | ""));
@@ -317,13 +323,15 @@ fn quoted(text: &str) -> impl std::fmt::Display {
 /// Adds the response's body to `out`.
 ///
 /// # Errors
-/// [`ErrorKind::Internal`], and `out` is as it was, for a stream, which is no body; see [`write_event`].
+/// [`ErrorKind::Internal`], and `out` is as it was, for a stream, which is no body; see
+/// [`write_event`].
 pub fn write_reply(out: &mut Vec<u8>, reply: &Reply) -> Result<(), Error> {
     write(out, &Body(reply))
 }
 
-/// Adds one event of a stream to `out` (specification section 11.7). The specification has no word for a stream that
-/// fails after it began: it ends with the object that a failed call has for its body.
+/// Adds one event of a stream to `out` (specification section 11.7). The specification has no word
+/// for a stream that fails after it began: it ends with the object that a failed call has for its
+/// body.
 pub fn write_event(out: &mut Vec<u8>, item: &Result<Event, Error>) {
     let written = item.as_ref().map(|event| write(out, &event.response));
     match written {

@@ -1,7 +1,8 @@
-//! Server-sent events: the frame around one JSON text, as the HTTP bindings stream (specification sections 9.4.2 and
-//! 11.7).
+//! Server-sent events: the frame around one JSON text, as the HTTP bindings stream (specification
+//! sections 9.4.2 and 11.7).
 //!
-//! Owns: the frame, and taking frames apart again. Must never know: what the JSON says, when a stream ends.
+//! Owns: the frame, and taking frames apart again. Must never know: what the JSON says, when a
+//! stream ends.
 
 use std::io::Write;
 
@@ -9,16 +10,17 @@ use bytes::{Buf, BytesMut};
 
 use crate::journal::Cursor;
 
-/// A comment, which every reader skips: written now and then, so that nothing on the way takes a quiet stream for a
-/// dead one.
+/// A comment, which every reader skips: written now and then, so that nothing on the way takes a
+/// quiet stream for a dead one.
 pub const HEARTBEAT: &[u8] = b":\n\n";
 
-/// Adds one event to `out`: `id: 12-3`, where it has a place in a journal, and `data: ` with the JSON that `write_data`
-/// adds.
+/// Adds one event to `out`: `id: 12-3`, where it has a place in a journal, and `data: ` with the
+/// JSON that `write_data` adds.
 ///
-/// The JSON fits on one line: a string never holds a bare line break, so one could only be white space between tokens,
-/// which nothing here writes. Were an agent to hand over such JSON by a way not thought of, a break would tear the
-/// stream; so any is turned into a blank, which is the same JSON.
+/// The JSON fits on one line: a string never holds a bare line break, so one could only be white
+/// space between tokens, which nothing here writes. Were an agent to hand over such JSON by a way
+/// not thought of, a break would tear the stream; so any is turned into a blank, which is the same
+/// JSON.
 pub fn write(out: &mut Vec<u8>, cursor: Option<Cursor>, write_data: impl FnOnce(&mut Vec<u8>)) {
     if let Some(cursor) = cursor {
         // Writing to a `Vec` never fails.
@@ -48,8 +50,8 @@ pub struct Received {
     pub data: Vec<u8>,
 }
 
-/// Takes a stream apart, however its bytes come: lines may end in LF, CRLF or CR, and events may be cut anywhere.
-/// Comments, other fields and events without data are skipped.
+/// Takes a stream apart, however its bytes come: lines may end in LF, CRLF or CR, and events may be
+/// cut anywhere. Comments, other fields and events without data are skipped.
 ///
 /// ```
 /// let mut decoder = a2a_core::wire::sse::Decoder::default();

@@ -1,8 +1,8 @@
 //! The one table from an error's meaning to its codes, and the bodies made of it.
 //!
-//! Owns: JSON-RPC codes, HTTP statuses, gRPC names, reasons (specification section 5.4), and the error objects of the
-//! JSON-RPC (section 9.5) and REST (section 11.6) bindings. Must never know: why something failed. An error's private
-//! source is never written.
+//! Owns: JSON-RPC codes, HTTP statuses, gRPC names, reasons (specification section 5.4), and the
+//! error objects of the JSON-RPC (section 9.5) and REST (section 11.6) bindings. Must never know:
+//! why something failed. An error's private source is never written.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ pub struct Status {
     pub reason: &'static str,
 }
 
-/// The codes for a meaning. JSON-RPC codes from -32050 down are this project's own: what HTTP says with a status, and
-/// JSON-RPC has no word for.
+/// The codes for a meaning. JSON-RPC codes from -32050 down are this project's own: what HTTP says
+/// with a status, and JSON-RPC has no word for.
 pub fn of(kind: ErrorKind) -> Status {
     use ErrorKind as Kind;
     let (jsonrpc, http, grpc, reason) = match kind {
@@ -67,8 +67,8 @@ pub fn of(kind: ErrorKind) -> Status {
     Status { jsonrpc, http, grpc, reason }
 }
 
-/// An error's details: an array with a `google.rpc.ErrorInfo`, and a `google.rpc.BadRequest` where fields are at fault.
-/// It is JSON-RPC's `error.data` and REST's `error.details`.
+/// An error's details: an array with a `google.rpc.ErrorInfo`, and a `google.rpc.BadRequest` where
+/// fields are at fault. It is JSON-RPC's `error.data` and REST's `error.details`.
 pub fn details(error: &Error) -> impl Serialize {
     Details(error)
 }
@@ -90,7 +90,8 @@ pub fn jsonrpc_error(error: &Error) -> impl Serialize {
     RpcError { code: of(error.kind()).jsonrpc, message: error.message(), data: Details(error) }
 }
 
-/// The error object alone, as the brief's own record form answers: `{"error": {code, message, data}}`.
+/// The error object alone, as the brief's own record form answers: `{"error": {code, message,
+/// data}}`.
 pub(super) fn bare_error(error: &Error) -> Vec<u8> {
     written(&Wrapped { error: jsonrpc_error(error) })
 }
@@ -188,7 +189,8 @@ mod tests {
             let status = of(kind);
             assert!(status.http.is_client_error() || status.http.is_server_error(), "{kind:?}");
             assert!(reasons.insert(status.reason), "{}", status.reason);
-            // Section 9.5: the standard's codes, and A2A's range, of which ours leave room for A2A's own.
+            // Section 9.5: the standard's codes, and A2A's range, of which ours leave room for
+            // A2A's own.
             assert!(
                 matches!(status.jsonrpc, -32700 | -32603..=-32600 | -32059..=-32050 | -32009..=-32001),
                 "{kind:?}"

@@ -1,6 +1,6 @@
-//! The contract of a store as a list of cases over any [`TaskStore`]; which backends it is run over is another's
-//! business ([`memory`](crate::memory) runs it over the memory store). Each case is given a store it shares with
-//! nobody.
+//! The contract of a store as a list of cases over any [`TaskStore`]; which backends it is run over
+//! is another's business ([`memory`](crate::memory) runs it over the memory store). Each case is
+//! given a store it shares with nobody.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

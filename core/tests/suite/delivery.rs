@@ -1,6 +1,6 @@
-//! A request that is delivered more than once, as Kafka does and as clients that retry do: executed once, answered
-//! the same; another message under its key is refused; work whose runner died is begun again, visibly and not for
-//! ever, and the runner before is fenced off.
+//! A request that is delivered more than once, as Kafka does and as clients that retry do: executed
+//! once, answered the same; another message under its key is refused; work whose runner died is
+//! begun again, visibly and not for ever, and the runner before is fenced off.
 
 use std::sync::Arc;
 

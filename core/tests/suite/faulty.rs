@@ -1,5 +1,6 @@
-//! A store that fails: away for a while, or with a limit on what it takes. And what the handler makes of it: an error
-//! that says whether to try again, nothing half done, and no caller without an answer.
+//! A store that fails: away for a while, or with a limit on what it takes. And what the handler
+//! makes of it: an error that says whether to try again, nothing half done, and no caller without
+//! an answer.
 
 use std::{
     sync::{

@@ -1,6 +1,6 @@
-//! The fold: what each recorded entry means for the task. By tables for the rules, by properties for what holds
-//! whatever is recorded: a task does not depend on how its entries were batched, and the head known before an append
-//! is the one found after it.
+//! The fold: what each recorded entry means for the task. By tables for the rules, by properties
+//! for what holds whatever is recorded: a task does not depend on how its entries were batched, and
+//! the head known before an append is the one found after it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The HTTP endpoint: where what is served, which media types come and go, errors in each binding's own form,
-//! the card's caching, streams and their heartbeat, and coming back with `Last-Event-ID`.
+//! The HTTP endpoint: where what is served, which media types come and go, errors in each binding's
+//! own form, the card's caching, streams and their heartbeat, and coming back with `Last-Event-ID`.
 
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
@@ -15,14 +15,19 @@ use serde_json::{Value, json};
 
 use crate::{faulty::Faulty, world::*};
 
-const JSON: &str = "application/json";
-const A2A_JSON: &str = "application/a2a+json";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const A2A_JSON: &str = "application/a2a+json";
 
-fn endpoint(world: &World) -> HttpEndpoint {
+pub(crate) fn endpoint(world: &World) -> HttpEndpoint {
     HttpEndpoint::new(world.handler.clone()).unwrap()
 }
 
-fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Bytes> {
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Request<Bytes> {
     let mut builder = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         builder = builder.header(*name, *value);
@@ -30,42 +35,42 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Re
     builder.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
 
-struct Answer {
-    status: u16,
-    headers: http::HeaderMap,
-    body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: ::http::HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{:?}", self.body))
     }
 
     /// The error's code in JSON-RPC, its reason in REST.
-    fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         let error = &self.json()["error"];
         let reason = &error["details"][0]["reason"];
         reason.as_str().map_or_else(|| error["code"].to_string(), str::to_owned)
     }
 
-    fn events(&self) -> Vec<Received> {
+    pub(crate) fn events(&self) -> Vec<Received> {
         let mut decoder = Decoder::default();
         decoder.push(&self.body);
         std::iter::from_fn(|| decoder.next_event()).collect()
     }
 }
 
-async fn read(response: Response<Body>) -> Answer {
+pub(crate) async fn read(response: Response<Body>) -> Answer {
     let (parts, body) = response.into_parts();
     let body = soon(body.collect()).await.unwrap().to_bytes();
     Answer { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
-async fn ask(
+pub(crate) async fn ask(
     endpoint: &HttpEndpoint,
     method: &str,
     path: &str,
@@ -75,15 +80,15 @@ async fn ask(
     read(soon(endpoint.serve(Caller::default(), request(method, path, headers, body))).await).await
 }
 
-fn message(story: &str) -> Value {
+pub(crate) fn message(story: &str) -> Value {
     json!({"message": {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": story}]}})
 }
 
-fn rpc(method: &str, params: &Value) -> String {
+pub(crate) fn rpc(method: &str, params: &Value) -> String {
     json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).to_string()
 }
 
-async fn next_chunk(body: &mut Body) -> String {
+pub(crate) async fn next_chunk(body: &mut Body) -> String {
     let frame = soon(body.frame()).await.unwrap().unwrap();
     String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
 }
@@ -306,119 +311,6 @@ async fn a_store_that_is_away_is_503_and_when_to_come_back() {
         assert!(answer.header("retry-after").parse::<u32>().is_ok(), "{path}");
         assert!(!String::from_utf8_lossy(&answer.body).contains("10.0.0.7"));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_stream_is_one_event_in_jsonrpc_and_an_ordinary_error_in_rest() {
-    let world = World::new();
-    let endpoint = endpoint(&world);
-    let ended = world.send(say("complete")).await.id;
-    for (method, params, code) in [
-        ("SubscribeToTask", json!({"id": "none"}), -32001),
-        ("SubscribeToTask", json!({"id": &*ended}), -32004),
-        ("SubscribeToTask", json!({}), -32602),
-        ("SubscribeToTask", json!({"id": 5}), -32602),
-        ("SendStreamingMessage", json!({}), -32602),
-        ("SendStreamingMessage", json!({"message": {"parts": [{}]}}), -32602),
-    ] {
-        let answer = ask(&endpoint, "POST", "/", &[], &rpc(method, &params)).await;
-        assert_eq!(
-            (answer.status, answer.header("content-type")),
-            (200, "text/event-stream"),
-            "{params}"
-        );
-        let [event] = &*answer.events() else { panic!("{:?}", answer.body) };
-        let body: Value = serde_json::from_slice(&event.data).unwrap();
-        assert_eq!((&body["id"], &body["error"]["code"]), (&json!(7), &json!(code)), "{params}");
-    }
-    for (method, path, body, status) in [
-        ("POST", "/tasks/none:subscribe", "", 404),
-        ("GET", "/tasks/none:subscribe", "", 404),
-        ("POST", &*format!("/tasks/{ended}:subscribe"), "", 400),
-        ("POST", "/message:stream", "{}", 400),
-    ] {
-        let answer = ask(&endpoint, method, path, &[], body).await;
-        assert_eq!((answer.status, answer.header("content-type")), (status, JSON), "{path}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn streams_are_events_with_ids_in_each_bindings_form() {
-    let world = World::new();
-    let endpoint = endpoint(&world);
-    let story = message("working hm\nchunks 2\ncomplete done");
-    let rest = ask(&endpoint, "POST", "/message:stream", &[], &story.to_string()).await;
-    let rpc = ask(&endpoint, "POST", "/", &[], &rpc("SendStreamingMessage", &story)).await;
-    for (answer, wrapped) in [(rest, false), (rpc, true)] {
-        assert_eq!(answer.header("content-type"), "text/event-stream");
-        assert_eq!(answer.header("cache-control"), "no-store");
-        let mut ids = Vec::new();
-        let mut kinds = Vec::new();
-        for event in answer.events() {
-            ids.push(event.id.unwrap().parse::<a2a_core::Cursor>().unwrap());
-            let mut body: Value = serde_json::from_slice(&event.data).unwrap();
-            if wrapped {
-                assert_eq!((&body["jsonrpc"], &body["id"]), (&json!("2.0"), &json!(7)));
-                body = body["result"].take();
-            }
-            kinds.push(body.as_object().unwrap().keys().next().unwrap().clone());
-        }
-        assert!(ids.is_sorted_by(|a, b| a < b));
-        assert_eq!(
-            kinds,
-            ["task", "statusUpdate", "artifactUpdate", "artifactUpdate", "statusUpdate"]
-        );
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reader_comes_back_with_the_last_id_it_saw() {
-    let world = World::new();
-    let endpoint = endpoint(&world);
-    let story = message("working hm\nyield\nchunks 3\nyield\ncomplete done").to_string();
-    let events = ask(&endpoint, "POST", "/message:stream", &[], &story).await.events();
-    let id = world.script.context(0).task_id().to_owned();
-    for (position, event) in events.iter().enumerate() {
-        let last = [("last-event-id", event.id.as_deref().unwrap())];
-        let path = format!("/tasks/{id}:subscribe");
-        let answer = ask(&endpoint, "GET", &path, &last, "").await;
-        match events.len() - position {
-            1 => assert_eq!((answer.status, &*answer.error()), (400, "UNSUPPORTED_OPERATION")),
-            _ => assert_eq!(answer.events(), events[position + 1..]),
-        }
-        let body = rpc("SubscribeToTask", &json!({"id": id}));
-        let answer = ask(&endpoint, "POST", "/", &last, &body).await;
-        let expected = if position + 1 == events.len() { 1 } else { events.len() - position - 1 };
-        assert_eq!(answer.events().len(), expected);
-    }
-    for bogus in ["x", "1", "1-", "-1-1", "99-0"] {
-        let path = format!("/tasks/{id}:subscribe");
-        let answer = ask(&endpoint, "POST", &path, &[("last-event-id", bogus)], "").await;
-        assert_eq!((answer.status, &*answer.error()), (400, "INVALID_PARAMS"), "{bogus}");
-        let violation = &answer.json()["error"]["details"][1]["fieldViolations"][0]["field"];
-        assert_eq!(violation, "Last-Event-ID");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_silent_stream_says_that_it_is_alive() {
-    let world = World::new();
-    let task = world.at_work("working\ngate\ncomplete done").await;
-    let subscribe = request("GET", &format!("/tasks/{}:subscribe", task.id), &[], "");
-    let mut body = endpoint(&world).serve(Caller::default(), subscribe).await.into_body();
-    assert!(next_chunk(&mut body).await.starts_with("id: "));
-    for _ in 0..3 {
-        let begun = tokio::time::Instant::now();
-        assert_eq!(next_chunk(&mut body).await, ":\n\n");
-        assert_eq!(begun.elapsed().as_secs(), 15);
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    world.script.gate.open();
-    assert!(
-        next_chunk(&mut body).await.contains("TASK_STATE_COMPLETED"),
-        "no event is lost over it"
-    );
-    assert!(soon(body.frame()).await.is_none());
 }
 
 #[tokio::test(start_paused = true)]

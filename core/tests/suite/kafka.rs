@@ -1,5 +1,6 @@
-//! The Kafka endpoint: records in, records out. Each record has its answer under its own key, in the form it was asked
-//! in; what cannot be correlated goes to the dead letter topic; what is delivered twice is executed once.
+//! The Kafka endpoint: records in, records out. Each record has its answer under its own key, in
+//! the form it was asked in; what cannot be correlated goes to the dead letter topic; what is
+//! delivered twice is executed once.
 
 use std::sync::{Arc, atomic::Ordering};
 

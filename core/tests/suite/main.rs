@@ -1,7 +1,7 @@
 //! What the core promises, held against it from outside: one test binary, one module per promise.
 //!
-//! Nearly every test runs under a paused clock: whoever waits for ever is found out at once, and nothing takes real
-//! time.
+//! Nearly every test runs under a paused clock: whoever waits for ever is found out at once, and
+//! nothing takes real time.
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
@@ -11,10 +11,13 @@ mod faulty;
 mod fold;
 mod handler;
 mod http;
+mod http_streams;
 mod kafka;
+mod listing;
 mod memory;
 mod misbehave;
 mod properties;
+mod refusal;
 mod source;
 mod streams;
 mod tidy;

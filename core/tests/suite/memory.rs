@@ -1,6 +1,6 @@
-//! The memory store: the contract of all stores, and what is its own, which is to forget. It forgets the oldest
-//! finished task first, then the oldest that waits, never one that is being worked on; it counts what it holds; and
-//! a reader keeps what it reads.
+//! The memory store: the contract of all stores, and what is its own, which is to forget. It
+//! forgets the oldest finished task first, then the oldest that waits, never one that is being
+//! worked on; it counts what it holds; and a reader keeps what it reads.
 
 use std::sync::Arc;
 

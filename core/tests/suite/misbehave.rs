@@ -1,5 +1,5 @@
-//! Agents that do what they should not. Whatever one does, its task ends `failed` with a sentence that tells nothing
-//! private, every other task is as it was, and whoever waits has an answer.
+//! Agents that do what they should not. Whatever one does, its task ends `failed` with a sentence
+//! that tells nothing private, every other task is as it was, and whoever waits has an answer.
 
 use std::{
     sync::{
@@ -330,8 +330,8 @@ async fn unbounded_run_time_is_allowed() {
     assert_eq!(send(&handler, "fine").await.status.state, TaskState::Completed);
 }
 
-/// The agent that cannot be quiet, minding and not minding that it was stopped. In real time, as it never sleeps; and
-/// in a thread of its own, since it would take the test's with it.
+/// The agent that cannot be quiet, minding and not minding that it was stopped. In real time, as it
+/// never sleeps; and in a thread of its own, since it would take the test's with it.
 #[test]
 fn endless_talk_ends_at_the_time_limit() {
     for minds in [true, false] {

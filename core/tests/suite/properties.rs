@@ -1,5 +1,5 @@
-//! Properties of the data model over arbitrary values: what is written is read back as the same, and no bytes make a
-//! reader panic.
+//! Properties of the data model over arbitrary values: what is written is read back as the same,
+//! and no bytes make a reader panic.
 
 use std::sync::Arc;
 
@@ -153,7 +153,8 @@ where
         .map_err(|error| TestCaseError::fail(format!("{error}: {written}")))?;
     prop_assert_eq!(&read, value);
     prop_assert_eq!(serde_json::to_string(&read).unwrap(), written.clone());
-    // White space between tokens and an unknown field are nothing, and both forms of it are the same to serde_json.
+    // White space between tokens and an unknown field are nothing, and both forms of it are the
+    // same to serde_json.
     prop_assert!(!written.contains('\n'), "it fits on one line of a stream");
     let spaced = format!(" {{ \"unknown\" : [ {{ }} ] , {}", &written[1..]);
     prop_assert_eq!(&serde_json::from_str::<T>(&spaced).unwrap(), value);

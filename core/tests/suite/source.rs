@@ -1,5 +1,5 @@
-//! The workspace's own source as [`tidy`](crate::tidy) reads it: each file as it is, and as code alone, without
-//! comments and tests. Only as much of a lexer as that takes.
+//! The workspace's own source as [`tidy`](crate::tidy) reads it: each file as it is, and as code
+//! alone, without comments and tests. Only as much of a lexer as that takes.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,8 @@ pub(crate) struct Source {
     /// From the workspace's root, for example `core/src/run.rs`.
     pub(crate) path: String,
     pub(crate) text: String,
-    /// Without comments, tests and what stands in string literals; as long as the text, so that lines are the same.
+    /// Without comments, tests and what stands in string literals; as long as the text, so that
+    /// lines are the same.
     pub(crate) code: String,
     /// The string literals outside of tests: their line and what stands in them.
     pub(crate) strings: Vec<(usize, String)>,
@@ -34,7 +35,8 @@ impl Source {
         Self { path: path.to_owned(), text, code, strings }
     }
 
-    /// The lines of code in which the word stands, by itself or as the end of a longer name if it begins with a sign.
+    /// The lines of code in which the word stands, by itself or as the end of a longer name if it
+    /// begins with a sign.
     pub(crate) fn lines_with(&self, word: &str) -> Vec<usize> {
         let found = self.code.match_indices(word).filter(|(at, _)| {
             let before = self.code[..*at].chars().next_back();

@@ -1,5 +1,5 @@
-//! Streams: the task first, then every event in order, ids one can come back with, an end where it belongs; and no
-//! reader, however slow, is any other's business.
+//! Streams: the task first, then every event in order, ids one can come back with, an end where it
+//! belongs; and no reader, however slow, is any other's business.
 
 use std::{sync::Arc, time::Duration};
 
@@ -147,7 +147,8 @@ async fn ended_tasks_have_nothing_more_to_say() {
     }
 }
 
-/// Also the promise behind `Last-Event-ID`: nothing twice, nothing missed, wherever the reader stood.
+/// Also the promise behind `Last-Event-ID`: nothing twice, nothing missed, wherever the reader
+/// stood.
 #[tokio::test(start_paused = true)]
 async fn resuming_gives_exactly_the_rest() {
     let world = World::new();
@@ -270,7 +271,8 @@ async fn closing_lets_go_of_those_who_wait_for_nobody() {
     assert_eq!(told_all(&all(busy).await), ["working hm", "input_required what?"]);
 }
 
-/// The store is full, and the task is one that may be dropped as soon as it has ended; who reads it does not notice.
+/// The store is full, and the task is one that may be dropped as soon as it has ended; who reads it
+/// does not notice.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_may_be_dropped_is_streamed_to_its_end() {
     let store = Arc::new(MemoryStore::new(6_000));

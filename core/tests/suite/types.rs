@@ -1,5 +1,6 @@
-//! The wire form of the data model: what ProtoJSON lets a reader meet is read, what is written is exact, what is not
-//! well-formed is refused by the name of the field, by both HTTP bindings alike; and no bytes at all make a panic.
+//! The wire form of the data model: what ProtoJSON lets a reader meet is read, what is written is
+//! exact, what is not well-formed is refused by the name of the field, by both HTTP bindings alike;
+//! and no bytes at all make a panic.
 
 use a2a_core::*;
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,37 +16,63 @@ fn written<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap()
 }
 
-/// What is read from the left is written as the right; an empty right is the left itself.
+/// What is read from the left is written as the right, line breaks apart; an empty right is the
+/// left itself.
 fn assert_written<T: DeserializeOwned + Serialize>(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
         let expected = if expected.is_empty() { text } else { expected };
-        assert_eq!(written(&read::<T>(text)), *expected, "{text}");
+        let expected: String = expected.lines().map(str::trim_start).collect();
+        assert_eq!(written(&read::<T>(text)), expected, "{text}");
     }
 }
 
 #[test]
 fn names_in_either_spelling() {
     assert_written::<SendMessageRequest>(&[(
-        r#"{"message":{"message_id":"m","context_id":"c","task_id":"t","role":"ROLE_USER","parts":[{"text":"x","media_type":"a/b"}],"reference_task_ids":["r"]},"configuration":{"accepted_output_modes":["a/b"],"history_length":3,"return_immediately":true,"task_push_notification_config":{"task_id":"t","url":"u"}}}"#,
-        r#"{"message":{"messageId":"m","contextId":"c","taskId":"t","role":"ROLE_USER","parts":[{"text":"x","mediaType":"a/b"}],"referenceTaskIds":["r"]},"configuration":{"acceptedOutputModes":["a/b"],"taskPushNotificationConfig":{"taskId":"t","url":"u"},"historyLength":3,"returnImmediately":true}}"#,
+        r#"{"message":{"message_id":"m","context_id":"c","task_id":"t","role":"ROLE_USER",
+            "parts":[{"text":"x","media_type":"a/b"}],"reference_task_ids":["r"]},
+            "configuration":{"accepted_output_modes":["a/b"],"history_length":3,
+            "return_immediately":true,"task_push_notification_config":{"task_id":"t",
+            "url":"u"}}}"#,
+        r#"{"message":{"messageId":"m","contextId":"c","taskId":"t","role":"ROLE_USER",
+            "parts":[{"text":"x","mediaType":"a/b"}],"referenceTaskIds":["r"]},
+            "configuration":{"acceptedOutputModes":["a/b"],
+            "taskPushNotificationConfig":{"taskId":"t","url":"u"},"historyLength":3,
+            "returnImmediately":true}}"#,
     )]);
     assert_written::<ListTasksRequest>(&[(
-        r#"{"context_id":"c","status":0,"page_size":1,"page_token":"p","history_length":2,"status_timestamp_after":"2026-01-31T12:00:00Z","include_artifacts":true}"#,
-        r#"{"contextId":"c","pageSize":1,"pageToken":"p","historyLength":2,"statusTimestampAfter":"2026-01-31T12:00:00.000Z","includeArtifacts":true}"#,
+        r#"{"context_id":"c","status":0,"page_size":1,"page_token":"p","history_length":2,
+            "status_timestamp_after":"2026-01-31T12:00:00Z","include_artifacts":true}"#,
+        r#"{"contextId":"c","pageSize":1,"pageToken":"p","historyLength":2,
+            "statusTimestampAfter":"2026-01-31T12:00:00.000Z","includeArtifacts":true}"#,
     )]);
     assert_written::<StreamResponse>(&[
         (
             r#"{"status_update":{"task_id":"t","context_id":"c","status":{"state":2}}}"#,
-            r#"{"statusUpdate":{"taskId":"t","contextId":"c","status":{"state":"TASK_STATE_WORKING"}}}"#,
+            r#"{"statusUpdate":{"taskId":"t","contextId":"c",
+                "status":{"state":"TASK_STATE_WORKING"}}}"#,
         ),
         (
-            r#"{"artifact_update":{"task_id":"t","context_id":"c","artifact":{"artifact_id":"a","parts":[{"text":""}]},"last_chunk":true}}"#,
-            r#"{"artifactUpdate":{"taskId":"t","contextId":"c","artifact":{"artifactId":"a","parts":[{"text":""}]},"lastChunk":true}}"#,
+            r#"{"artifact_update":{"task_id":"t","context_id":"c",
+                "artifact":{"artifact_id":"a","parts":[{"text":""}]},"last_chunk":true}}"#,
+            r#"{"artifactUpdate":{"taskId":"t","contextId":"c","artifact":{"artifactId":"a",
+                "parts":[{"text":""}]},"lastChunk":true}}"#,
         ),
     ]);
     assert_written::<AgentCard>(&[(
-        r#"{"name":"n","description":"d","supported_interfaces":[{"url":"u","protocol_binding":"JSONRPC","protocol_version":"1.0"}],"version":"1","capabilities":{"push_notifications":false,"extended_agent_card":true},"security_schemes":{"k":{"http_auth_security_scheme":{"scheme":"Bearer","bearer_format":"JWT"}}},"default_input_modes":["a"],"default_output_modes":["b"],"skills":[],"documentation_url":"u","icon_url":"i"}"#,
-        r#"{"name":"n","description":"d","supportedInterfaces":[{"url":"u","protocolBinding":"JSONRPC","protocolVersion":"1.0"}],"version":"1","documentationUrl":"u","capabilities":{"pushNotifications":false,"extendedAgentCard":true},"securitySchemes":{"k":{"httpAuthSecurityScheme":{"scheme":"Bearer","bearerFormat":"JWT"}}},"defaultInputModes":["a"],"defaultOutputModes":["b"],"skills":[],"iconUrl":"i"}"#,
+        r#"{"name":"n","description":"d","supported_interfaces":[{"url":"u",
+            "protocol_binding":"JSONRPC","protocol_version":"1.0"}],"version":"1",
+            "capabilities":{"push_notifications":false,"extended_agent_card":true},
+            "security_schemes":{"k":{"http_auth_security_scheme":{"scheme":"Bearer",
+            "bearer_format":"JWT"}}},"default_input_modes":["a"],"default_output_modes":["b"],
+            "skills":[],"documentation_url":"u","icon_url":"i"}"#,
+        r#"{"name":"n","description":"d","supportedInterfaces":[{"url":"u",
+            "protocolBinding":"JSONRPC","protocolVersion":"1.0"}],"version":"1",
+            "documentationUrl":"u","capabilities":{"pushNotifications":false,
+            "extendedAgentCard":true},
+            "securitySchemes":{"k":{"httpAuthSecurityScheme":{"scheme":"Bearer",
+            "bearerFormat":"JWT"}}},"defaultInputModes":["a"],"defaultOutputModes":["b"],
+            "skills":[],"iconUrl":"i"}"#,
     )]);
 }
 
@@ -126,14 +153,19 @@ fn assert_nullable<T: DeserializeOwned + Serialize>(full: &Value) {
 #[test]
 fn null_is_unset_everywhere() {
     let part = json!({"text": "x"});
-    let message = json!({"messageId": "m", "contextId": "c", "taskId": "t", "role": 1, "parts": [part], "metadata": {}, "extensions": ["e"], "referenceTaskIds": ["r"]});
-    let push = json!({"tenant": "t", "id": "i", "taskId": "t", "url": "u", "token": "k", "authentication": {"scheme": "s"}});
-    let configuration = json!({"acceptedOutputModes": ["a"], "taskPushNotificationConfig": push, "historyLength": 1, "returnImmediately": true});
+    let message = json!({"messageId": "m", "contextId": "c", "taskId": "t", "role": 1,
+        "parts": [part], "metadata": {}, "extensions": ["e"], "referenceTaskIds": ["r"]});
+    let push = json!({"tenant": "t", "id": "i", "taskId": "t", "url": "u", "token": "k",
+        "authentication": {"scheme": "s"}});
+    let configuration = json!({"acceptedOutputModes": ["a"],
+        "taskPushNotificationConfig": push, "historyLength": 1, "returnImmediately": true});
     let status = json!({"state": 2, "message": message, "timestamp": "2026-01-31T12:00:00Z"});
-    let artifact = json!({"artifactId": "a", "name": "n", "description": "d", "parts": [part], "metadata": {}, "extensions": ["e"]});
+    let artifact = json!({"artifactId": "a", "name": "n", "description": "d", "parts": [part],
+        "metadata": {}, "extensions": ["e"]});
     assert_nullable::<Message>(&message);
     assert_nullable::<SendMessageRequest>(
-        &json!({"tenant": "t", "message": message, "configuration": configuration, "metadata": {}}),
+        &json!({"tenant": "t", "message": message, "configuration": configuration,
+            "metadata": {}}),
     );
     assert_nullable::<SendMessageConfiguration>(&configuration);
     assert_nullable::<TaskPushNotificationConfig>(&push);
@@ -141,17 +173,21 @@ fn null_is_unset_everywhere() {
     assert_nullable::<TaskStatus>(&status);
     assert_nullable::<Artifact>(&artifact);
     assert_nullable::<Task>(
-        &json!({"id": "t", "contextId": "c", "status": status, "artifacts": [artifact], "history": [message], "metadata": {}}),
+        &json!({"id": "t", "contextId": "c", "status": status, "artifacts": [artifact],
+            "history": [message], "metadata": {}}),
     );
     assert_nullable::<TaskStatusUpdateEvent>(
         &json!({"taskId": "t", "contextId": "c", "status": status, "metadata": {}}),
     );
     assert_nullable::<TaskArtifactUpdateEvent>(
-        &json!({"taskId": "t", "contextId": "c", "artifact": artifact, "append": true, "lastChunk": true, "metadata": {}}),
+        &json!({"taskId": "t", "contextId": "c", "artifact": artifact, "append": true,
+            "lastChunk": true, "metadata": {}}),
     );
     assert_nullable::<GetTaskRequest>(&json!({"tenant": "t", "id": "i", "historyLength": 1}));
     assert_nullable::<ListTasksRequest>(
-        &json!({"tenant": "t", "contextId": "c", "status": 1, "pageSize": 1, "pageToken": "p", "historyLength": 1, "statusTimestampAfter": "2026-01-31T12:00:00Z", "includeArtifacts": true}),
+        &json!({"tenant": "t", "contextId": "c", "status": 1, "pageSize": 1, "pageToken": "p",
+            "historyLength": 1, "statusTimestampAfter": "2026-01-31T12:00:00Z",
+            "includeArtifacts": true}),
     );
     assert_nullable::<ListTasksResponse>(
         &json!({"tasks": [], "nextPageToken": "n", "pageSize": 1, "totalSize": 1}),
@@ -165,18 +201,26 @@ fn null_is_unset_everywhere() {
         &json!({"tenant": "t", "taskId": "i", "id": "c"}),
     );
     assert_nullable::<AgentCard>(
-        &json!({"name": "n", "description": "d", "supportedInterfaces": [], "provider": {"url": "u", "organization": "o"}, "version": "1", "documentationUrl": "u", "capabilities": {}, "securitySchemes": {}, "securityRequirements": [], "defaultInputModes": [], "defaultOutputModes": [], "skills": [], "signatures": [], "iconUrl": "i"}),
+        &json!({"name": "n", "description": "d", "supportedInterfaces": [],
+            "provider": {"url": "u", "organization": "o"}, "version": "1",
+            "documentationUrl": "u", "capabilities": {}, "securitySchemes": {},
+            "securityRequirements": [], "defaultInputModes": [], "defaultOutputModes": [],
+            "skills": [], "signatures": [], "iconUrl": "i"}),
     );
     assert_nullable::<AgentCapabilities>(
-        &json!({"streaming": true, "pushNotifications": true, "extensions": [], "extendedAgentCard": true}),
+        &json!({"streaming": true, "pushNotifications": true, "extensions": [],
+            "extendedAgentCard": true}),
     );
     assert_nullable::<AgentSkill>(
-        &json!({"id": "i", "name": "n", "description": "d", "tags": [], "examples": [], "inputModes": [], "outputModes": [], "securityRequirements": []}),
+        &json!({"id": "i", "name": "n", "description": "d", "tags": [], "examples": [],
+            "inputModes": [], "outputModes": [], "securityRequirements": []}),
     );
-    // A part's content is a "oneof": null sets no member, and `data` is the exception, as null is a JSON value.
+    // A part's content is a "oneof": null sets no member, and `data` is the exception, as null is a
+    // JSON value.
     assert_written::<Part>(&[
         (
-            r#"{"text":null,"raw":null,"url":"u","metadata":null,"filename":null,"mediaType":null}"#,
+            r#"{"text":null,"raw":null,"url":"u","metadata":null,"filename":null,
+                "mediaType":null}"#,
             r#"{"url":"u"}"#,
         ),
         (r#"{"data":null}"#, ""),
@@ -190,8 +234,10 @@ fn null_is_unset_everywhere() {
 #[test]
 fn unknown_fields_are_passed_over() {
     assert_written::<Task>(&[(
-        r#"{"x":[{"y":1}],"id":"t","kind":"task","status":{"state":2,"final":true},"artifacts":[{"artifactId":"a","z":null,"parts":[{"text":"x","kind":"text"}]}]}"#,
-        r#"{"id":"t","status":{"state":"TASK_STATE_WORKING"},"artifacts":[{"artifactId":"a","parts":[{"text":"x"}]}]}"#,
+        r#"{"x":[{"y":1}],"id":"t","kind":"task","status":{"state":2,"final":true},
+            "artifacts":[{"artifactId":"a","z":null,"parts":[{"text":"x","kind":"text"}]}]}"#,
+        r#"{"id":"t","status":{"state":"TASK_STATE_WORKING"},"artifacts":[{"artifactId":"a",
+            "parts":[{"text":"x"}]}]}"#,
     )]);
 }
 
@@ -230,7 +276,11 @@ fn carried_json_is_exact() {
     )]);
     for wrong in ["[]", "1", r#""x""#, "true"] {
         assert!(
-            serde_json::from_str::<Part>(&format!(r#"{{"text":"x","metadata":{wrong}}}"#)).is_err(),
+            serde_json::from_str::<Part>(&format!(
+                r#"{{"text":"x",
+                "metadata":{wrong}}}"#
+            ))
+            .is_err(),
             "{wrong}"
         );
     }
@@ -312,7 +362,8 @@ fn defaults_are_left_out_and_required_fields_stay() {
     assert_eq!(written(&ListTaskPushNotificationConfigsResponse::default()), "{}");
     assert_eq!(
         written(&AgentCard::default()),
-        r#"{"name":"","description":"","supportedInterfaces":[],"version":"","capabilities":{},"defaultInputModes":[],"defaultOutputModes":[],"skills":[]}"#
+        r#"{"name":"","description":"","supportedInterfaces":[],"version":"","capabilities":{},
+            "defaultInputModes":[],"defaultOutputModes":[],"skills":[]}"#
     );
     // What is optional and said stays, also where it is the default.
     assert_written::<GetTaskRequest>(&[(r#"{"id":"t","historyLength":0}"#, "")]);
@@ -361,15 +412,21 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (r#"{"message":{"messageId":"m","role":1,"parts":[{}]}}"#, &["message.parts[0]"]),
     (r#"{"message":{"messageId":"m","role":1,"parts":[{"raw":"*"}]}}"#, &["message.parts[0]"]),
-    (r#"{"message":{"messageId":"m","role":1,"parts":[{"text":5}]}}"#, &["message.parts[0].text"]),
+    (
+        r#"{"message":{"messageId":"m","role":1,
+        "parts":[{"text":5}]}}"#,
+        &["message.parts[0].text"],
+    ),
     (r#"{"message":{"messageId":5,"role":1,"parts":[{"text":"x"}]}}"#, &["message.messageId"]),
     (r#"{"message":{"contextId":"c"}}"#, &["message.messageId", "message.role", "message.parts"]),
     (
-        r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"x"}]},"configuration":{"historyLength":-1}}"#,
+        r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"x"}]},
+            "configuration":{"historyLength":-1}}"#,
         &["configuration.historyLength"],
     ),
     (
-        r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"x"}]},"configuration":{"historyLength":"x"}}"#,
+        r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"x"}]},
+            "configuration":{"historyLength":"x"}}"#,
         &["configuration.historyLength"],
     ),
     (

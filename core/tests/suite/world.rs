@@ -1,9 +1,9 @@
 //! What the other modules share: a scripted agent, a handler around it, and short ways to call it.
 //!
-//! The agent does what a message tells it, line by line: `working hello`, `artifact a hello`, `append a more`,
-//! `last a end`, `ask what?`, `auth how?`, `complete done`, `fail why`, `reject why`, `reply hi`, `gate` (waits for a
-//! permit), `hang` (for ever), `pause` (for a second), `yield` (lets the loop record), `chunks 5`. So a test reads as
-//! the story it tells.
+//! The agent does what a message tells it, line by line: `working hello`, `artifact a hello`,
+//! `append a more`, `last a end`, `ask what?`, `auth how?`, `complete done`, `fail why`, `reject
+//! why`, `reply hi`, `gate` (waits for a permit), `hang` (for ever), `pause` (for a second),
+//! `yield` (lets the loop record), `chunks 5`. So a test reads as the story it tells.
 
 use std::{
     sync::{
@@ -16,9 +16,10 @@ use std::{
 use a2a_core::{
     AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller,
     CancelTaskRequest, DefaultRequestHandler, Env, Error, ErrorKind, Event, EventQueue, Events,
-    GetTaskRequest, MemoryStore, Message, Part, Reply, RequestContext, RequestKey,
-    SendMessageConfiguration, SendMessageRequest, SendMessageResponse, Stopped, StreamResponse,
-    SubscribeToTaskRequest, Task, TaskState, TaskStore, Timestamp, async_trait,
+    GetTaskRequest, ListTasksRequest, ListTasksResponse, MemoryStore, Message, Part, Reply,
+    RequestContext, RequestKey, SendMessageConfiguration, SendMessageRequest, SendMessageResponse,
+    Stopped, StreamResponse, SubscribeToTaskRequest, Task, TaskState, TaskStore, Timestamp,
+    async_trait,
 };
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
@@ -164,8 +165,8 @@ pub(crate) fn card() -> AgentCard {
     }
 }
 
-/// A clock that moves one millisecond at each look, and ids that count. No two environments have a time or an id in
-/// common, as no two processes would for long.
+/// A clock that moves one millisecond at each look, and ids that count. No two environments have a
+/// time or an id in common, as no two processes would for long.
 pub(crate) fn ticking() -> Env {
     static MADE: AtomicU64 = AtomicU64::new(1);
     let made = MADE.fetch_add(1, Ordering::SeqCst);
@@ -381,4 +382,21 @@ pub(crate) fn handler_on(
     executor: impl AgentExecutor,
 ) -> DefaultRequestHandler {
     DefaultRequestHandler::new(card(), Arc::new(executor), store).with_env(ticking())
+}
+
+pub(crate) async fn list(world: &World, request: ListTasksRequest) -> ListTasksResponse {
+    match world.call(Caller::default(), Call::ListTasks(request)).await.unwrap() {
+        Reply::Tasks(page) => page,
+        other => panic!("not a page: {other:?}"),
+    }
+}
+
+pub(crate) fn ids(tasks: &[Task]) -> Vec<&str> {
+    tasks.iter().map(|task| &*task.id).collect()
+}
+
+pub(crate) async fn violation(world: &World, call: Call) -> String {
+    let error = world.call(Caller::default(), call).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidParams, "{error}");
+    error.violations().iter().map(|it| &*it.field).collect::<Vec<_>>().join(" ")
 }

@@ -29,7 +29,8 @@ pub struct KafkaFunction {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResponse {
-    /// The first record of each partition that is not done, and every later one: a partition stays in order.
+    /// The first record of each partition that is not done, and every later one: a partition stays
+    /// in order.
     pub batch_item_failures: Vec<BatchItemFailure>,
 }
 
@@ -56,8 +57,8 @@ impl KafkaFunction {
         Self { endpoint, producer }
     }
 
-    /// Answers a batch. When this returns, every answer of a record that is done has been acknowledged by the broker,
-    /// and nothing goes on.
+    /// Answers a batch. When this returns, every answer of a record that is done has been
+    /// acknowledged by the broker, and nothing goes on.
     pub async fn handle(&self, event: KafkaEvent, deadline: Option<Instant>) -> BatchResponse {
         let caller = Caller { deadline, ..Caller::default() };
         let endpoint = self.endpoint.invocation();
@@ -94,7 +95,8 @@ struct Partition {
 }
 
 impl Partition {
-    /// Answers the records in order and waits for the acknowledgements; what is left is to come again.
+    /// Answers the records in order and waits for the acknowledgements; what is left is to come
+    /// again.
     async fn answer(self: Arc<Self>) -> Vec<BatchItemFailure> {
         let outbox = Outbox::new(Arc::clone(&self.producer));
         let mut failed = None;
@@ -144,8 +146,8 @@ impl Partition {
         served.is_ok()
     }
 
-    /// That record and every later one. A record whose offset cannot be read has none to name: then the one before it
-    /// comes again too, so that nothing is passed over.
+    /// That record and every later one. A record whose offset cannot be read has none to name: then
+    /// the one before it comes again too, so that nothing is passed over.
     fn failures(&self, from: usize) -> Vec<BatchItemFailure> {
         let offset = |index: &usize| match event::read(&self.partition, &self.records[*index]) {
             Ok(record) => Some(record.offset),

@@ -1,7 +1,7 @@
 //! The JSON in which Lambda delivers Kafka records.
 //!
-//! Owns: reading it one record at a time, so that a record Lambda's own types would refuse costs itself alone, and
-//! writing it exactly as Lambda does. Must never know: what is in a record.
+//! Owns: reading it one record at a time, so that a record Lambda's own types would refuse costs
+//! itself alone, and writing it exactly as Lambda does. Must never know: what is in a record.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,8 @@ struct Raw<'a> {
     headers: Option<Vec<BTreeMap<String, Option<Vec<i64>>>>>,
 }
 
-/// Reads one record. `partition` is its key in the event, the topic's name and the partition's number.
+/// Reads one record. `partition` is its key in the event, the topic's name and the partition's
+/// number.
 ///
 /// # Errors
 /// [`Unreadable`] when it is no record at all, or has no position.
@@ -89,7 +90,8 @@ fn decode(text: String) -> Bytes {
     STANDARD.decode(&text).map_or_else(|_| text.into(), Bytes::from)
 }
 
-/// Header bytes are signed in Lambda's JSON; some tools write them unsigned. Both are the same eight bits.
+/// Header bytes are signed in Lambda's JSON; some tools write them unsigned. Both are the same
+/// eight bits.
 fn header((name, bytes): (String, Option<Vec<i64>>)) -> Option<(String, Bytes)> {
     let bytes: Option<Vec<u8>> = bytes?
         .into_iter()

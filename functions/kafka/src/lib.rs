@@ -1,7 +1,7 @@
 //! The Kafka function: what Lambda's Kafka event source hands over, answered.
 //!
-//! The local runner calls the very same [`KafkaFunction::handle`] with the very same event JSON as Lambda does, so
-//! what runs here is what runs on AWS.
+//! The local runner calls the very same [`KafkaFunction::handle`] with the very same event JSON as
+//! Lambda does, so what runs here is what runs on AWS.
 //!
 //! | module | owns |
 //! |---|---|

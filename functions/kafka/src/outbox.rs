@@ -1,8 +1,8 @@
 //! Answers on their way to the producer.
 //!
-//! Owns: sending them in bursts while the agent answers at once, and each one immediately when it takes its time.
-//! Every send wakes the producer's thread; for an agent that answers in microseconds the waking costs more than the
-//! answer. Must never know: records, batches.
+//! Owns: sending them in bursts while the agent answers at once, and each one immediately when it
+//! takes its time. Every send wakes the producer's thread; for an agent that answers in
+//! microseconds the waking costs more than the answer. Must never know: records, batches.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

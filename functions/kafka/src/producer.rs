@@ -1,6 +1,7 @@
 //! Producing answers.
 //!
-//! Owns: the one idempotent producer, its settings, and what an acknowledgement is. Must never know: what is sent.
+//! Owns: the one idempotent producer, its settings, and what an acknowledgement is. Must never
+//! know: what is sent.
 
 use std::fmt;
 
@@ -50,7 +51,8 @@ impl KafkaProducer {
             .set("acks", "all")
             // An answer is written once, however often the connection breaks while it is sent.
             .set("enable.idempotence", "true")
-            // Answers do not wait for each other: batches form by themselves while one is in flight.
+            // Answers do not wait for each other: batches form by themselves while one is in
+            // flight.
             .set("linger.ms", "0")
             .set("message.timeout.ms", "10000")
             .set("socket.keepalive.enable", "true")

@@ -1,8 +1,9 @@
 //! The function on whole events: exactly what it produces and what it tells Lambda.
 //!
-//! The golden files of `events/` are compared as they are: the clock stands still and ids are counted. The other tests
-//! prove the batch's promises: order within a partition, partitions in parallel, and after a failure the first record
-//! that is not done and every later one of its partition, and no other, come again.
+//! The golden files of `events/` are compared as they are: the clock stands still and ids are
+//! counted. The other tests prove the batch's promises: order within a partition, partitions in
+//! parallel, and after a failure the first record that is not done and every later one of its
+//! partition, and no other, come again.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 

@@ -1,7 +1,7 @@
 //! Kafka brokers: a real one's topics, or one inside this process.
 //!
-//! The embedded broker is librdkafka's own test cluster. It keeps nothing, and its consumer groups rebalance slowly,
-//! so there is one runner, which takes all partitions itself.
+//! The embedded broker is librdkafka's own test cluster. It keeps nothing, and its consumer groups
+//! rebalance slowly, so there is one runner, which takes all partitions itself.
 
 use std::time::Duration;
 

@@ -4,8 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use clap::Parser;
 
-/// Runs the agent over HTTP and over Kafka on this machine. Started bare it needs nothing installed: tasks are kept
-/// in memory, and a Kafka broker runs inside this process.
+/// Runs the agent over HTTP and over Kafka on this machine. Started bare it needs nothing
+/// installed: tasks are kept in memory, and a Kafka broker runs inside this process.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "a2a-local", version)]
 pub struct Config {

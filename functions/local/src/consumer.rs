@@ -27,8 +27,8 @@ pub struct Source {
     pub batch_size: usize,
     /// How long a batch waits to fill.
     pub window: Duration,
-    /// How long the broker may hold a fetch back until there is a record. A real broker answers as soon as there is
-    /// one; the embedded one always waits that long.
+    /// How long the broker may hold a fetch back until there is a record. A real broker answers as
+    /// soon as there is one; the embedded one always waits that long.
     pub fetch_wait: Duration,
 }
 
@@ -61,7 +61,8 @@ impl ConsumerContext for Revoked {
 /// Begins to consume.
 ///
 /// # Errors
-/// When librdkafka refuses the settings or, without a group, the broker does not answer within 5 seconds.
+/// When librdkafka refuses the settings or, without a group, the broker does not answer within 5
+/// seconds.
 pub fn subscribe(source: &Source) -> Result<Consumer, KafkaError> {
     let consumer: Consumer = settings(source).create_with_context(Revoked::default())?;
     if source.group.is_some() {
@@ -84,12 +85,14 @@ fn settings(source: &Source) -> ClientConfig {
         .set("bootstrap.servers", &source.brokers)
         .set("group.id", source.group.as_deref().unwrap_or("a2a-embedded"))
         .set("auto.offset.reset", "earliest")
-        // An offset is stored once its record is answered, and what is stored is committed soon after.
+        // An offset is stored once its record is answered, and what is stored is committed soon
+        // after.
         .set("enable.auto.offset.store", "false")
         .set("enable.auto.commit", "true")
         .set("auto.commit.interval.ms", "200")
         .set("fetch.wait.max.ms", source.fetch_wait.as_millis().to_string())
-        // A runner that died holds its partitions no longer than this: the least a broker allows by default.
+        // A runner that died holds its partitions no longer than this: the least a broker allows by
+        // default.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "2000")
         // What waits in this process, in kilobytes; the lanes bound the rest.

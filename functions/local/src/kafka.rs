@@ -1,10 +1,11 @@
 //! The consumer: what Lambda's event source mapping does, on this machine.
 //!
-//! Owns: one lane per partition, batches, handing them to the function as Lambda's event JSON, moving offsets as far
-//! as its answer allows, and delivering again what is not done. Must never know: what a record says.
+//! Owns: one lane per partition, batches, handing them to the function as Lambda's event JSON,
+//! moving offsets as far as its answer allows, and delivering again what is not done. Must never
+//! know: what a record says.
 //!
-//! As on Lambda, one invocation at a time serves a partition and partitions go in parallel. While an invocation is
-//! under way the partition's next records gather, so batches form by themselves.
+//! As on Lambda, one invocation at a time serves a partition and partitions go in parallel. While
+//! an invocation is under way the partition's next records gather, so batches form by themselves.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -144,7 +145,8 @@ impl Lanes {
         }
     }
 
-    /// Moves the partition's offset up to its first failure; the rest goes back to the head of the lane.
+    /// Moves the partition's offset up to its first failure; the rest goes back to the head of the
+    /// lane.
     fn settle(&mut self, done: Result<(Batch, Option<BatchResponse>), tokio::task::JoinError>) {
         let (batch, response) = match done {
             Ok(done) => done,

@@ -1,6 +1,7 @@
 //! One partition's records on their way to the function: in order, one batch at a time.
 //!
-//! Owns: when a batch is due, and what goes back after a failure. Pure but for the clock. Must never know: Kafka.
+//! Owns: when a batch is due, and what goes back after a failure. Pure but for the clock. Must
+//! never know: Kafka.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -75,8 +76,8 @@ impl Lane {
         drained
     }
 
-    /// The next batch, if one is due: the partition's invocation before has ended, and either the batch is full or its
-    /// window is over.
+    /// The next batch, if one is due: the partition's invocation before has ended, and either the
+    /// batch is full or its window is over.
     pub fn take(&mut self) -> Option<Batch> {
         let due = self.waiting.len() >= self.batch_size || self.waits_until()? <= Instant::now();
         if self.busy || !due || self.retry_at.is_some_and(|at| at > Instant::now()) {
@@ -92,14 +93,15 @@ impl Lane {
         Some(Batch { generation: self.generation, partition, first, last, records })
     }
 
-    /// When the next batch is due at the latest; none while nothing waits or an invocation is under way.
+    /// When the next batch is due at the latest; none while nothing waits or an invocation is under
+    /// way.
     pub fn waits_until(&self) -> Option<Instant> {
         let since = self.since.filter(|_| !self.busy)?;
         Some(self.retry_at.map_or(since + self.window, |at| at.max(since + self.window)))
     }
 
-    /// The batch's invocation has ended: from that offset on, if any, its records come again, after a pause that
-    /// grows.
+    /// The batch's invocation has ended: from that offset on, if any, its records come again, after
+    /// a pause that grows.
     pub fn done(&mut self, batch: Batch, failed: Option<i64>) {
         if batch.generation != self.generation {
             return;

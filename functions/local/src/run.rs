@@ -100,7 +100,8 @@ async fn start_kafka(
     handler: &DefaultRequestHandler,
     stop: &CancellationToken,
 ) -> Result<(Option<EmbeddedBroker>, Option<String>, Option<Consumer>), String> {
-    // Within one store the positions of one cluster's records are unique, and the memory store knows only one.
+    // Within one store the positions of one cluster's records are unique, and the memory store
+    // knows only one.
     let endpoint = KafkaEndpoint::new(handler.clone(), &config.name, "");
     let topics = endpoint.topics().clone();
     let (broker, brokers) = match config.brokers() {

@@ -1,3 +1,5 @@
+//! The request and response forms, by tables and properties.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Paths, queries and bodies, by tables and properties.
+
 use http::Uri;
 use proptest::prelude::*;
 use serde_json::json;

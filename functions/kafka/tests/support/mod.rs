@@ -1,4 +1,5 @@
-//! A function with a clock and ids of its own, and a producer that remembers and fails as it is told.
+//! A function with a clock and ids of its own, and a producer that remembers and fails as it is
+//! told.
 
 pub(crate) mod away;
 
@@ -128,8 +129,8 @@ pub(crate) fn data() -> impl AgentExecutor {
     DataAnalysisExecutor::new(Matches::sample().unwrap())
 }
 
-/// A record as Lambda delivers it; its topic is its key's first letter, so that no two share a position. A value of
-/// `null` is a tombstone.
+/// A record as Lambda delivers it; its topic is its key's first letter, so that no two share a
+/// position. A value of `null` is a tombstone.
 pub(crate) fn record(offset: usize, key: &str, value: &Value) -> Value {
     let value = (!value.is_null()).then(|| STANDARD.encode(value.to_string()));
     json!({

@@ -1,4 +1,5 @@
-//! The agents the cases talk to: the real one of the brief, and a small one that does on demand what an agent can do.
+//! The agents the cases talk to: the real one of the brief, and a small one that does on demand
+//! what an agent can do.
 
 use std::{
     sync::{
@@ -25,7 +26,8 @@ pub(crate) enum Agent {
     Data,
     /// Does what its message's first word says; see [`OnDemand`].
     OnDemand,
-    /// The same one under a card that allows less: no streams, an extension required, an extended card promised.
+    /// The same one under a card that allows less: no streams, an extension required, an extended
+    /// card promised.
     Strict,
 }
 

@@ -1,6 +1,7 @@
 //! Templates of replies.
 //!
-//! A template is the reply as it is after normalising. An object with the member `".."` may have further members.
+//! A template is the reply as it is after normalising. An object with the member `".."` may have
+//! further members.
 
 use serde_json::{Value, json};
 

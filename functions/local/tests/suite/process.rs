@@ -1,4 +1,5 @@
-//! The runner as a child process, its output by lines, and HTTP requests by hand. Dropping it kills it.
+//! The runner as a child process, its output by lines, and HTTP requests by hand. Dropping it kills
+//! it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -35,7 +36,8 @@ pub(crate) struct Ended {
 }
 
 impl Process {
-    /// Starts the runner with these arguments and nothing of our environment that would configure it.
+    /// Starts the runner with these arguments and nothing of our environment that would configure
+    /// it.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_a2a-local"));
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,4 +1,5 @@
-//! The runner on a real Apache Kafka: `cargo xtask test` starts one and names it in `A2A_TEST_KAFKA`.
+//! The runner on a real Apache Kafka: `cargo xtask test` starts one and names it in
+//! `A2A_TEST_KAFKA`.
 //!
 //! Each test has topics of its own, which the runner makes.
 
@@ -236,7 +237,8 @@ async fn a_runner_killed_amid_its_work_loses_nothing() {
     let _again = start(&name, &small);
     add_answers(&client, &keys, &mut found).await;
     for (key, answers) in &found {
-        // A record's task has the same id at each delivery, also to a runner that knows nothing of the first.
+        // A record's task has the same id at each delivery, also to a runner that knows nothing of
+        // the first.
         let ids: HashSet<String> = answers.iter().map(|it| it.json()["id"].to_string()).collect();
         assert_eq!(ids.len(), 1, "{key}: {ids:?}");
         assert!(answers.iter().all(|answer| is_terran(&answer.json())), "{key}");

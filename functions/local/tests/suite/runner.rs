@@ -1,5 +1,5 @@
-//! The runner as a process, as a person or a script meets it: its lines can be pasted, its mistakes are one sentence,
-//! and a signal costs nobody their answer.
+//! The runner as a process, as a person or a script meets it: its lines can be pasted, its mistakes
+//! are one sentence, and a signal costs nobody their answer.
 
 use std::{
     fs,

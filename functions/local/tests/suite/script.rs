@@ -1,8 +1,9 @@
 //! A case: a script of calls, each built from the replies before it, and the replies it expects.
 //!
-//! A script runs once through the handler itself and once through a lane. Both runs are normalised the same way: ids
-//! become `task-1`, `context-1`, `message-1` by order of appearance, times `T`, page tokens `TOKEN`. Then every reply
-//! of the lane must equal the handler's, and match the script's template.
+//! A script runs once through the handler itself and once through a lane. Both runs are normalised
+//! the same way: ids become `task-1`, `context-1`, `message-1` by order of appearance, times `T`,
+//! page tokens `TOKEN`. Then every reply of the lane must equal the handler's, and match the
+//! script's template.
 
 use std::{
     collections::HashMap,
@@ -69,9 +70,10 @@ impl Step {
         Self { eventually: true, ..self }
     }
 
-    /// THE documented difference between the transports: a stream that would stay open over HTTP, because the task
-    /// waits for its client, ends over Kafka, where the client's next message stands behind it. Where streams stay
-    /// open the reader leaves after that many events, and the stream must not have ended.
+    /// THE documented difference between the transports: a stream that would stay open over HTTP,
+    /// because the task waits for its client, ends over Kafka, where the client's next message
+    /// stands behind it. Where streams stay open the reader leaves after that many events, and
+    /// the stream must not have ended.
     pub(crate) fn leaves_after(self, events: usize) -> Self {
         Self { leaves_after: Some(events), ..self }
     }

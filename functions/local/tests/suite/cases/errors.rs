@@ -1,4 +1,5 @@
-//! Every error a well-formed call can meet: the same reason, sentence, details and fields at fault everywhere.
+//! Every error a well-formed call can meet: the same reason, sentence, details and fields at fault
+//! everywhere.
 
 use a2a_core::{
     Call, DeleteTaskPushNotificationConfigRequest, GetExtendedAgentCardRequest,

@@ -1,4 +1,5 @@
-//! What can become of a task: every kind of end and of content, cancels, streams, answers without a task.
+//! What can become of a task: every kind of end and of content, cancels, streams, answers without a
+//! task.
 
 use a2a_core::{Call, Metadata, Part};
 use serde_json::json;

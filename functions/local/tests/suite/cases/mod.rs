@@ -1,8 +1,8 @@
 //! THE transport suite: "the task stays; only the transport changes".
 //!
-//! A case is one entry of a [`cases!`] list, `name(Agent) [steps]`; each becomes one test per lane, for example
-//! `cases::brief::jsonrpc::two_turns_in_a_context`. What lanes may differ in is said by the step
-//! ([`Step::leaves_after`](crate::script::Step::leaves_after)) and by nothing else.
+//! A case is one entry of a [`cases!`] list, `name(Agent) [steps]`; each becomes one test per lane,
+//! for example `cases::brief::jsonrpc::two_turns_in_a_context`. What lanes may differ in is said by
+//! the step ([`Step::leaves_after`](crate::script::Step::leaves_after)) and by nothing else.
 
 /// One test per case and lane.
 macro_rules! cases {

@@ -1,4 +1,5 @@
-//! What is read of tasks: one, with as much of its history as is wanted; many, in pages and filtered; by tenant.
+//! What is read of tasks: one, with as much of its history as is wanted; many, in pages and
+//! filtered; by tenant.
 
 use a2a_core::{Call, GetTaskRequest, ListTasksRequest, TaskState};
 use serde_json::{Value, json};

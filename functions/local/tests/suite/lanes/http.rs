@@ -1,4 +1,5 @@
-//! The two HTTP bindings, through the endpoint that both the runner's sockets and Lambda's events end in.
+//! The two HTTP bindings, through the endpoint that both the runner's sockets and Lambda's events
+//! end in.
 
 use a2a_core::{
     Call, Caller,

@@ -1,4 +1,5 @@
-//! The Kafka lanes without a broker: the record, in both its forms, and the event that Lambda makes of records.
+//! The Kafka lanes without a broker: the record, in both its forms, and the event that Lambda makes
+//! of records.
 
 use std::{
     collections::BTreeMap,

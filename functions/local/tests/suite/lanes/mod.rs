@@ -1,7 +1,8 @@
 //! The lanes: each takes the same step over its transport and brings the reply into one form.
 //!
-//! The form: what the reply's JSON is in the HTTP+JSON binding; `{"stream": [...]}` for a stream; `{"error": {reason,
-//! message, metadata, violations}}` for an error, whose codes the lane has checked by then.
+//! The form: what the reply's JSON is in the HTTP+JSON binding; `{"stream": [...]}` for a stream;
+//! `{"error": {reason, message, metadata, violations}}` for an error, whose codes the lane has
+//! checked by then.
 
 pub(crate) mod broker;
 pub(crate) mod handler;
@@ -36,7 +37,8 @@ pub(crate) trait Lane: Sized {
     async fn close(self) {}
 }
 
-/// The specification's table of errors (section 5.4), and JSON-RPC's own; by reason: JSON-RPC code, HTTP status, name.
+/// The specification's table of errors (section 5.4), and JSON-RPC's own; by reason: JSON-RPC code,
+/// HTTP status, name.
 const ERRORS: &[(&str, i64, u16, &str)] = &[
     ("TASK_NOT_FOUND", -32001, 404, "NOT_FOUND"),
     ("TASK_NOT_CANCELABLE", -32002, 400, "FAILED_PRECONDITION"),
