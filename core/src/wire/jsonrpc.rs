@@ -2,7 +2,7 @@
 //!
 //! Owns: method names, the envelope, the id, and which part of a call stands where in it. Must
 //! never know: HTTP and its headers, what a call does, what an error's code is (that is
-//! [`status`](super::status)'s).
+//! [`status`]'s).
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;

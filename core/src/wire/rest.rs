@@ -2,7 +2,7 @@
 //!
 //! Owns: paths, HTTP methods, query names, and where the parts of a call stand in them. Must never
 //! know: HTTP servers and headers, what a call does, what an error's code is (that is
-//! [`status`](super::status)'s).
+//! [`status`]'s).
 
 use std::sync::Arc;
 

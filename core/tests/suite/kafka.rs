@@ -101,7 +101,7 @@ async fn the_briefs_forms_are_answered_bare() {
         json!({"params": message(story)}),
         json!({"message": {"parts": [{"text": story}]}, "context_id": "c"}),
         json!({"message": story, "context_id": "c"}),
-        json!({"message": {"role": "user", "parts": [{"kind": "text", "text": story}], "messageId": "m"}}),
+        json!({"message": {"role": "user", "parts": [{"kind": "text", "text": story}]}}),
     ]) {
         let answer = ask(&endpoint, &record(offset, &value.to_string())).await;
         let task = body(&answer);
