@@ -151,3 +151,52 @@ impl StdError for Error {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+/// Why an agent failed: a sentence for the caller, and a cause for the log.
+#[derive(Debug)]
+pub struct AgentError {
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    stopped: bool,
+}
+
+impl AgentError {
+    /// A failure with this sentence for the caller.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None, stopped: false }
+    }
+
+    /// The same failure with a private cause, for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The sentence for the caller.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The news that its task no longer takes events, as what the executor returns.
+    pub(crate) fn stopped(message: String) -> Self {
+        Self { message, source: None, stopped: true }
+    }
+
+    /// Whether it is no failure of the agent's, but the news that its task no longer takes events.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+}
+
+impl fmt::Display for AgentError {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl StdError for AgentError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

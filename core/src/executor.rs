@@ -1,15 +1,16 @@
 //! What an agent's author writes, and what it is given.
 //!
-//! Owns: the trait, its context and its error. Must never know: journals' slots, transports.
+//! Owns: the trait and its context. Must never know: journals' slots, transports.
 
-use std::{error::Error as StdError, fmt, sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 
 use crate::{
     call::Caller,
+    error::AgentError,
     journal::{Fold, TaskKey},
-    queue::{EventQueue, Stopped},
+    queue::EventQueue,
     store::{ListQuery, StoreError, TaskStore},
     types::{Message, Metadata, SendMessageConfiguration, Task},
 };
@@ -52,56 +53,6 @@ pub trait AgentExecutor: Send + Sync + 'static {
     async fn cancel(&self, context: RequestContext) -> Result<(), AgentError> {
         let _ = context;
         Ok(())
-    }
-}
-
-/// Why an agent failed: a sentence for the caller, and a cause for the log.
-#[derive(Debug)]
-pub struct AgentError {
-    message: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
-    stopped: bool,
-}
-
-impl AgentError {
-    /// A failure with this sentence for the caller.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None, stopped: false }
-    }
-
-    /// The same failure with a private cause, for the log.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-
-    /// The sentence for the caller.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// Whether it is no failure of the agent's, but the news that its task no longer takes events.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped
-    }
-}
-
-impl From<Stopped> for AgentError {
-    fn from(stopped: Stopped) -> Self {
-        Self { message: stopped.to_string(), source: None, stopped: true }
-    }
-}
-
-impl fmt::Display for AgentError {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str(&self.message)
-    }
-}
-
-impl StdError for AgentError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
     }
 }
 

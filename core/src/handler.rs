@@ -33,8 +33,9 @@ use crate::{
 /// ```
 /// use std::sync::Arc;
 /// use a2a_core::{
-///     AgentCard, AgentError, AgentExecutor, Call, Caller, DefaultRequestHandler, EventQueue, MemoryStore, Message,
-///     Part, Reply, RequestContext, SendMessageRequest, SendMessageResponse, async_trait,
+///     AgentCard, AgentError, AgentExecutor, Call, Caller, DefaultRequestHandler, EventQueue,
+///     MemoryStore, Message, Part, Reply, RequestContext, SendMessageRequest,
+///     SendMessageResponse, async_trait,
 /// };
 ///
 /// struct Echo;
@@ -48,11 +49,14 @@ use crate::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), a2a_core::Error> {
-/// let handler = DefaultRequestHandler::new(AgentCard::default(), Arc::new(Echo), Arc::new(MemoryStore::default()));
+/// let store = Arc::new(MemoryStore::default());
+/// let handler = DefaultRequestHandler::new(AgentCard::default(), Arc::new(Echo), store);
 /// let message = Message::user("message-1", vec![Part::text("hello")]);
 /// let request = SendMessageRequest { message, ..Default::default() };
-/// let Reply::Sent(SendMessageResponse::Task(task)) = handler.call(Caller::default(), Call::SendMessage(request)).await?
-/// else { panic!("the agent answers with a task") };
+/// let reply = handler.call(Caller::default(), Call::SendMessage(request)).await?;
+/// let Reply::Sent(SendMessageResponse::Task(task)) = reply else {
+///     panic!("the agent answers with a task")
+/// };
 /// assert_eq!(task.status.message.unwrap().text(), "hello");
 /// # Ok(())
 /// # }

@@ -20,7 +20,8 @@ use futures_util::{
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{
-        ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER,
+        ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+        LAST_MODIFIED, RETRY_AFTER,
     },
 };
 
@@ -312,6 +313,9 @@ impl CardDocument {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(CARD_AGE));
+        if *method == Method::HEAD {
+            headers.insert(CONTENT_LENGTH, self.body.len().into());
+        }
         headers.insert(ETAG, self.etag.clone());
         headers.insert(LAST_MODIFIED, self.modified.clone());
         response

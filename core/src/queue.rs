@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     env::Env,
-    executor::AgentError,
+    error::AgentError,
     journal::Entry,
     types::{
         Artifact, Message, Part, Role, TaskArtifactUpdateEvent, TaskState, TaskStatus,
@@ -66,6 +66,12 @@ impl fmt::Display for Stopped {
 }
 
 impl std::error::Error for Stopped {}
+
+impl From<Stopped> for AgentError {
+    fn from(stopped: Stopped) -> Self {
+        Self::stopped(stopped.to_string())
+    }
+}
 
 /// What an agent says: a text, parts, or `()` for nothing.
 #[derive(Clone, Debug, Default)]

@@ -10,16 +10,34 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    error::{Error, ErrorKind},
-    executor::AgentError,
+    error::{AgentError, Error, ErrorKind},
     journal::{Cursor, Entry, Fold, Slot},
     ledger::{Ledger, Refused},
     limits::Limits,
     queue::{Emitted, Scope},
-    run::{Answer, Want},
     store::StoreError,
-    types::{Message, Part, TaskState},
+    types::{Message, Part, Task, TaskState},
 };
+
+/// When whoever waits wants the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// When the task has come to rest.
+    Settled,
+    /// As soon as there is a task.
+    Created,
+    /// As soon as there is a task, as it was before its first event; the events are followed in the
+    /// journal.
+    Stream,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Message(Arc<Message>),
+    Task(Box<Task>),
+    Stream { task: Box<Task>, cursor: Cursor },
+}
 
 const NOT_VALID: &str = "The agent's answer was not valid.";
 const NO_OUTCOME: &str = "The agent stopped without an outcome.";

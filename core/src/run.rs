@@ -17,35 +17,13 @@ use futures_util::{
 use tokio::sync::oneshot;
 
 use crate::{
-    error::Error,
-    executor::{AgentError, AgentExecutor, RequestContext},
-    journal::Cursor,
+    error::{AgentError, Error},
+    executor::{AgentExecutor, RequestContext},
     ledger::Ledger,
     limits::Limits,
     queue::{EventQueue, Scope},
-    record::{End, Recorder},
-    types::{Message, Task},
+    record::{Answer, End, Recorder, Want},
 };
-
-/// When whoever waits wants the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
-    /// When the task has come to rest.
-    Settled,
-    /// As soon as there is a task.
-    Created,
-    /// As soon as there is a task, as it was before its first event; the events are followed in the
-    /// journal.
-    Stream,
-}
-
-/// The answer.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    Message(Arc<Message>),
-    Task(Box<Task>),
-    Stream { task: Box<Task>, cursor: Cursor },
-}
 
 /// One execution, ready to go.
 pub(crate) struct Run {

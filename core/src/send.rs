@@ -24,7 +24,8 @@ use crate::{
     journal::{Cursor, Entry, Fold, Slot, Started, Submitted, TaskKey},
     ledger::{Ledger, Refused},
     queue::Scope,
-    run::{Answer, Run, Want},
+    record::{Answer, Want},
+    run::Run,
     store::Journal,
     types::{Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskState},
 };

@@ -205,7 +205,8 @@ mod tests {
             ),
             // What the message says itself counts.
             (
-                r#"{"context_id":"other","message":{"text":"no","contextId":"c","parts":[{"text":"hi"}],"role":1}}"#,
+                r#"{"context_id":"other","message":
+                    {"text":"no","contextId":"c","parts":[{"text":"hi"}],"role":1}}"#,
                 said(Some("c"), None),
             ),
         ] {

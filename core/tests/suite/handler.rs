@@ -1,15 +1,9 @@
-//! What the operations mean, whatever transport they came by: sending and waiting, histories,
-//! contexts, turns, canceling, listing, refusals, and that callers of different owners never meet.
-//! Requests that are delivered more than once are `delivery`'s.
+//! What the operations mean, whatever transport they came by: sending and waiting, contexts, turns,
+//! canceling, answers without a task. Requests that are delivered more than once are `delivery`'s.
 
 use std::{sync::Arc, time::Duration};
 
-use a2a_core::{
-    AgentCard, AgentExtension, Call, Caller, DeleteTaskPushNotificationConfigRequest, Env,
-    ErrorKind, GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest,
-    ListTaskPushNotificationConfigsRequest, ListTasksRequest, ListTasksResponse, Part, Reply, Task,
-    TaskPushNotificationConfig, TaskState, TaskStore, Timestamp,
-};
+use a2a_core::{Call, Caller, Env, ErrorKind, ListTasksRequest, TaskState, TaskStore, Timestamp};
 
 use crate::world::*;
 

@@ -1,7 +1,7 @@
-//! The HTTP endpoint: where what is served, which media types come and go, errors in each binding's
-//! own form, the card's caching, streams and their heartbeat, and coming back with `Last-Event-ID`.
+//! The HTTP endpoint: what is served where, which media types come and go, errors in each binding's
+//! own form, the card's caching, versions and extensions. Streams are `http_streams`'.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::sync::{Arc, atomic::Ordering};
 
 use a2a_core::{
     AgentExtension, Caller, DefaultRequestHandler, Error, ErrorKind, Limits,

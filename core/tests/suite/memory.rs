@@ -303,7 +303,9 @@ proptest! {
     #![proptest_config(crate::config())]
 
     #[test]
-    fn it_forgets_by_the_rules_alone(steps in prop::collection::vec((0..12_u8, 0..4_usize), 1..60)) {
+    fn it_forgets_by_the_rules_alone(
+        steps in prop::collection::vec((0..12_u8, 0..4_usize), 1..60),
+    ) {
         let (memory, store) = small(5);
         let model = both(&memory, &store, &steps).now_or_never().expect("it never waits");
         for id in 0..12_u8 {

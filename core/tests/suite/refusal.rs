@@ -1,8 +1,9 @@
-//! What is refused before anything is done for it: parameters out of range, tasks that are not
-//! there or have ended, what the card does not promise, versions and extensions, media types, and
-//! the tasks of other owners.
+//! What is refused before anything is done for it, and how that is told: faulty parameters by the
+//! names of their fields, alike by both HTTP bindings; tasks that are not there or have ended; what
+//! the card does not promise; versions, extensions and media types; and the tasks of other owners.
 
 use a2a_core::*;
+use serde_json::Value;
 
 use crate::world::*;
 
@@ -181,4 +182,86 @@ async fn owners_never_meet() {
     let refused = kind(world.call(owner("ann"), Call::GetTask(elsewhere)).await);
     assert_eq!(refused, ErrorKind::TaskNotFound);
     assert_eq!(task_of(world.call(owner("ann"), get(&task.id)).await.unwrap()), task);
+}
+
+/// A faulty send and the fields at fault.
+const REFUSED: &[(&str, &[&str])] = &[
+    ("{}", &["message"]),
+    (r#"{"message":null}"#, &["message"]),
+    (r#"{"message":{}}"#, &["message"]),
+    (r#"{"message":{"role":1,"parts":[{"text":"x"}]}}"#, &["message.messageId"]),
+    (r#"{"message":{"messageId":"","role":1,"parts":[{"text":"x"}]}}"#, &["message.messageId"]),
+    (r#"{"message":{"messageId":"m","parts":[{"text":"x"}]}}"#, &["message.role"]),
+    (r#"{"message":{"messageId":"m","role":0,"parts":[{"text":"x"}]}}"#, &["message.role"]),
+    (r#"{"message":{"messageId":"m","role":"user","parts":[{"text":"x"}]}}"#, &["message.role"]),
+    (r#"{"message":{"messageId":"m","role":1}}"#, &["message.parts"]),
+    (r#"{"message":{"messageId":"m","role":1,"parts":[]}}"#, &["message.parts"]),
+    (r#"{"message":{"messageId":"m","role":1,"parts":{}}}"#, &["message.parts"]),
+    (
+        r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"x"},{"text":"a","url":"b"}]}}"#,
+        &["message.parts[1]"],
+    ),
+    (r#"{"message":{"messageId":"m","role":1,"parts":[{}]}}"#, &["message.parts[0]"]),
+    (r#"{"message":{"messageId":"m","role":1,"parts":[{"raw":"*"}]}}"#, &["message.parts[0]"]),
+    (
+        r#"{"message":{"messageId":"m","role":1,
+        "parts":[{"text":5}]}}"#,
+        &["message.parts[0].text"],
+    ),
+    (r#"{"message":{"messageId":5,"role":1,"parts":[{"text":"x"}]}}"#, &["message.messageId"]),
+    (r#"{"message":{"contextId":"c"}}"#, &["message.messageId", "message.role", "message.parts"]),
+    (
+        r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"x"}]},
+            "configuration":{"historyLength":-1}}"#,
+        &["configuration.historyLength"],
+    ),
+    (
+        r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"x"}]},
+            "configuration":{"historyLength":"x"}}"#,
+        &["configuration.historyLength"],
+    ),
+    (
+        r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"x"}]},"metadata":[]}"#,
+        &["metadata"],
+    ),
+    (r#"{"message":"hi"}"#, &["message"]),
+];
+
+#[tokio::test(start_paused = true)]
+async fn faults_are_named_alike_by_both_bindings() {
+    let world = World::new();
+    for (params, fields) in REFUSED {
+        for method in ["SendMessage", "SendStreamingMessage"] {
+            let body =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+            let rest = if method == "SendMessage" { "/message:send" } else { "/message:stream" };
+            for call in [
+                wire::jsonrpc::decode(body.as_bytes()).call,
+                wire::rest::decode(&::http::Method::POST, rest, None, params.as_bytes()),
+            ] {
+                let error = match call {
+                    Err(error) => error,
+                    Ok(call) => world.call(Caller::default(), call).await.unwrap_err(),
+                };
+                assert_eq!(error.kind(), ErrorKind::InvalidParams, "{params}");
+                let named: Vec<&str> = error.violations().iter().map(|it| &*it.field).collect();
+                assert_eq!(named, *fields, "{params}");
+                let body: Value =
+                    serde_json::from_slice(&wire::status::rest_error(&error)).unwrap();
+                let details = &body["error"]["details"];
+                assert_eq!(body["error"]["code"], 400);
+                assert_eq!(details[0]["reason"], "INVALID_PARAMS");
+                assert_eq!(details[1]["@type"], "type.googleapis.com/google.rpc.BadRequest");
+                let told = details[1]["fieldViolations"].as_array().unwrap();
+                let told: Vec<&str> = told.iter().map(|it| it["field"].as_str().unwrap()).collect();
+                assert_eq!(told, *fields);
+                assert!(
+                    details[1]["fieldViolations"][0]["description"]
+                        .as_str()
+                        .is_some_and(|it| !it.is_empty())
+                );
+            }
+        }
+    }
+    assert_eq!(world.script.runs(), 0);
 }

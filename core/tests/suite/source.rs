@@ -134,8 +134,8 @@ fn blanked(text: &str) -> (String, Vec<Range<usize>>) {
         } else if let Some((start, end)) = raw_string(rest).filter(|_| !named) {
             literals.push(at + start..at + end);
             at += end + start - 1;
-        } else if rest.starts_with('"') {
-            let inside = string_end(&rest[1..]);
+        } else if let Some(inside) = rest.strip_prefix('"') {
+            let inside = string_end(inside);
             literals.push(at + 1..at + 1 + inside);
             at += inside + 2;
         } else if let Some(end) = char_end(rest).filter(|_| !named) {

@@ -5,40 +5,29 @@ use crate::source::{Source, file, sources};
 
 /// What each module of the core may name of the others. A module that is not listed is a mistake
 /// here.
-const MAY_NAME: &[(&str, &[&str])] = &[
-    ("types", &[]),
-    ("limits", &[]),
-    ("error", &["types"]),
-    ("env", &["types"]),
-    ("journal", &["types"]),
-    ("call", &["env", "error", "journal", "types"]),
-    ("store", &["error", "journal", "types"]),
-    ("admit", &["call", "env", "error", "journal", "limits", "store", "types"]),
-    ("wire", &["call", "env", "error", "journal", "types"]),
-    ("queue", &["env", "executor", "journal", "types"]),
-    ("executor", &["call", "error", "journal", "queue", "store", "types"]),
-    ("ledger", &["journal", "store", "types"]),
-    ("follow", &["call", "error", "journal", "store", "types"]),
-    (
-        "run",
-        &["env", "error", "executor", "journal", "ledger", "limits", "queue", "store", "types"],
-    ),
+const MAY_NAME: &[(&str, &str)] = &[
+    ("types", ""),
+    ("limits", ""),
+    ("error", "types"),
+    ("env", "types"),
+    ("journal", "types"),
+    ("call", "env error journal types"),
+    ("store", "error journal types"),
+    ("admit", "call env error journal limits store types"),
+    ("wire", "call env error journal types"),
+    ("queue", "env error journal types"),
+    ("executor", "call error journal queue store types"),
+    ("ledger", "journal store types"),
+    ("follow", "call error journal store types"),
+    ("record", "error journal ledger limits queue store types"),
+    ("run", "error executor ledger limits queue record"),
     (
         "send",
-        &[
-            "admit", "call", "env", "error", "executor", "follow", "handler", "journal", "ledger",
-            "limits", "queue", "run", "store", "types",
-        ],
+        "admit call error executor follow handler journal ledger queue record run store types",
     ),
-    (
-        "handler",
-        &[
-            "admit", "call", "env", "error", "executor", "follow", "journal", "ledger", "limits",
-            "queue", "run", "send", "store", "types",
-        ],
-    ),
-    ("http", &["admit", "call", "env", "error", "handler", "journal", "types", "wire"]),
-    ("kafka", &["admit", "call", "env", "error", "handler", "types", "wire"]),
+    ("handler", "admit call env error executor follow journal ledger limits queue store types"),
+    ("http", "admit call env error handler types wire"),
+    ("kafka", "admit call error handler wire"),
 ];
 
 /// No runtime, no clock: these decide and translate.
@@ -139,7 +128,7 @@ fn modules_name_only_what_stands_below_them() {
         };
         let named = source.modules().into_iter();
         let modules = named.filter(|name| MAY_NAME.iter().any(|(module, _)| module == name));
-        let wrong = modules.filter(|name| name != module && !may.contains(&&**name));
+        let wrong = modules.filter(|name| name != module && !may.split(' ').any(|may| may == name));
         wrong.map(|name| (1, format!("{module} names {name}"))).collect()
     });
 }

@@ -103,10 +103,19 @@ impl Script {
             "fail" => queue.fail(rest).await,
             "reject" => queue.reject(rest).await,
             "reply" => queue.reply(rest).await,
-            "gate" => return Ok(self.gate.wait().await),
+            "gate" => {
+                self.gate.wait().await;
+                Ok(())
+            }
             "hang" => std::future::pending().await,
-            "pause" => return Ok(tokio::time::sleep(Duration::from_secs(1)).await),
-            "yield" => return Ok(yields().await),
+            "pause" => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(())
+            }
+            "yield" => {
+                yields().await;
+                Ok(())
+            }
             "chunks" => {
                 for number in 0..rest.parse::<usize>().unwrap() {
                     queue.append("chunks", format!("{number};")).await?;

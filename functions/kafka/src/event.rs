@@ -224,7 +224,8 @@ mod tests {
             let theirs = &lambda.records[&partition][0];
             prop_assert_eq!(theirs.offset, record.offset);
             prop_assert_eq!(theirs.headers.len(), record.headers.len());
-            // Their own way back to JSON says the same as ours, but for the time, which they write as a string.
+            // Their own way back to JSON says the same as ours, but for the time, which they write
+            // as a string.
             let mut again = serde_json::to_value(&lambda).unwrap();
             again["records"][&partition][0]["timestamp"] = record.timestamp.into();
             let ours: serde_json::Value = serde_json::from_slice(&json).unwrap();

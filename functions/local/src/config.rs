@@ -28,19 +28,23 @@ pub struct Config {
     #[arg(long, env = "A2A_NO_KAFKA")]
     pub no_kafka: bool,
     /// How many partitions a topic gets that is created here
-    #[arg(long, env = "A2A_PARTITIONS", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    #[arg(long, env = "A2A_PARTITIONS", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub partitions: i32,
     /// How many records a batch holds at most, as of Lambda's event source (1 to 10000)
-    #[arg(long, env = "A2A_BATCH_SIZE", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, env = "A2A_BATCH_SIZE", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub batch_size: u16,
     /// How long a batch waits to fill, in milliseconds; 0 takes what is there
-    #[arg(long, env = "A2A_BATCH_WINDOW_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=300_000))]
+    #[arg(long, env = "A2A_BATCH_WINDOW_MS", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=300_000))]
     pub batch_window_ms: u64,
     /// How many bytes of tasks are kept in memory; past that the oldest finished ones are dropped
     #[arg(long, env = "A2A_MEMORY_BYTES", default_value_t = 100_000_000)]
     pub memory_bytes: usize,
     /// How many seconds the agent may work on one message
-    #[arg(long, env = "A2A_RUN_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, env = "A2A_RUN_SECONDS", default_value_t = 600)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub run_seconds: u64,
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`config`] | the command line and its environment variables |
 //! | [`http`] | sockets |
-//! | [`kafka`] | what Lambda's event source mapping does: batches, offsets by the function's answer, redelivery |
+//! | [`kafka`] | what Lambda's event source mapping does: batches, offsets, redelivery |
 //! | [`lane`] | one partition's records: in order, one batch at a time |
 //! | [`consumer`] | rdkafka's consumer, set up |
 //! | [`broker`] | a real broker's topics, or the embedded broker |

@@ -70,24 +70,17 @@ impl Signals {
 
 /// Lines to paste, so that a newcomer sees an answer within a minute.
 fn print_tour(config: &Config, runner: &Runner) {
-    let (name, address) = (&config.name, runner.address);
-    println!(
-        "The agent `{name}` listens on http://{address} (card: /.well-known/agent-card.json)."
-    );
-    println!("Tasks are kept in memory: they are gone when this process ends.\n");
-    println!("Over HTTP:");
-    println!(
-        r#"  curl -s -w '\n' http://{address}/message:send -H 'A2A-Version: 1.0' -H 'Content-Type: application/json' -d '{{"message":{{"messageId":"1","role":"ROLE_USER","parts":[{{"text":"Terran win rate"}}]}}}}'"#
-    );
-    let Some(brokers) = &runner.brokers else { return println!() };
-    println!("\nOver Kafka:");
-    if config.brokers() == Brokers::Embedded {
-        println!(
-            "  (a broker inside this process: it keeps nothing; --kafka HOST:PORT uses a real one)"
-        );
+    let mut tour = include_str!("tour.txt").to_owned();
+    if let Some(brokers) = &runner.brokers {
+        let embedded = match config.brokers() {
+            Brokers::Embedded => {
+                " (a broker inside this process: it keeps nothing; --kafka HOST:PORT uses a real one)"
+            }
+            _ => "",
+        };
+        let kafka = include_str!("tour-kafka.txt");
+        tour += &kafka.replace("{embedded}", embedded).replace("{brokers}", brokers);
     }
-    println!(
-        r#"  echo 'corr-1|{{"message":{{"text":"Terran win rate"}}}}' | kcat -b {brokers} -t agent.{name}.requests -P -K '|'"#
-    );
-    println!("  kcat -b {brokers} -t agent.{name}.responses -C -o beginning -e -q -K '|'\n");
+    let address = runner.address.to_string();
+    println!("{}", tour.replace("{name}", &config.name).replace("{address}", &address));
 }

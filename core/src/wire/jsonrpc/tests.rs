@@ -29,7 +29,8 @@ fn members_come_in_any_order_and_params_may_be_absent() {
             get("t"),
         ),
         (
-            " {\n\"x\":[{}],\"params\":{\"id\":\"t\",\"x\":1},\"method\":\"GetTask\",\"id\":7,\"jsonrpc\":\"2.0\"}\r\n",
+            " {\n\"x\":[{}],\"params\":{\"id\":\"t\",\"x\":1},\"method\":\"GetTask\",\
+             \"id\":7,\"jsonrpc\":\"2.0\"}\r\n",
             7.into(),
             get("t"),
         ),

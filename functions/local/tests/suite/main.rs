@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`cases`] | only the transport changes: one script, every lane, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
-//! | [`real_kafka`] | the runner on a real Kafka: the brief's exchange, poison, crashes, redelivery, sharing |
+//! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
 //!
 //! | module | owns |
 //! |---|---|
