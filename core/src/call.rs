@@ -151,7 +151,8 @@ pub enum Reply {
     Card(Arc<AgentCard>),
 }
 
-/// A stream of recorded events. It never ends before its last one; an `Err` is its last item.
+/// A stream of recorded events. It never ends before its last one, unless the server closes while
+/// nobody is at work on the task; an `Err` is its last item.
 pub struct Events(pub BoxStream<'static, Result<Event, Error>>);
 
 impl fmt::Debug for Events {

@@ -36,10 +36,20 @@ impl EndsAt {
     }
 }
 
+/// A journal's slots from some version on, as they come.
+pub(crate) type Tail = BoxStream<'static, Result<Slot, StoreError>>;
+
+/// The tail that a reader at this cursor needs: the slot of the cursor may hold more entries behind
+/// it.
+pub(crate) fn tail_from(store: &Arc<dyn TaskStore>, key: &TaskKey, cursor: Cursor) -> Tail {
+    Arc::clone(store).tail(key.clone(), cursor.version.saturating_sub(1))
+}
+
 /// Where to read from, and how far.
 pub(crate) struct Follow {
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) key: TaskKey,
+    pub(crate) tail: Tail,
     /// What the reader has seen already.
     pub(crate) after: Cursor,
     pub(crate) ends: EndsAt,
@@ -52,26 +62,14 @@ pub(crate) struct Follow {
 impl Follow {
     /// The events after the cursor, those recorded and those to come, up to the last.
     pub(crate) fn events(self) -> BoxStream<'static, Result<Event, Error>> {
-        // The slot of the cursor may hold more entries behind it.
-        let from = self.after.version.saturating_sub(1);
-        let tail = Arc::clone(&self.store).tail(self.key.clone(), from);
-        let reader = Reader { follow: self, tail, ready: VecDeque::new(), done: false };
+        let reader = Reader { follow: self, ready: VecDeque::new(), done: false };
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) })
             .boxed()
-    }
-
-    async fn task_at(&self, cursor: Cursor) -> Result<Task, StoreError> {
-        let journal = self.store.read(&self.key, 0).await?;
-        let mut slots = journal.map_or_else(Vec::new, |journal| journal.slots);
-        slots.retain(|slot| slot.version <= cursor.version);
-        let id = Arc::clone(&self.key.id);
-        Ok(Fold::replay_until(id, &slots, |fold, _| fold.cursor >= cursor).0.task)
     }
 }
 
 struct Reader {
     follow: Follow,
-    tail: BoxStream<'static, Result<Slot, StoreError>>,
     ready: VecDeque<Event>,
     done: bool,
 }
@@ -87,7 +85,7 @@ impl Reader {
             }
             let slot = tokio::select! {
                 biased;
-                slot = self.tail.next() => slot?,
+                slot = self.follow.tail.next() => slot?,
                 () = self.follow.closing.cancelled(), if self.follow.at_rest => return None,
             };
             let read = match slot {
@@ -124,7 +122,8 @@ impl Reader {
                 // What an earlier attempt sent no longer counts: the reader is told where the task
                 // stands.
                 Entry::Started(started) if started.attempt > 1 => {
-                    StreamResponse::Task(Box::new(self.follow.task_at(cursor).await?))
+                    let (store, key) = (&*self.follow.store, &self.follow.key);
+                    StreamResponse::Task(Box::new(task_at(store, key, cursor).await?))
                 }
                 Entry::Started(_) | Entry::Submitted(_) => continue,
             };
@@ -132,4 +131,13 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// The task as it stood at a cursor.
+async fn task_at(store: &dyn TaskStore, key: &TaskKey, cursor: Cursor) -> Result<Task, StoreError> {
+    let journal = store.read(key, 0).await?;
+    let mut slots = journal.ok_or_else(|| StoreError::broken("the journal is gone"))?.slots;
+    slots.retain(|slot| slot.version <= cursor.version);
+    let until = Fold::replay_until(Arc::clone(&key.id), &slots, |fold, _| fold.cursor >= cursor);
+    Ok(until.0.task)
 }

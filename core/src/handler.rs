@@ -15,7 +15,7 @@ use crate::{
     env::Env,
     error::{Error, ErrorKind},
     executor::{AgentExecutor, RequestContext},
-    follow::EndsAt,
+    follow::{EndsAt, tail_from},
     journal::{Entry, Fold, TaskKey},
     ledger::{Ledger, Refused},
     limits::Limits,
@@ -301,16 +301,21 @@ impl DefaultRequestHandler {
             store: Arc::clone(&self.store),
             max_related: self.limits.related,
         };
-        let executor = Arc::clone(&self.executor);
+        let (executor, key, limit) =
+            (Arc::clone(&self.executor), key.clone(), self.limits.cancel_time);
         let work = std::panic::AssertUnwindSafe(async move { executor.cancel(context).await });
-        match tokio::time::timeout(self.limits.cancel_time, work.catch_unwind()).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => {
-                tracing::error!(task = %key.id, %error, "an agent's clean-up failed")
+        let cleaned = self.runs.spawn(async move {
+            match tokio::time::timeout(limit, work.catch_unwind()).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(error))) => {
+                    tracing::error!(task = %key.id, %error, "an agent's clean-up failed");
+                }
+                Ok(Err(_)) => tracing::error!(task = %key.id, "an agent's clean-up panicked"),
+                Err(_) => tracing::error!(task = %key.id, "an agent's clean-up took too long"),
             }
-            Ok(Err(_)) => tracing::error!(task = %key.id, "an agent's clean-up panicked"),
-            Err(_) => tracing::error!(task = %key.id, "an agent's clean-up took too long"),
-        }
+        });
+        // The caller waits for it, but it does not wait for the caller.
+        let _ = cleaned.await;
     }
 
     async fn subscribe(
@@ -328,7 +333,8 @@ impl DefaultRequestHandler {
                 Err(Error::invalid_field("Last-Event-ID", "is not of an event of this task"))
             }
             Some(resume) if resume < fold.cursor => {
-                let follow = self.follow(key, resume, ends, state.is_interrupted());
+                let tail = tail_from(&self.store, &key, resume);
+                let follow = self.follow(key, tail, resume, ends, state.is_interrupted());
                 Ok(Events(follow.events()))
             }
             // There is nothing left to hear of a task that has ended.
@@ -337,10 +343,14 @@ impl DefaultRequestHandler {
                 format!("The task {:?} has ended ({}).", request.id, state.name()),
             )),
             Some(resume) => {
-                let follow = self.follow(key, resume, ends, state.is_interrupted());
+                let tail = tail_from(&self.store, &key, resume);
+                let follow = self.follow(key, tail, resume, ends, state.is_interrupted());
                 Ok(Events(follow.events()))
             }
-            None => Ok(self.events_from(key, fold.task, fold.cursor, ends)),
+            None => {
+                let tail = tail_from(&self.store, &key, fold.cursor);
+                Ok(self.events_from(key, fold.task, fold.cursor, tail, ends))
+            }
         }
     }
 

@@ -103,6 +103,11 @@ impl HttpEndpoint {
         full(StatusCode::OK, JSON, body)
     }
 
+    /// Waits until every run that goes on without its caller has ended.
+    pub async fn settled(&self) {
+        self.handler.settled().await;
+    }
+
     /// How many bytes a request's body may have.
     pub fn body_limit(&self) -> usize {
         self.handler.limits().body

@@ -279,7 +279,8 @@ impl Fold {
         Self { task: Task { id, ..Task::default() }, ..Self::default() }
     }
 
-    /// Adds one entry. Work is proportional to the entry, never to the task.
+    /// Adds one entry. Work is proportional to the entry, and to how many artifacts there
+    /// are, never to what they hold.
     pub fn apply(&mut self, cursor: Cursor, entry: &Entry) {
         self.cursor = cursor;
         match entry {

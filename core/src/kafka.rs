@@ -140,6 +140,12 @@ impl KafkaEndpoint {
         Ok(())
     }
 
+    /// The answer that a record gets in place of one that cannot be produced.
+    pub fn refuse(&self, record: &Record, error: Error) -> Outgoing {
+        let form = kafka::decode(record, &self.scope).form;
+        self.outgoing(kafka::answer(record, &form, &Err(error)), "")
+    }
+
     fn active_extensions(&self, caller: &Caller) -> String {
         admit::active_extensions(self.handler.card(), &caller.extensions).join(", ")
     }

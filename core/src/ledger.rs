@@ -68,11 +68,16 @@ impl Ledger {
                     self.pending = entries[..pending].to_vec();
                     return Err(Refused::TooLarge);
                 }
-                AppendError::Conflict => {
-                    if !self.catch_up(&entries, on_top).await? {
-                        return Ok(());
+                AppendError::Conflict => match self.catch_up(&entries, on_top).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    Err(Refused::Store(error)) if left > 0 && error.is_retriable() => {
+                        tracing::warn!(task = %self.key.id, %error, "a journal is read again");
+                        tokio::time::sleep(pause).await;
+                        pause *= 2;
                     }
-                }
+                    Err(refused) => return Err(refused),
+                },
                 AppendError::Store(error) if left == 0 || !error.is_retriable() => {
                     return Err(Refused::Store(error));
                 }

@@ -18,6 +18,10 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// How long an agent may work on one message.
     pub run_time: Duration,
+    /// How long a stream waits for the agent's first event before it begins with the bare task.
+    /// Less than a heartbeat, so that no proxy takes the agent's thinking for a dead
+    /// connection.
+    pub silence: Duration,
     /// How much before a call's deadline its outcome is recorded.
     pub deadline_margin: Duration,
     /// How long an agent's clean-up after a cancel may take.
@@ -41,6 +45,7 @@ impl Default for Limits {
             batch_events: 256,
             batch_bytes: 1 << 20,
             run_time: Duration::from_secs(600),
+            silence: Duration::from_secs(10),
             deadline_margin: Duration::from_secs(2),
             cancel_time: Duration::from_secs(5),
             attempts: 5,

@@ -6,16 +6,16 @@
 
 use std::{sync::Arc, time::Instant};
 
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     error::{AgentError, Error, ErrorKind},
+    follow::{self, Tail},
     journal::{Cursor, Entry, Fold, Slot},
     ledger::{Ledger, Refused},
     limits::Limits,
     queue::{Emitted, Scope},
-    store::StoreError,
     types::{Message, Part, Task, TaskState},
 };
 
@@ -32,11 +32,15 @@ pub(crate) enum Want {
 }
 
 /// The answer.
-#[derive(Debug)]
 pub(crate) enum Answer {
     Message(Arc<Message>),
     Task(Box<Task>),
-    Stream { task: Box<Task>, cursor: Cursor },
+    /// The tail is taken before anything can drop the journal.
+    Stream {
+        task: Box<Task>,
+        cursor: Cursor,
+        tail: Tail,
+    },
 }
 
 const NOT_VALID: &str = "The agent's answer was not valid.";
@@ -77,6 +81,8 @@ pub(crate) struct Recorder {
     pub(crate) scope: Scope,
     pub(crate) limits: Arc<Limits>,
     pub(crate) deadline: Instant,
+    /// When a stream begins at the latest.
+    pub(crate) patience: Instant,
     pub(crate) want: Want,
     pub(crate) answer: Option<oneshot::Sender<Result<Answer, Error>>>,
     /// Where the journal stood when this run began.
@@ -111,48 +117,57 @@ impl Recorder {
         }
     }
 
-    /// Whether somebody waits for the task to be there, whatever comes of it.
+    /// Whether somebody waits for the task to be there, whatever comes of it: a stream waits for
+    /// the first event only so long, since a reply without a task would be its one event.
     fn owes_task(&self) -> bool {
-        self.want == Want::Created && self.answer.is_some()
+        let due = match self.want {
+            Want::Settled => false,
+            Want::Created => true,
+            Want::Stream => now() >= self.patience,
+        };
+        due && self.answer.is_some()
     }
 
     /// Waits for events, and takes what is there up to a batch's bounds.
     async fn next(&mut self) -> Batch {
         let mut batch = Batch::default();
-        if Instant::now() >= self.deadline {
-            // Asked here too, since an executor may never let the queue run empty.
-            batch.end = Some(BatchEnd::OutOfTime);
-            return batch;
+        if let Ok(first) = self.events.try_recv() {
+            self.fill(&mut batch, first);
+        } else if !self.owes_task() {
+            self.wait(&mut batch).await;
         }
-        let first = match self.events.try_recv() {
-            Ok(event) => Some(event),
-            Err(_) if self.owes_task() => return batch,
-            Err(_) => {
-                // A task that is not recorded can be ended by nobody else.
-                let recorded = self.ledger.fold.cursor.version > 0;
-                let mut others = recorded.then(|| self.ledger.tail());
-                tokio::select! {
-                    biased;
-                    event = self.events.recv() => event,
-                    slot = next_slot(&mut others) => {
-                        batch.end = self.others_wrote(slot).then_some(BatchEnd::Overtaken);
-                        return batch;
-                    }
-                    () = tokio::time::sleep_until(self.deadline.into()) => {
-                        batch.end = Some(BatchEnd::OutOfTime);
-                        return batch;
-                    }
-                }
-            }
-        };
-        self.fill(&mut batch, first);
+        // Asked last, so that what was said in time counts, and each time, since an executor may
+        // never fall silent.
+        if now() >= self.deadline && batch.end.is_none() {
+            batch.end = Some(BatchEnd::OutOfTime);
+        }
         batch
     }
 
+    /// Waits until the executor says something, somebody else does, or it is time.
+    async fn wait(&mut self, batch: &mut Batch) {
+        // A task that is not recorded can be ended by nobody else.
+        let recorded = self.ledger.fold.cursor.version > 0;
+        let mut others = recorded.then(|| self.ledger.tail());
+        let listens = self.want == Want::Stream && self.answer.is_some();
+        tokio::select! {
+            biased;
+            event = self.events.recv() => match event {
+                Some(event) => self.fill(batch, event),
+                None => batch.end = Some(BatchEnd::Executor(Ok(()))),
+            },
+            slot = next_slot(&mut others) => {
+                batch.end = self.others_wrote(slot).then_some(BatchEnd::Overtaken);
+            }
+            () = tokio::time::sleep_until(self.deadline.into()) => {}
+            () = tokio::time::sleep_until(self.patience.into()), if listens => {}
+        }
+    }
+
     /// Takes what waits, up to a batch's bounds or the end of the run.
-    fn fill(&mut self, batch: &mut Batch, first: Option<Emitted>) {
+    fn fill(&mut self, batch: &mut Batch, first: Emitted) {
         let mut bytes = 0;
-        let mut event = first;
+        let mut event = Some(first);
         while let Some(emitted) = event {
             match emitted {
                 Emitted::Entry(entry) => {
@@ -262,7 +277,9 @@ impl Recorder {
         self.ledger.append(entries, true, may_go_on).await?;
         if self.ledger.fold.reply.is_none() {
             let task = Box::new(before.task);
-            self.send(Ok(Answer::Stream { task, cursor: before.cursor }));
+            let cursor = before.cursor;
+            let tail = follow::tail_from(&self.ledger.store, &self.ledger.key, cursor);
+            self.send(Ok(Answer::Stream { task, cursor, tail }));
         }
         Ok(())
     }
@@ -312,7 +329,9 @@ impl Recorder {
         let answer = rest.map(|mut fold| match (fold.reply.take(), self.want) {
             (Some(message), _) => Answer::Message(message),
             (None, Want::Stream) => {
-                Answer::Stream { task: Box::new(fold.task), cursor: fold.cursor }
+                let (store, key, cursor) = (&self.ledger.store, &self.ledger.key, fold.cursor);
+                let tail = follow::tail_from(store, key, cursor);
+                Answer::Stream { task: Box::new(fold.task), cursor, tail }
             }
             (None, _) => Answer::Task(Box::new(fold.task)),
         });
@@ -358,6 +377,11 @@ impl Recorder {
     }
 }
 
+/// The runtime's clock, which its timers go by and a test can hold still.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Whether a run goes on after what somebody else wrote: not when the task has ended, and not when
 /// another runner has begun.
 fn may_go_on(slot: &Slot) -> bool {
@@ -365,9 +389,7 @@ fn may_go_on(slot: &Slot) -> bool {
 }
 
 /// The next slot somebody else writes; never, where there is nothing to follow.
-async fn next_slot(
-    others: &mut Option<BoxStream<'static, Result<Slot, StoreError>>>,
-) -> Option<Slot> {
+async fn next_slot(others: &mut Option<Tail>) -> Option<Slot> {
     if let Some(others) = others {
         match others.next().await {
             Some(Ok(slot)) => return Some(slot),

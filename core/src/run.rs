@@ -22,7 +22,7 @@ use crate::{
     ledger::Ledger,
     limits::Limits,
     queue::{EventQueue, Scope},
-    record::{Answer, End, Recorder, Want},
+    record::{Answer, End, Recorder, Want, now},
 };
 
 /// One execution, ready to go.
@@ -43,8 +43,18 @@ impl Run {
         let deadline = context.deadline;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
         let begun = ledger.fold.cursor;
-        let recorder =
-            Recorder { ledger, events, scope, limits, deadline, want, answer: Some(answer), begun };
+        let patience = now() + limits.silence;
+        let recorder = Recorder {
+            ledger,
+            events,
+            scope,
+            limits,
+            deadline,
+            patience,
+            want,
+            answer: Some(answer),
+            begun,
+        };
         let (end, mut recorder) = {
             let mut work = pin!(work(executor, context, queue));
             match select(work.as_mut(), pin!(recorder.record())).await {

@@ -19,7 +19,7 @@ use crate::{
     call::{Caller, Event, Events, StreamsEnd},
     error::{Error, ErrorKind},
     executor::RequestContext,
-    follow::{EndsAt, Follow},
+    follow::{EndsAt, Follow, Tail, tail_from},
     handler::DefaultRequestHandler,
     journal::{Cursor, Entry, Fold, Slot, Started, Submitted, TaskKey},
     ledger::{Ledger, Refused},
@@ -76,14 +76,14 @@ impl DefaultRequestHandler {
             input_required: true,
             auth_required: caller.streams_end == StreamsEnd::AtRest,
         };
-        let (key, mut task, cursor) = match self.admit(caller, request, Want::Stream).await? {
+        let (key, mut task, cursor, tail) = match self.admit(caller, request, Want::Stream).await? {
             Admitted::Begun(key, run, answer) => {
                 // A reader may stall; a run may not.
                 self.runs.spawn(run);
                 match answer.await.map_err(|_| lost_run())?? {
-                    Answer::Stream { task, cursor } => (key, *task, cursor),
+                    Answer::Stream { task, cursor, tail } => (key, *task, cursor, tail),
                     Answer::Message(message) => return Ok(only_message(message)),
-                    Answer::Task(task) => (key, *task, Cursor::default()),
+                    Answer::Task(_) => return Err(lost_run()),
                 }
             }
             Admitted::Answered(key, slots) => {
@@ -92,11 +92,12 @@ impl DefaultRequestHandler {
                     return Ok(only_message(message));
                 }
                 let begun = admit::begun(&key.id, &slots, caller);
-                (key, begun.task, begun.cursor)
+                let tail = tail_from(&self.store, &key, begun.cursor);
+                (key, begun.task, begun.cursor, tail)
             }
         };
         admit::trim_history(&mut task, history);
-        Ok(self.events_from(key, task, cursor, ends))
+        Ok(self.events_from(key, task, cursor, tail, ends))
     }
 
     /// A stream that begins with the task as it stands at the cursor.
@@ -105,6 +106,7 @@ impl DefaultRequestHandler {
         key: TaskKey,
         task: Task,
         cursor: Cursor,
+        tail: Tail,
         ends: EndsAt,
     ) -> Events {
         let state = task.status.state;
@@ -114,19 +116,20 @@ impl DefaultRequestHandler {
         if last {
             return Events(first.boxed());
         }
-        let follow = self.follow(key, cursor, ends, state.is_interrupted());
+        let follow = self.follow(key, tail, cursor, ends, state.is_interrupted());
         Events(first.chain(follow.events()).boxed())
     }
 
     pub(crate) fn follow(
         &self,
         key: TaskKey,
+        tail: Tail,
         after: Cursor,
         ends: EndsAt,
         at_rest: bool,
     ) -> Follow {
         let (store, closing) = (Arc::clone(&self.store), self.closing.clone());
-        Follow { store, key, after, ends, at_rest, closing }
+        Follow { store, key, tail, after, ends, at_rest, closing }
     }
 
     /// Drives a run until its answer is there. A caller that leaves earlier changes nothing: the

@@ -201,10 +201,16 @@ impl Shelf {
     fn append(&mut self, change: Change, max_bytes: usize) -> Result<Arc<Shared>, AppendError> {
         let Change { key, after, entries, head } = change;
         let mut weight: usize = entries.iter().map(|entry| entry.weight() + ENTRY_BYTES).sum();
-        // A place for a new task, unless all space is taken by tasks that are being worked on.
+        // Taken by tasks that are being worked on: there is no room for a new one, nor for more of
+        // one.
         let full = self.bytes + weight + TASK_BYTES > max_bytes && self.droppable.is_empty();
         let kept = match self.tasks.entry(key.clone()) {
             Entry::Occupied(kept) if lock(&kept.get().journal.slots).len() as u64 == after => {
+                let rests = head.as_ref().is_some_and(|head| head.phase != Phase::Running);
+                if full && !rests {
+                    // Its end still has room, so that it can be dropped.
+                    return Err(AppendError::TooLarge);
+                }
                 kept.into_mut()
             }
             Entry::Vacant(_) if after == 0 && full => {

@@ -294,6 +294,18 @@ async fn a_task_that_may_be_dropped_is_streamed_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_begins_although_its_agent_is_silent() {
+    let world = World::new();
+    let began = tokio::time::Instant::now();
+    let mut stream = world.stream(say("gate\ncomplete")).await;
+    assert_eq!(told(&next(&mut stream).await), "task submitted");
+    let waited = began.elapsed();
+    assert!((9..15).contains(&waited.as_secs()), "before a heartbeat is due: {waited:?}");
+    world.script.gate.open();
+    assert_eq!(told_all(&all(stream).await), ["completed"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_of_an_agent_that_says_nothing_ends_with_its_failure() {
     let handler =
         handler_on(Arc::<MemoryStore>::default(), Agent(|_, _: EventQueue| async { Ok(()) }));

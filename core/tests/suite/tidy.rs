@@ -19,7 +19,7 @@ const MAY_NAME: &[(&str, &str)] = &[
     ("executor", "call error journal queue store types"),
     ("ledger", "journal store types"),
     ("follow", "call error journal store types"),
-    ("record", "error journal ledger limits queue store types"),
+    ("record", "error follow journal ledger limits queue store types"),
     ("run", "error executor ledger limits queue record"),
     (
         "send",

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, pin::pin, sync::Arc, task::Poll, time::Instant};
 
 use a2a_core::{
-    Caller,
+    Caller, Error, ErrorKind,
     kafka::{KafkaEndpoint, Redeliver},
 };
 use futures_util::{future::join_all, poll};
@@ -108,11 +108,13 @@ impl Partition {
         }
         // Sending was in order; waiting once at the end keeps the producer's batches full.
         for (index, acknowledgement) in outbox.finish() {
-            if let Err(error) = acknowledgement.await {
-                tracing::error!(partition = self.partition, %error, "an answer was not produced");
-                failed = Some(failed.map_or(index, |failed: usize| failed.min(index)));
-                break;
+            let Err(error) = acknowledgement.await else { continue };
+            tracing::error!(partition = self.partition, %error, "an answer was not produced");
+            if !error.retriable && self.apologise(index).await {
+                continue;
             }
+            failed = Some(failed.map_or(index, |failed: usize| failed.min(index)));
+            break;
         }
         failed.map_or_else(Vec::new, |from| self.failures(from))
     }
@@ -144,6 +146,15 @@ impl Partition {
             tracing::warn!(partition, offset, %error, "a record is to come again");
         }
         served.is_ok()
+    }
+
+    /// Says in place of an answer that the broker will never take that there is none; else the
+    /// record would come again and again and hold up its partition. Answers whether that was taken.
+    async fn apologise(&self, index: usize) -> bool {
+        let Ok(record) = event::read(&self.partition, &self.records[index]) else { return false };
+        let sentence = "The answer is larger than the topic takes.";
+        let apology = self.endpoint.refuse(&record, Error::new(ErrorKind::TooLarge, sentence));
+        self.producer.send(apology).await.is_ok()
     }
 
     /// That record and every later one. A record whose offset cannot be read has none to name: then

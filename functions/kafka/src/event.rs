@@ -15,9 +15,6 @@ use serde_json::value::RawValue;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaEvent {
-    /// The MSK cluster's ARN; none for a self-managed cluster.
-    #[serde(default)]
-    pub event_source_arn: Option<String>,
     /// The records of each partition, in order.
     #[serde(default)]
     pub records: BTreeMap<String, Vec<Box<RawValue>>>,

@@ -11,8 +11,8 @@ use rdkafka::{
     ClientConfig,
     error::KafkaError,
     message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord, Producer as _},
-    util::Timeout,
+    producer::{FutureProducer, FutureRecord},
+    types::RDKafkaErrorCode,
 };
 
 /// Resolves when the broker has the record, or when it is certain enough that it will not.
@@ -26,11 +26,16 @@ pub trait Producer: Send + Sync + 'static {
 
 /// A record did not reach the broker, or it is not known to have.
 #[derive(Debug)]
-pub struct ProduceError(pub String);
+pub struct ProduceError {
+    /// What the broker or the client said.
+    pub reason: String,
+    /// Whether the same record may be taken later; one that is too large never is.
+    pub retriable: bool,
+}
 
 impl fmt::Display for ProduceError {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.reason)
     }
 }
 
@@ -55,18 +60,13 @@ impl KafkaProducer {
             // flight.
             .set("linger.ms", "0")
             .set("message.timeout.ms", "10000")
+            // A stream's events are handed over as they come: room for the longest, within 256 MB.
+            .set("queue.buffering.max.messages", "1000000")
+            .set("queue.buffering.max.kbytes", "262144")
             .set("socket.keepalive.enable", "true")
             .set("log.connection.close", "false")
             .create()?;
         Ok(Self(producer))
-    }
-
-    /// Waits until everything sent is acknowledged or has failed, at most that long.
-    ///
-    /// # Errors
-    /// When time is up.
-    pub fn flush(&self, timeout: std::time::Duration) -> Result<(), KafkaError> {
-        self.0.flush(Timeout::After(timeout))
     }
 }
 
@@ -86,12 +86,24 @@ impl Producer for KafkaProducer {
             match sent?.await {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err((error, _))) => Err(failed(&error)),
-                Err(_) => Err(ProduceError("the producer was closed".to_owned())),
+                Err(_) => Err(ProduceError {
+                    reason: "the producer was closed".to_owned(),
+                    retriable: true,
+                }),
             }
         })
     }
 }
 
 fn failed(error: &KafkaError) -> ProduceError {
-    ProduceError(error.to_string())
+    let never = matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidMessage
+                | RDKafkaErrorCode::InvalidMessageSize
+                | RDKafkaErrorCode::InvalidRecord
+        )
+    );
+    ProduceError { reason: error.to_string(), retriable: !never }
 }

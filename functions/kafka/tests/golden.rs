@@ -256,6 +256,21 @@ async fn an_undecodable_record_that_cannot_be_put_aside_comes_again() {
     );
 }
 
+#[tokio::test]
+async fn an_answer_the_topic_never_takes_is_replaced_by_a_sentence() {
+    let function = Function::new(Echo);
+    function.produced.limit(2_000);
+    let large = "x".repeat(2_000);
+    let records = json!({ "topic-0":
+        [record(0, "a", &echoed("a")), record(1, "b", &echoed(&large)), record(2, "c", &echoed("c"))] });
+    let response = function.handle(event(records)).await;
+    assert_eq!(response, BatchResponse::default(), "it must not come again and again");
+    let b = function.produced.values().into_iter().find(|record| record["key"] == "b").unwrap();
+    let message = b["value"].to_string();
+    assert!(message.contains("The answer is larger than the topic takes."), "{message}");
+    assert_eq!(function.produced.keys().len(), 3);
+}
+
 /// Remembers what it was asked, and panics at `boom`.
 #[derive(Clone, Default)]
 struct Fragile(Arc<Mutex<Vec<String>>>);

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, builder::FalseyValueParser};
 
 /// Runs the agent over HTTP and over Kafka on this machine. Started bare it needs nothing
 /// installed: tasks are kept in memory, and a Kafka broker runs inside this process.
@@ -22,10 +22,10 @@ pub struct Config {
     #[arg(long, env = "A2A_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// Real brokers, instead of the embedded one: HOST:PORT, or several with commas
-    #[arg(long, env = "A2A_KAFKA", value_name = "HOST:PORT", conflicts_with = "no_kafka")]
+    #[arg(long, env = "A2A_KAFKA", value_name = "HOST:PORT")]
     pub kafka: Option<String>,
     /// HTTP only
-    #[arg(long, env = "A2A_NO_KAFKA")]
+    #[arg(long, env = "A2A_NO_KAFKA", value_parser = FalseyValueParser::new())]
     pub no_kafka: bool,
     /// How many partitions a topic gets that is created here
     #[arg(long, env = "A2A_PARTITIONS", default_value_t = 3)]
@@ -54,12 +54,18 @@ impl Config {
         Duration::from_millis(self.batch_window_ms)
     }
 
-    /// Where Kafka is.
-    pub fn brokers(&self) -> Brokers {
-        match &self.kafka {
-            _ if self.no_kafka => Brokers::None,
-            Some(servers) => Brokers::Real(servers.clone()),
-            None => Brokers::Embedded,
+    /// Where Kafka is; brokers that are empty are none.
+    ///
+    /// # Errors
+    /// One sentence for the user when it is said to be there and not to be there.
+    pub fn brokers(&self) -> Result<Brokers, String> {
+        match self.kafka.as_deref().filter(|servers| !servers.is_empty()) {
+            Some(_) if self.no_kafka => {
+                Err("--kafka cannot be used with --no-kafka (A2A_KAFKA, A2A_NO_KAFKA).".to_owned())
+            }
+            Some(servers) => Ok(Brokers::Real(servers.to_owned())),
+            None if self.no_kafka => Ok(Brokers::None),
+            None => Ok(Brokers::Embedded),
         }
     }
 }
@@ -96,7 +102,9 @@ mod tests {
         Config::command().debug_assert();
         let config = Config::parse_from(["a2a-local"]);
         assert_eq!((config.port, &*config.name), (9003, "data"));
-        assert_eq!(config.brokers(), Brokers::Embedded);
+        assert_eq!(config.brokers(), Ok(Brokers::Embedded));
+        let config = Config::parse_from(["a2a-local", "--kafka", ""]);
+        assert_eq!(config.brokers(), Ok(Brokers::Embedded), "empty is the same as unset");
     }
 
     #[test]
@@ -107,7 +115,8 @@ mod tests {
         };
         assert!(said(&["--name", "a b"]).contains("since it names Kafka topics"));
         assert!(said(&["--port", "70000"]).contains("70000"));
-        assert!(said(&["--kafka", "h:1", "--no-kafka"]).contains("cannot be used with"));
+        let both = Config::parse_from(["a2a-local", "--kafka", "h:1", "--no-kafka"]);
+        assert!(both.brokers().unwrap_err().contains("cannot be used with"));
         assert!(said(&["--batch-size", "0"]).contains("1..=10000"));
     }
 }

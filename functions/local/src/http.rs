@@ -17,11 +17,18 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Serves connections until `stop`, then lets the requests in flight finish.
+/// How long a request's body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long answers that are ready may take to be read, at the end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Serves connections until `stop`, then lets the calls in flight finish. A client that does not
+/// read its answer, or does not finish its request, is not waited for.
 pub async fn serve(listener: TcpListener, endpoint: HttpEndpoint, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
+    let calls = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -38,8 +45,8 @@ pub async fn serve(listener: TcpListener, endpoint: HttpEndpoint, stop: Cancella
         };
         // Answers are written whole; waiting to fill a packet only delays them.
         let _ = socket.set_nodelay(true);
-        let endpoint = endpoint.clone();
-        let service = service_fn(move |request| answer(endpoint.clone(), request));
+        let (endpoint, calls) = (endpoint.clone(), calls.clone());
+        let service = service_fn(move |request| answer(endpoint.clone(), calls.clone(), request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(socket), service);
@@ -51,11 +58,21 @@ pub async fn serve(listener: TcpListener, endpoint: HttpEndpoint, stop: Cancella
         });
     }
     drop(listener);
-    connections.shutdown().await;
+    let work = async {
+        calls.close();
+        calls.wait().await;
+        endpoint.settled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = connections.shutdown() => {}
+        () = work => tracing::warn!("clients that did not read their answers were left"),
+    }
 }
 
 async fn answer(
     endpoint: HttpEndpoint,
+    calls: TaskTracker,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     if request.uri().path() == "/health" && request.method() == Method::GET {
@@ -63,8 +80,10 @@ async fn answer(
     }
     let (parts, body) = request.into_parts();
     let limit = endpoint.body_limit();
-    let response = match Limited::new(body, limit).collect().await {
+    let body = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
+    let response = match body.unwrap_or_else(|_| Err("it took too long".into())) {
         Ok(body) => {
+            let _call = calls.token();
             let request = Request::from_parts(parts, body.to_bytes());
             endpoint.serve(Caller::default(), request).await
         }

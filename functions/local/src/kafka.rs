@@ -20,7 +20,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
     types::RDKafkaErrorCode,
 };
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -56,7 +56,7 @@ pub async fn consume(
         generation: 0,
         invocations: JoinSet::new(),
     };
-    lanes.run(stop).await;
+    lanes.run(stop).await?;
     match lanes.consumer.commit_consumer_state(CommitMode::Sync) {
         Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
         Err(error) => Err(format!("The last offsets were not committed: {error}.")),
@@ -75,13 +75,13 @@ struct Lanes {
 }
 
 impl Lanes {
-    async fn run(&mut self, stop: CancellationToken) {
+    async fn run(&mut self, stop: CancellationToken) -> Result<(), String> {
         while !stop.is_cancelled() {
             let retry = self.lanes.values().filter_map(Lane::waits_until).min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = self.invocations.join_next() => self.settle(done),
+                Some(done) = self.invocations.join_next() => self.settle(done)?,
                 received = self.consumer.recv() => {
                     let received = received.map(|message| record(&message));
                     self.take(received).await;
@@ -91,9 +91,24 @@ impl Lanes {
             self.drop_revoked();
             self.invoke();
         }
-        while let Some(done) = self.invocations.join_next().await {
-            self.settle(done);
+        self.finish().await
+    }
+
+    /// Waits for the invocations under way. Kafka is asked on meanwhile, or it would give the
+    /// partitions away, but what it still hands out is left to the next runner.
+    async fn finish(&mut self) -> Result<(), String> {
+        if let Err(error) = self.consumer.assignment().and_then(|all| self.consumer.pause(&all)) {
+            tracing::warn!(%error, "the partitions could not be paused");
         }
+        while !self.invocations.is_empty() {
+            tokio::select! {
+                biased;
+                Some(done) = self.invocations.join_next() => self.settle(done)?,
+                _ = self.consumer.recv() => {}
+            }
+            self.drop_revoked();
+        }
+        Ok(())
     }
 
     /// Takes a record, and those that are there already.
@@ -118,6 +133,8 @@ impl Lanes {
     }
 
     fn put(&mut self, record: Record) {
+        // A rebalance is over before its first record comes: the lane of before it must not get it.
+        self.drop_revoked();
         let partition = record.partition;
         let lane = self.lanes.entry(partition).or_insert_with(|| {
             self.generation += 1;
@@ -147,33 +164,43 @@ impl Lanes {
 
     /// Moves the partition's offset up to its first failure; the rest goes back to the head of the
     /// lane.
-    fn settle(&mut self, done: Result<(Batch, Option<BatchResponse>), tokio::task::JoinError>) {
-        let (batch, response) = match done {
-            Ok(done) => done,
-            // The function catches what its records break; this is the process's own end.
-            Err(error) => return tracing::error!(%error, "an invocation broke off"),
-        };
+    fn settle(
+        &mut self,
+        done: Result<(Batch, Option<BatchResponse>), JoinError>,
+    ) -> Result<(), String> {
+        // The function catches what its records break. Should it break itself, this process must
+        // not pass over them.
+        let (batch, response) =
+            done.map_err(|error| format!("An invocation broke off: {error}."))?;
         let failed = match &response {
             Some(response) => response.first_failures().values().next().copied(),
             None => Some(batch.first),
         };
-        let next = failed.unwrap_or(batch.last + 1);
-        let topic = &self.source.topic;
-        if next > batch.first
-            && let Err(error) = self.consumer.store_offset(topic, batch.partition, next - 1)
+        let Some(lane) = self.lanes.get_mut(&batch.partition).filter(|lane| lane.is_of(&batch))
+        else {
+            // The partition was taken away meanwhile: whoever has it sees the same records.
+            return Ok(());
+        };
+        let (partition, next) = (batch.partition, failed.unwrap_or(batch.last + 1));
+        let moves = next > batch.first;
+        lane.done(batch, failed);
+        if moves
+            && let Err(error) = self.consumer.store_offset(&self.source.topic, partition, next - 1)
         {
-            let partition = batch.partition;
-            tracing::warn!(partition, %error, "an offset was not stored: another runner has the partition");
+            tracing::warn!(partition, %error, "an offset was not stored");
         }
-        if let Some(lane) = self.lanes.get_mut(&batch.partition) {
-            lane.done(batch, failed);
-        }
+        Ok(())
     }
 
     /// Another runner answers the records of the partitions it has been given.
     fn drop_revoked(&mut self) {
         for partition in self.consumer.context().take_revoked() {
-            self.lanes.remove(&partition);
+            let lane = self.lanes.remove(&partition);
+            if lane.is_some_and(|lane| lane.is_full()) {
+                // A pause outlives the assignment; should the partition come back, its new lane is
+                // empty.
+                self.with_partition(partition, |consumer, one| consumer.resume(one));
+            }
         }
     }
 

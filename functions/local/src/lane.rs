@@ -100,10 +100,20 @@ impl Lane {
         Some(self.retry_at.map_or(since + self.window, |at| at.max(since + self.window)))
     }
 
+    /// Whether the lane has no room.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether the batch is from this lane, and not from an earlier one of its partition.
+    pub fn is_of(&self, batch: &Batch) -> bool {
+        batch.generation == self.generation
+    }
+
     /// The batch's invocation has ended: from that offset on, if any, its records come again, after
     /// a pause that grows.
     pub fn done(&mut self, batch: Batch, failed: Option<i64>) {
-        if batch.generation != self.generation {
+        if !self.is_of(&batch) {
             return;
         }
         self.busy = false;

@@ -73,7 +73,7 @@ fn print_tour(config: &Config, runner: &Runner) {
     let mut tour = include_str!("tour.txt").to_owned();
     if let Some(brokers) = &runner.brokers {
         let embedded = match config.brokers() {
-            Brokers::Embedded => {
+            Ok(Brokers::Embedded) => {
                 " (a broker inside this process: it keeps nothing; --kafka HOST:PORT uses a real one)"
             }
             _ => "",

@@ -104,7 +104,7 @@ async fn start_kafka(
     // knows only one.
     let endpoint = KafkaEndpoint::new(handler.clone(), &config.name, "");
     let topics = endpoint.topics().clone();
-    let (broker, brokers) = match config.brokers() {
+    let (broker, brokers) = match config.brokers()? {
         Brokers::None => return Ok((None, None, None)),
         Brokers::Real(brokers) => {
             broker::create_topics(&brokers, &topics, config.partitions).await?;

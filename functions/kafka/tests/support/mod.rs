@@ -74,6 +74,7 @@ pub(crate) struct Produced {
     records: Mutex<Vec<Outgoing>>,
     failing_keys: Mutex<HashSet<String>>,
     failing_place: Mutex<Option<usize>>,
+    max_value: Mutex<Option<usize>>,
 }
 
 impl Producer for Produced {
@@ -81,10 +82,17 @@ impl Producer for Produced {
         let mut records = self.records.lock().unwrap();
         let place = *self.failing_place.lock().unwrap() == Some(records.len());
         let fails = place || self.failing_keys.lock().unwrap().contains(&text(&record.key));
-        records.push(record);
-        Box::pin(async move {
-            if fails { Err(ProduceError("the broker is away".to_owned())) } else { Ok(()) }
-        })
+        let too_large = record.value.len() > self.max_value.lock().unwrap().unwrap_or(usize::MAX);
+        let error = |reason: &str, retriable| ProduceError { reason: reason.to_owned(), retriable };
+        let outcome = match () {
+            () if too_large => Err(error("too large", false)),
+            () if fails => Err(error("the broker is away", true)),
+            () => Ok(()),
+        };
+        if !too_large {
+            records.push(record);
+        }
+        Box::pin(async move { outcome })
     }
 }
 
@@ -97,6 +105,11 @@ impl Produced {
     /// The answer of that number, from 0, is not acknowledged.
     pub(crate) fn fail_nth(&self, place: usize) {
         *self.failing_place.lock().unwrap() = Some(place);
+    }
+
+    /// From now on values of more bytes are never taken.
+    pub(crate) fn limit(&self, bytes: usize) {
+        *self.max_value.lock().unwrap() = Some(bytes);
     }
 
     /// The keys, in order.

@@ -312,6 +312,34 @@ async fn a_record_delivered_twice_is_answered_twice_the_same() {
     }
 }
 
+/// A rebalance takes partitions from a runner and gives some back, in the middle of everything: no
+/// record is passed over.
+#[tokio::test]
+async fn nothing_is_lost_when_a_second_runner_joins() {
+    let name = new_name("joins");
+    let _first = start(&name, &[]);
+    let client = client(&name);
+    let mut all = keys("before", 9);
+    ask_all(&client, &all).await;
+    let mut found = answers(&client, &all).await;
+    let mut second = start(&name, &[]);
+    let address = second.address();
+    let began = Instant::now();
+    loop {
+        let round = keys(&format!("round{}", all.len()), 9);
+        ask_all(&client, &round).await;
+        all.extend(round);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let page = http(&address, "GET", "/tasks?pageSize=1", &[], "").json();
+        if page["totalSize"].as_u64().unwrap() > 0 {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "the second runner gets no partition");
+    }
+    add_answers(&client, &all, &mut found).await;
+    assert_eq!(found.len(), all.len());
+}
+
 #[tokio::test]
 async fn two_runners_share_the_partitions() {
     let name = new_name("shared");

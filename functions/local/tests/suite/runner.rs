@@ -128,6 +128,28 @@ fn sigint_finishes_what_is_in_flight() {
 }
 
 #[test]
+fn sigint_does_not_wait_for_a_client_that_never_finishes() {
+    let mut runner = Process::start(&["--port", "0", "--no-kafka"], &[]);
+    let _stream = half_a_request(&runner.address());
+    runner.signal("INT");
+    let began = Instant::now();
+    let ended = runner.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}
+
+#[test]
+fn flags_may_come_from_the_environment() {
+    for (value, kafka) in [("1", false), ("true", false), ("0", true), ("", true)] {
+        let mut runner = Process::start(&["--port", "0"], &[("A2A_NO_KAFKA", value)]);
+        runner.address();
+        runner.signal("INT");
+        let printed = runner.ended().stdout.join("\n");
+        assert_eq!(printed.contains("kcat"), kafka, "{value:?}: {printed}");
+    }
+}
+
+#[test]
 fn a_second_sigint_ends_it_at_once() {
     let mut runner = Process::start(&["--port", "0"], &[]);
     let _stream = half_a_request(&runner.address());
