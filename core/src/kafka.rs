@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tracing::Instrument;
 
 use crate::{
     admit,
@@ -113,14 +114,16 @@ impl KafkaEndpoint {
         record: &Record,
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
-        let kafka::Request { form, caller: told, call, .. } = kafka::decode(record, &self.scope);
+        let kafka::Request { form, caller: told, call, traceparent } =
+            kafka::decode(record, &self.scope);
+        let (partition, offset) = (record.partition, record.offset);
+        let span = tracing::debug_span!("record", partition, offset, traceparent);
         let caller = Caller { owner: caller.owner, deadline: caller.deadline, ..told };
         let extensions = self.active_extensions(&caller);
         let mut emit = |answer: Answer| emit(self.outgoing(answer, &extensions));
         let outcome = match call {
-            Ok(call) => self.handler.call(caller, call).await,
+            Ok(call) => self.handler.call(caller, call).instrument(span).await,
             Err(error) => {
-                let (partition, offset) = (record.partition, record.offset);
                 tracing::warn!(topic = record.topic, partition, offset, %error, "not a request");
                 Err(error)
             }
