@@ -1,0 +1,113 @@
+"""The SAM template keeps the rules, the CDK stack is the same, and the checks can fail."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import sam
+from facts import facts
+from rules import RULES
+
+VARIANTS = json.loads((Path(__file__).parent / "variants.json").read_text())
+# Where infra/cdk/test writes what CDK makes of the variants.
+CDK = Path(os.environ["CDK_TEMPLATES"])
+TEXT = sam.TEMPLATE.read_text()
+
+
+def of_sam(text, name):
+    return facts(sam.transformed(text, VARIANTS[name]), VARIANTS[name])
+
+
+def of_cdk(name):
+    return facts(json.loads((CDK / f"{name}.json").read_text()), {})
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def variant(request):
+    return request.param, of_sam(TEXT, request.param)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule(rule, variant):
+    name, found = variant
+    rule(found, VARIANTS[name])
+
+
+def test_cdk_is_the_same(variant):
+    name, found = variant
+    assert of_cdk(name) == found
+
+
+def test_a_variant_changes_every_parameter():
+    declared = sam.yaml_parse(TEXT)["Parameters"]
+    everything = VARIANTS["everything"]
+    assert set(everything) == set(declared)
+    assert [name for name in declared if everything[name] == str(declared[name]["Default"])] == []
+
+
+def test_a_parameter_deploys_the_api_anew():
+    assert sam.yaml_parse(TEXT)["Resources"]["Api"]["Properties"]["AlwaysDeploy"] is True
+
+
+@pytest.mark.parametrize("name", ["template", *VARIANTS])
+def test_lint(name):
+    text = TEXT if name == "template" else json.dumps(sam.transformed(TEXT, VARIANTS[name]))
+    assert sam.lint(text) == []
+
+
+# A mistake, and a check that has to notice it.
+MISTAKES = [
+    ("responseTransferMode: STREAM", "responseTransferMode: BUFFERED", "every_route_streams"),
+    ("responseTransferMode: STREAM", "responseTransferMode: RESPONSE_STREAM", "every_route_streams"),
+    ("2021-11-15/functions", "2015-03-31/functions", "every_route_streams"),
+    ("response-streaming-invocations", "invocations", "every_route_streams"),
+    ("timeoutInMillis: 900000", "timeoutInMillis: 29000", "every_route_streams"),
+    ("security: !If [Signed, [{ iam: [] }], []]", "security: []", "only_the_card_is_open"),
+    ("Default: AWS_IAM", "Default: NONE", "only_the_card_is_open"),
+    ("[arm64]", "[x86_64]", "functions_are_what_cargo_lambda_builds"),
+    ("IGNORE_STAGE_IN_PATH", "IGNORE_STAGE", "functions_are_what_cargo_lambda_builds"),
+    ("dynamodb://${Tasks}?", "dynamodb://Tasks?", "the_store_is_the_chosen_one"),
+    ("A2A_KAFKA_AUTH: iam", "A2A_KAFKA_AUTH: tls", "the_kafka_function_reaches_the_brokers"),
+    ("ConsumerGroupId:", "ConsumerGroupID:", "transform"),
+    ("FunctionResponseTypes:", "FunctionResponseType:", "transform"),
+    ("            FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "the_mapping_limits_retries"),
+    ("TRIM_HORIZON", "LATEST", "the_mapping_limits_retries"),
+    ('.failures" } }', '.dead-letter" } }', "the_mapping_limits_retries"),
+    ("            BisectBatchOnFunctionError: true\n", "", "the_mapping_limits_retries"),
+    ("MaximumRetryAttempts: !Ref MaxRetries", "MaximumRetryAttempts: -1", "the_mapping_limits_retries"),
+    ("Resource: !GetAtt HttpLogs.Arn", 'Resource: "*"', "roles_name_actions_and_resources"),
+    ("[logs:CreateLogStream,", '["logs:*",', "roles_name_actions_and_resources"),
+    ("      Role: !GetAtt HttpRole.Arn\n", "", "cdk"),
+    ("kafka-cluster:ReadData", '"kafka-cluster:*"', "kafka_actions_reach_their_topics_only"),
+    ("}/agent.${AgentName}.dead-letter", "}/*", "kafka_actions_reach_their_topics_only"),
+    ("      LoggingConfig: { LogGroup: !Ref KafkaLogs }\n", "", "logs_have_retention"),
+    ("RetentionInDays: !Ref LogRetentionDays", "LogGroupName: logs", "logs_have_retention"),
+    ("by_context, KeyType", "context, KeyType", "the_table_is_that_of_table_json"),
+    ("NonKeyAttributes: [state, ttl]", "NonKeyAttributes: [state]", "the_table_is_that_of_table_json"),
+    ("Default: Retain", "Default: Delete", "the_table_is_that_of_table_json"),
+    ("MemorySize: { Type: Number, Default: 512", "MemorySize: { Type: Number, Default: 128", "cdk"),
+    ("ThrottleRate: { Type: Number, Default: 100", "ThrottleRate: { Type: Number, Default: 1000", "cdk"),
+    ("/prod/.well-known/agent-card.json", "/prod/.well-known/agent.json", "cdk"),
+    ("BillingMode: PAY_PER_REQUEST", "BillingModus: PAY_PER_REQUEST", "lint"),
+    ("Properties: { RetentionInDays:", "Properties: { RetentionDays:", "lint"),
+    ("!Ref KafkaLogs", "!Ref KafkaLog", "lint"),
+]
+
+
+@pytest.mark.parametrize("right, wrong, check", MISTAKES, ids=lambda text: text.strip()[:40])
+def test_a_mistake_is_noticed(right, wrong, check):
+    assert right in TEXT
+    text = TEXT.replace(right, wrong)
+    if check == "transform":
+        with pytest.raises(sam.InvalidDocumentException):
+            sam.transformed(text, {})
+    elif check == "lint":
+        assert sam.lint(text) != []
+    elif check == "cdk":
+        assert any(of_cdk(name) != of_sam(text, name) for name in VARIANTS)
+    else:
+        rule = next(rule for rule in RULES if rule.__name__ == check)
+        with pytest.raises((AssertionError, KeyError)):
+            for name in reversed(VARIANTS):
+                rule(of_sam(text, name), VARIANTS[name])
