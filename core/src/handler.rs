@@ -389,6 +389,11 @@ impl DefaultRequestHandler {
         self.runs.reopen();
     }
 
+    /// Whether no run goes on without its caller now.
+    pub fn is_settled(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// Lets go of readers that wait for nobody's work. Calls in progress go on; so do runs.
     pub fn close(&self) {
         self.closing.cancel();

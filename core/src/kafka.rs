@@ -39,6 +39,20 @@ pub struct Topics {
 }
 
 impl Topics {
+    /// Whether an agent's name can be part of its topics' names.
+    ///
+    /// # Errors
+    /// What such a name is made of.
+    pub fn check(agent: &str) -> Result<(), &'static str> {
+        let allowed = |character: char| {
+            character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+        };
+        if (1..=200).contains(&agent.len()) && agent.chars().all(allowed) {
+            return Ok(());
+        }
+        Err("use 1 to 200 letters, digits, `.`, `_` or `-`, since it names Kafka topics")
+    }
+
     /// The topics of the agent of this name.
     pub fn of(agent: &str) -> Self {
         let topic = |role| format!("agent.{agent}.{role}");

@@ -4,43 +4,34 @@
 //! Owns: headers, media types, caching of the card, event streams and their heartbeat. Must never
 //! know: sockets, Lambda, method names and codes (those are `wire`'s).
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+mod body;
+mod card;
+
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures_util::{StreamExt, stream};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{
-        ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-        LAST_MODIFIED, RETRY_AFTER,
-    },
+    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use crate::{
     admit,
     call::{Call, Caller, Event, Events, Reply},
-    env::named_id,
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::AgentCard,
     wire::{jsonrpc, rest, sse, status},
 };
 
+pub use body::Body;
+use card::CardDocument;
+
 /// How often a silent stream says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How many events that are ready go out as one chunk.
 const CHUNK_EVENTS: usize = 128;
-/// How long clients may keep the card, in seconds.
-const CARD_AGE: &str = "public, max-age=300";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const A2A_JSON: HeaderValue = HeaderValue::from_static("application/a2a+json");
@@ -57,22 +48,31 @@ pub struct HttpEndpoint {
     card: Arc<CardDocument>,
 }
 
-/// The card as it is sent, made once.
-#[derive(Debug)]
-struct CardDocument {
-    body: Bytes,
-    etag: HeaderValue,
-    modified: HeaderValue,
-}
-
 impl HttpEndpoint {
     /// The endpoint of this handler.
     ///
     /// # Errors
     /// When the card cannot be written as JSON.
     pub fn new(handler: DefaultRequestHandler) -> Result<Self, Error> {
-        let card = Arc::new(CardDocument::new(&handler)?);
+        let card = Arc::new(CardDocument::new(handler.card(), handler.env.now())?);
         Ok(Self { handler, card })
+    }
+
+    /// The same endpoint as its clients reach it at this address, such as
+    /// `https://agents.example.com/data`: the card names it for both bindings.
+    ///
+    /// # Errors
+    /// When the card cannot be written as JSON.
+    pub fn located_at(&self, address: &str) -> Result<Self, Error> {
+        let card = AgentCard::clone(self.handler.card()).located_at(address);
+        let card = Arc::new(CardDocument::new(&card, self.handler.env.now())?);
+        Ok(Self { handler: self.handler.clone(), card })
+    }
+
+    /// The same endpoint for one invocation; see [`DefaultRequestHandler::invocation`].
+    #[must_use]
+    pub fn invocation(&self) -> Self {
+        Self { handler: self.handler.invocation(), card: Arc::clone(&self.card) }
     }
 
     /// Answers one request. `caller` is who the transport's own authentication says it is; what the
@@ -108,6 +108,11 @@ impl HttpEndpoint {
         self.handler.settled().await;
     }
 
+    /// Whether no run goes on without its caller now.
+    pub fn is_settled(&self) -> bool {
+        self.handler.is_settled()
+    }
+
     /// How many bytes a request's body may have.
     pub fn body_limit(&self) -> usize {
         self.handler.limits().body
@@ -125,7 +130,7 @@ impl HttpEndpoint {
             Some(error) => jsonrpc::Request::refused(error),
             None => jsonrpc::decode(body),
         };
-        let jsonrpc::Request { id, call, streams } = request;
+        let jsonrpc::Request { id, call, .. } = request;
         let outcome = match (call, with_parameters(caller, parts)) {
             (Ok(call), Ok(caller)) => self.handler.call(caller, call).await,
             (Err(error), _) | (_, Err(error)) => Err(error),
@@ -134,11 +139,6 @@ impl HttpEndpoint {
             Ok(Reply::Events(events)) => event_stream(events, move |out, item| {
                 jsonrpc::write_event(out, &id, item);
             }),
-            // A client that asked for a stream reads nothing else (measured: the Go SDK).
-            Err(error) if streams => {
-                let events = Events(stream::iter([Err(error)]).boxed());
-                event_stream(events, move |out, item| jsonrpc::write_event(out, &id, item))
-            }
             outcome => {
                 let mut body = Vec::with_capacity(1024);
                 jsonrpc::write_response(&mut body, &id, &outcome);
@@ -288,95 +288,4 @@ fn event_stream(
     // Or nginx would hold events back.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
-}
-
-impl CardDocument {
-    fn new(handler: &DefaultRequestHandler) -> Result<Self, Error> {
-        let card: &AgentCard = handler.card();
-        let body = serde_json::to_vec(card).map_err(Error::internal)?;
-        let name = format!("card:{}", String::from_utf8_lossy(&body));
-        let etag = HeaderValue::from_str(&format!("\"{}\"", named_id(&name)));
-        let modified = HeaderValue::from_str(&handler.env.now().http_date());
-        Ok(Self {
-            body: body.into(),
-            etag: etag.map_err(Error::internal)?,
-            modified: modified.map_err(Error::internal)?,
-        })
-    }
-
-    /// Specification section 8.6: cacheable, and asked again by its tag.
-    fn response(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
-        let tags = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|tags| tags.to_str().ok());
-        let known = tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| {
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes()
-        });
-        let body = if known || *method == Method::HEAD { Bytes::new() } else { self.body.clone() };
-        let mut response = Response::new(Body::Full(Some(body)));
-        if known {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-        }
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(CARD_AGE));
-        if *method == Method::HEAD {
-            headers.insert(CONTENT_LENGTH, self.body.len().into());
-        }
-        headers.insert(ETAG, self.etag.clone());
-        headers.insert(LAST_MODIFIED, self.modified.clone());
-        response
-    }
-}
-
-/// A response's body: all at once, or an event stream. A stream yields no errors: what fails
-/// becomes its last event.
-pub enum Body {
-    /// All of it.
-    Full(Option<Bytes>),
-    /// Chunks as they come.
-    Stream(BoxStream<'static, Bytes>),
-}
-
-impl Body {
-    /// A body of these bytes.
-    pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::Full(Some(bytes.into()))
-    }
-}
-
-impl std::fmt::Debug for Body {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Full(_) => "Body::Full",
-            Self::Stream(_) => "Body::Stream",
-        })
-    }
-}
-
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
-        let bytes = match &mut *self {
-            Self::Full(bytes) => Poll::Ready(bytes.take()),
-            Self::Stream(stream) => stream.poll_next_unpin(context),
-        };
-        bytes.map(|bytes| bytes.map(|bytes| Ok(http_body::Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Full(None))
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        match self {
-            Self::Full(bytes) => http_body::SizeHint::with_exact(
-                bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
-            ),
-            Self::Stream(_) => http_body::SizeHint::default(),
-        }
-    }
 }

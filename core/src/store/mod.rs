@@ -19,6 +19,31 @@ use crate::{
 
 pub use memory::MemoryStore;
 
+/// The store that a URL names: `memory:`, which keeps tasks in this process, at most 100 MB of
+/// them or as many bytes as `memory:?bytes=N` says.
+///
+/// # Errors
+/// One sentence for the user when the URL names no store, or one that cannot be used.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert!(a2a_core::store::open("memory:").await.is_ok());
+/// assert!(a2a_core::store::open("floppy:").await.is_err());
+/// # }
+/// ```
+pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    let bytes = rest.strip_prefix("?bytes=").map(str::parse);
+    match (scheme, rest, bytes) {
+        ("memory", "", _) => Ok(Arc::new(MemoryStore::default())),
+        ("memory", _, Some(Ok(bytes))) => Ok(Arc::new(MemoryStore::new(bytes))),
+        ("memory", ..) => Err(format!("`{url}` is no store: write memory: or memory:?bytes=N.")),
+        // Not the whole URL: it may hold a password.
+        _ => Err(format!("`{scheme}:` is no store this build knows: use memory:.")),
+    }
+}
+
 /// An append: "after version N, these entries".
 #[derive(Clone, Debug)]
 pub struct Change {

@@ -65,6 +65,25 @@ pub struct AgentCard {
     pub icon_url: Option<String>,
 }
 
+impl AgentCard {
+    /// The same card for an agent reached at this address, over both HTTP bindings.
+    #[must_use]
+    pub fn located_at(mut self, address: &str) -> Self {
+        let address = address.trim_end_matches('/');
+        let interface = |binding: &str, url: String| AgentInterface {
+            url,
+            protocol_binding: binding.to_owned(),
+            tenant: None,
+            protocol_version: "1.0".to_owned(),
+        };
+        self.supported_interfaces = vec![
+            interface("JSONRPC", format!("{address}/")),
+            interface("HTTP+JSON", address.to_owned()),
+        ];
+        self
+    }
+}
+
 /// Who runs an agent (specification section 4.4.2).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

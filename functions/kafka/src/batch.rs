@@ -2,7 +2,13 @@
 //!
 //! Owns: the partial batch response. Must never know: what a record says, rdkafka.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, task::Poll, time::Instant};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use a2a_core::{
     Caller, Error, ErrorKind,
@@ -15,8 +21,11 @@ use serde_json::value::RawValue;
 use crate::{
     event::{self, KafkaEvent, Unreadable},
     outbox::Outbox,
-    producer::Producer,
+    producer::{Acknowledgement, ProduceError, Producer},
 };
+
+/// How long it takes at most to tell Lambda what is to come again.
+const TELLING: Duration = Duration::from_millis(500);
 
 /// The function: an endpoint, and where its answers go. Cheap to clone.
 #[derive(Clone)]
@@ -101,14 +110,14 @@ impl Partition {
         let outbox = Outbox::new(Arc::clone(&self.producer));
         let mut failed = None;
         for (index, raw) in self.records.iter().enumerate() {
-            if !self.answer_record(index, raw, &outbox).await {
+            if self.is_late() || !self.answer_record(index, raw, &outbox).await {
                 failed = Some(index);
                 break;
             }
         }
         // Sending was in order; waiting once at the end keeps the producer's batches full.
         for (index, acknowledgement) in outbox.finish() {
-            let Err(error) = acknowledgement.await else { continue };
+            let Err(error) = self.in_time(acknowledgement).await else { continue };
             tracing::error!(partition = self.partition, %error, "an answer was not produced");
             if !error.retriable && self.apologise(index).await {
                 continue;
@@ -117,6 +126,27 @@ impl Partition {
             break;
         }
         failed.map_or_else(Vec::new, |from| self.failures(from))
+    }
+
+    /// Whether a run begun now would be cut off: the next invocation gives it its time.
+    fn is_late(&self) -> bool {
+        let margin = self.endpoint.handler().limits().deadline_margin;
+        let late = self.caller.deadline.is_some_and(|it| it < Instant::now() + margin);
+        if late {
+            let partition = &*self.partition;
+            tracing::warn!(partition, "the invocation has no time left; records come again");
+        }
+        late
+    }
+
+    /// Waits for an acknowledgement as long as there is time to tell Lambda without it.
+    async fn in_time(&self, acknowledgement: Acknowledgement) -> Result<(), ProduceError> {
+        let Some(deadline) = self.caller.deadline else { return acknowledgement.await };
+        let end = deadline.checked_sub(TELLING).unwrap_or(deadline);
+        tokio::time::timeout_at(end.into(), acknowledgement).await.unwrap_or_else(|_| {
+            let reason = "it was not acknowledged within the invocation".to_owned();
+            Err(ProduceError { reason, retriable: true })
+        })
     }
 
     /// Answers one record, and whether it is done as far as its answers are acknowledged.

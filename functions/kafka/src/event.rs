@@ -15,8 +15,7 @@ use serde_json::value::RawValue;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaEvent {
-    /// The records of each partition, in order.
-    #[serde(default)]
+    /// The records of each partition, in order. What has none is no Kafka event.
     pub records: BTreeMap<String, Vec<Box<RawValue>>>,
 }
 
@@ -100,20 +99,33 @@ fn header((name, bytes): (String, Option<Vec<i64>>)) -> Option<(String, Bytes)> 
     Some((name, bytes?.into()))
 }
 
-/// Writes the event of a self-managed cluster, byte for byte as Lambda does.
+/// Where records come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Cluster<'a> {
+    /// The ARN of an Amazon MSK cluster; none for a cluster that its owner manages.
+    pub arn: Option<&'a str>,
+    /// Its brokers, with commas between.
+    pub bootstrap_servers: &'a str,
+}
+
+/// Writes the event of these records, byte for byte as Lambda does.
 ///
 /// # Errors
 /// Never in practice: every record can be written as JSON.
 pub fn write<P: AsRef<str>, R: AsRef<[Record]>>(
-    bootstrap_servers: &str,
+    cluster: Cluster,
     records: impl IntoIterator<Item = (P, R)>,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let records: Vec<(P, R)> = records.into_iter().collect();
     let written = records.iter().map(|(partition, records)| {
         (partition.as_ref(), records.as_ref().iter().map(Written::from).collect())
     });
-    let event_source = "SelfManagedKafka";
-    let event = WrittenEvent { event_source, bootstrap_servers, records: written.collect() };
+    let event = WrittenEvent {
+        event_source: if cluster.arn.is_some() { "aws:kafka" } else { "SelfManagedKafka" },
+        event_source_arn: cluster.arn,
+        bootstrap_servers: cluster.bootstrap_servers,
+        records: written.collect(),
+    };
     serde_json::to_vec(&event)
 }
 
@@ -121,6 +133,8 @@ pub fn write<P: AsRef<str>, R: AsRef<[Record]>>(
 #[serde(rename_all = "camelCase")]
 struct WrittenEvent<'a> {
     event_source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_source_arn: Option<&'a str>,
     bootstrap_servers: &'a str,
     records: BTreeMap<&'a str, Vec<Written<'a>>>,
 }
@@ -214,7 +228,7 @@ mod tests {
         fn what_is_written_is_read_back_and_lambda_reads_it_too(record in any_record()) {
             let partition = "agent.data.requests-3".to_owned();
             let records = [(&*partition, std::slice::from_ref(&record))];
-            let json = write("localhost:9092", records).unwrap();
+            let json = write(Cluster { arn: None, bootstrap_servers: "localhost:9092" }, records).unwrap();
             let event: KafkaEvent = serde_json::from_slice(&json).unwrap();
             prop_assert_eq!(read(&partition, &event.records[&partition][0]).unwrap(), record.clone());
             let lambda: aws_lambda_events::event::kafka::KafkaEvent = serde_json::from_slice(&json).unwrap();

@@ -8,12 +8,21 @@
 //! | [`event`] | the event's JSON, read record by record, and written for the local runner |
 //! | [`batch`] | order within a partition, partitions in parallel, which records are to come again |
 //! | [`producer`] | producing answers with rdkafka |
+//! | `login`, `tls`, `iam` | logging in to Kafka |
+//! | `function` | the program that Lambda starts |
 
 pub mod batch;
 pub mod event;
+mod function;
+#[cfg(feature = "msk")]
+mod iam;
+mod login;
 mod outbox;
 pub mod producer;
+#[cfg(feature = "msk")]
+mod tls;
 
 pub use batch::{BatchResponse, KafkaFunction};
 pub use event::KafkaEvent;
+pub use function::main;
 pub use producer::{Acknowledgement, KafkaProducer, ProduceError, Producer};

@@ -8,7 +8,8 @@ use std::fmt;
 use a2a_core::kafka::Outgoing;
 use futures_util::future::BoxFuture;
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, ClientContext,
+    client::DefaultClientContext,
     error::KafkaError,
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
@@ -43,34 +44,54 @@ impl std::error::Error for ProduceError {}
 
 /// rdkafka's producer. One per process: it holds the connections.
 #[derive(Clone)]
-pub struct KafkaProducer(FutureProducer);
+pub struct KafkaProducer<C: ClientContext + 'static = DefaultClientContext>(FutureProducer<C>);
 
 impl KafkaProducer {
-    /// A producer to these brokers (`host:port`, comma-separated). It connects in the background.
+    /// A producer to these brokers (`host:port`, comma-separated), in the clear and without a
+    /// login. It connects in the background.
     ///
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn new(brokers: &str) -> Result<Self, KafkaError> {
-        let producer = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
-            .set("acks", "all")
-            // An answer is written once, however often the connection breaks while it is sent.
-            .set("enable.idempotence", "true")
-            // Answers do not wait for each other: batches form by themselves while one is in
-            // flight.
-            .set("linger.ms", "0")
-            .set("message.timeout.ms", "10000")
-            // A stream's events are handed over as they come: room for the longest, within 256 MB.
-            .set("queue.buffering.max.messages", "1000000")
-            .set("queue.buffering.max.kbytes", "262144")
-            .set("socket.keepalive.enable", "true")
-            .set("log.connection.close", "false")
-            .create()?;
-        Ok(Self(producer))
+        Self::with(&settings(brokers), DefaultClientContext)
     }
 }
 
-impl Producer for KafkaProducer {
+impl<C: ClientContext + 'static> KafkaProducer<C> {
+    /// A producer with these settings, logged in as the context does it.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn with(settings: &ClientConfig, context: C) -> Result<Self, KafkaError> {
+        Ok(Self(settings.create_with_context(context)?))
+    }
+}
+
+/// What an answer's way to these brokers needs, whoever logs in.
+pub fn settings(brokers: &str) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    settings
+        .set("bootstrap.servers", brokers)
+        .set("acks", "all")
+        // An answer is written once, however often the connection breaks while it is sent.
+        .set("enable.idempotence", "true")
+        // Answers do not wait for each other: batches form by themselves while one is in flight.
+        .set("linger.ms", "0")
+        .set("message.timeout.ms", "10000")
+        // Connections die while Lambda holds the process. One that swallows everything is found out
+        // in time to connect again, and losses that come close together do not add up their waits.
+        .set("socket.timeout.ms", "3000")
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "1000")
+        // A stream's events are handed over as they come: room for the longest, within 256 MB.
+        .set("queue.buffering.max.messages", "1000000")
+        .set("queue.buffering.max.kbytes", "262144")
+        .set("socket.keepalive.enable", "true")
+        .set("log.connection.close", "false");
+    settings
+}
+
+impl<C: ClientContext + 'static> Producer for KafkaProducer<C> {
     fn send(&self, record: Outgoing) -> Acknowledgement {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use a2a_core::kafka::Topics;
 use clap::{Parser, builder::FalseyValueParser};
 
 /// Runs the agent over HTTP and over Kafka on this machine. Started bare it needs nothing
@@ -81,14 +82,8 @@ pub enum Brokers {
     Real(String),
 }
 
-/// What Kafka allows in a topic's name, which the agent's name becomes part of.
-fn agent_name(name: &str) -> Result<String, String> {
-    let allowed =
-        |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
-    if (1..=200).contains(&name.len()) && name.chars().all(allowed) {
-        return Ok(name.to_owned());
-    }
-    Err("use 1 to 200 letters, digits, `.`, `_` or `-`, since it names Kafka topics".to_owned())
+fn agent_name(name: &str) -> Result<String, &'static str> {
+    Topics::check(name).map(|()| name.to_owned())
 }
 
 #[cfg(test)]

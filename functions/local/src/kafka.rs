@@ -1,16 +1,19 @@
 //! The consumer: what Lambda's event source mapping does, on this machine.
 //!
-//! Owns: one lane per partition, batches, handing them to the function as Lambda's event JSON,
-//! moving offsets as far as its answer allows, and delivering again what is not done. Must never
-//! know: what a record says.
+//! Owns: one lane per partition, which batches go, moving offsets as far as the answer allows, and
+//! delivering again what is not done. Must never know: what a record says, where the function is
+//! ([`Invoke`]).
 //!
 //! As on Lambda, one invocation at a time serves a partition and partitions go in parallel. While
 //! an invocation is under way the partition's next records gather, so batches form by themselves.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, future::Future, sync::Arc, time::Duration};
 
 use a2a_core::wire::kafka::Record;
-use a2a_kafka::{BatchResponse, KafkaEvent, KafkaFunction, event};
+use a2a_kafka::{
+    BatchResponse, KafkaEvent, KafkaFunction,
+    event::{self, Cluster},
+};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use rdkafka::{
@@ -25,11 +28,43 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer::{self, Consumer, Source},
-    lane::{Batch, Lane},
+    lane::{Batch, Delivery, Lane, Settled},
 };
 
 /// How long Kafka is left alone after an error.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A function that takes Lambda's events: in this process, or wherever it is reached.
+pub trait Invoke: Clone + Send + Sync + 'static {
+    /// Hands over one event with these batches, each of another partition, and answers what is to
+    /// come again.
+    ///
+    /// # Errors
+    /// In words, when the invocation failed as a whole: nothing of it counts as done.
+    fn invoke(
+        &self,
+        source: &Source,
+        batches: &[Batch],
+    ) -> impl Future<Output = Result<BatchResponse, String>> + Send;
+
+    /// Hears of a batch that has used up its retries and will not come again.
+    fn passed_over(&self, source: &Source, batch: &Batch) {
+        let (partition, first, last) = (batch.partition, batch.first, batch.last);
+        tracing::error!(topic = source.topic, partition, first, last, "records are passed over");
+    }
+}
+
+impl Invoke for KafkaFunction {
+    /// As Lambda does it: as JSON.
+    async fn invoke(&self, source: &Source, batches: &[Batch]) -> Result<BatchResponse, String> {
+        let records = batches.iter().map(|batch| (batch.name(source), &*batch.records));
+        let event =
+            event::write(Cluster { arn: None, bootstrap_servers: &source.brokers }, records)
+                .and_then(|json| serde_json::from_slice::<KafkaEvent>(&json))
+                .map_err(|error| format!("the batch could not be written as an event: {error}"))?;
+        Ok(self.handle(event, None).await)
+    }
+}
 
 /// Consumes until `stop`; then the batches in hand are finished and their offsets committed.
 ///
@@ -37,10 +72,23 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// One sentence for the user when consuming cannot begin or cannot end well.
 pub async fn consume(
     source: Source,
-    function: KafkaFunction,
+    function: impl Invoke,
     stop: CancellationToken,
 ) -> Result<(), String> {
-    let cannot = |why: &dyn std::fmt::Display| {
+    deliver(source, Delivery::default(), function, stop).await
+}
+
+/// The same, with a say in how batches are delivered.
+///
+/// # Errors
+/// As [`consume`].
+pub async fn deliver(
+    source: Source,
+    delivery: Delivery,
+    function: impl Invoke,
+    stop: CancellationToken,
+) -> Result<(), String> {
+    let cannot = |why: &dyn Display| {
         format!("The topic {} cannot be consumed from {}: {why}.", source.topic, source.brokers)
     };
     let to_subscribe = source.clone();
@@ -50,6 +98,7 @@ pub async fn consume(
         .map_err(|error| cannot(&error))?;
     let mut lanes = Lanes {
         source: Arc::new(source),
+        delivery,
         consumer,
         function,
         lanes: BTreeMap::new(),
@@ -64,17 +113,21 @@ pub async fn consume(
 }
 
 /// All partitions of the topic that this runner has.
-struct Lanes {
+struct Lanes<I> {
     source: Arc<Source>,
+    delivery: Delivery,
     consumer: Consumer,
-    function: KafkaFunction,
+    function: I,
     lanes: BTreeMap<i32, Lane>,
     /// How many lanes there have been.
     generation: u64,
-    invocations: JoinSet<(Batch, Option<BatchResponse>)>,
+    invocations: JoinSet<Invocation>,
 }
 
-impl Lanes {
+/// The batches of one event, and what the function answered.
+type Invocation = (Vec<Batch>, Result<BatchResponse, String>);
+
+impl<I: Invoke> Lanes<I> {
     async fn run(&mut self, stop: CancellationToken) -> Result<(), String> {
         while !stop.is_cancelled() {
             let retry = self.lanes.values().filter_map(Lane::waits_until).min();
@@ -138,7 +191,7 @@ impl Lanes {
         let partition = record.partition;
         let lane = self.lanes.entry(partition).or_insert_with(|| {
             self.generation += 1;
-            Lane::new(&self.source, self.generation)
+            Lane::new(&self.source, self.delivery, self.generation)
         });
         if lane.put(record) {
             self.with_partition(partition, |consumer, one| consumer.pause(one));
@@ -147,49 +200,94 @@ impl Lanes {
 
     /// Starts an invocation for every lane that is due.
     fn invoke(&mut self) {
-        let due =
-            self.lanes.iter_mut().filter_map(|(partition, lane)| Some((*partition, lane.take()?)));
-        let due: Vec<_> = due.collect();
-        for (partition, batch) in due {
+        let due = self.lanes.iter().filter(|(_, lane)| lane.is_due());
+        let due: Vec<i32> = due.map(|(partition, _)| *partition).collect();
+        for partition in due {
+            let batches = self.take_with(partition);
+            if batches.is_empty() {
+                // An event before this one has it already.
+                continue;
+            }
+            let partitions: Vec<i32> = batches.iter().map(|batch| batch.partition).collect();
             let (source, function) = (Arc::clone(&self.source), self.function.clone());
             self.invocations.spawn(async move {
-                let response = deliver(&source, &function, &batch).await;
-                (batch, response)
+                let response = function.invoke(&source, &batches).await;
+                (batches, response)
             });
-            if self.lanes.get_mut(&partition).is_some_and(Lane::has_drained) {
-                self.with_partition(partition, |consumer, one| consumer.resume(one));
+            for partition in partitions {
+                if self.lanes.get_mut(&partition).is_some_and(Lane::has_drained) {
+                    self.with_partition(partition, |consumer, one| consumer.resume(one));
+                }
             }
         }
     }
 
-    /// Moves the partition's offset up to its first failure; the rest goes back to the head of the
-    /// lane.
-    fn settle(
-        &mut self,
-        done: Result<(Batch, Option<BatchResponse>), JoinError>,
-    ) -> Result<(), String> {
+    /// That lane's batch and, where batches go together, what the other lanes have that still has
+    /// room beside it.
+    fn take_with(&mut self, partition: i32) -> Vec<Batch> {
+        let mut room = self.source.batch_size.max(1);
+        let Some(lane) = self.lanes.get_mut(&partition) else { return Vec::new() };
+        let alone = !self.delivery.together || lane.is_alone();
+        let Some(first) = lane.take(room) else { return Vec::new() };
+        room -= first.records.len();
+        let mut batches = vec![first];
+        if !alone {
+            for lane in self.lanes.values_mut().filter(|lane| !lane.is_alone()) {
+                let batch = lane.take(room);
+                room -= batch.as_ref().map_or(0, |batch| batch.records.len());
+                batches.extend(batch);
+            }
+        }
+        batches
+    }
+
+    /// Settles each batch of an event.
+    fn settle(&mut self, done: Result<Invocation, JoinError>) -> Result<(), String> {
         // The function catches what its records break. Should it break itself, this process must
         // not pass over them.
-        let (batch, response) =
+        let (batches, response) =
             done.map_err(|error| format!("An invocation broke off: {error}."))?;
-        let failed = match &response {
-            Some(response) => response.first_failures().values().next().copied(),
-            None => Some(batch.first),
-        };
+        let alone = batches.len() == 1;
+        if let Err(reason) = &response {
+            tracing::warn!(%reason, "an invocation failed; its records come again");
+        }
+        let failures = response.as_ref().map(BatchResponse::first_failures);
+        for batch in batches {
+            let settled = match &failures {
+                Err(_) => Settled::Failed { alone },
+                Ok(failures) => failures
+                    .get(&*batch.name(&self.source))
+                    .map_or(Settled::Done, |first| Settled::From(*first)),
+            };
+            self.settle_batch(batch, settled);
+        }
+        Ok(())
+    }
+
+    /// Moves the partition's offset up to the first record that is not done; the rest goes back to
+    /// the head of the lane.
+    fn settle_batch(&mut self, batch: Batch, settled: Settled) {
         let Some(lane) = self.lanes.get_mut(&batch.partition).filter(|lane| lane.is_of(&batch))
         else {
             // The partition was taken away meanwhile: whoever has it sees the same records.
-            return Ok(());
+            return;
         };
-        let (partition, next) = (batch.partition, failed.unwrap_or(batch.last + 1));
-        let moves = next > batch.first;
-        lane.done(batch, failed);
-        if moves
+        let (partition, first, last) = (batch.partition, batch.first, batch.last);
+        let passed_over = lane.done(batch, settled);
+        if let Some(batch) = &passed_over {
+            self.function.passed_over(&self.source, batch);
+        }
+        let next = match settled {
+            _ if passed_over.is_some() => last + 1,
+            Settled::Done => last + 1,
+            Settled::From(offset) => offset,
+            Settled::Failed { .. } => first,
+        };
+        if next > first
             && let Err(error) = self.consumer.store_offset(&self.source.topic, partition, next - 1)
         {
             tracing::warn!(partition, %error, "an offset was not stored");
         }
-        Ok(())
     }
 
     /// Another runner answers the records of the partitions it has been given.
@@ -221,24 +319,6 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Hands the batch over as Lambda does: as JSON. What cannot even be handed over is to come again.
-async fn deliver(
-    source: &Source,
-    function: &KafkaFunction,
-    batch: &Batch,
-) -> Option<BatchResponse> {
-    let partition = format!("{}-{}", source.topic, batch.partition);
-    let event = event::write(&source.brokers, [(&*partition, &*batch.records)])
-        .and_then(|json| serde_json::from_slice::<KafkaEvent>(&json));
-    match event {
-        Ok(event) => Some(function.handle(event, None).await),
-        Err(error) => {
-            tracing::error!(%error, "a batch could not be written as an event");
-            None
-        }
     }
 }
 

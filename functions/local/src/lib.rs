@@ -8,8 +8,8 @@
 //! | [`lane`] | one partition's records: in order, one batch at a time |
 //! | [`consumer`] | rdkafka's consumer, set up |
 //! | [`broker`] | a real broker's topics, or the embedded broker |
-//! | [`logs`] | where logs go |
 //! | [`run`] | starting and stopping all of it |
+//! | [`program`] | what a person meets: options, logs, signals |
 
 pub mod broker;
 pub mod config;
@@ -17,5 +17,7 @@ pub mod consumer;
 pub mod http;
 pub mod kafka;
 pub mod lane;
-pub mod logs;
+pub mod program;
 pub mod run;
+
+pub use program::main;

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use a2a_core::{
-    AgentCard, AgentExecutor, AgentInterface, DefaultRequestHandler, Limits, MemoryStore,
-    http::HttpEndpoint, kafka::KafkaEndpoint,
+    AgentCard, AgentExecutor, DefaultRequestHandler, Limits, MemoryStore, http::HttpEndpoint,
+    kafka::KafkaEndpoint,
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -133,15 +133,7 @@ async fn start_kafka(
 
 /// The card with the name and the addresses it is served under.
 fn located(mut card: AgentCard, config: &Config, address: SocketAddr) -> AgentCard {
-    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    let interface = |binding: &str, url: String| AgentInterface {
-        url,
-        protocol_binding: binding.to_owned(),
-        tenant: None,
-        protocol_version: "1.0".to_owned(),
-    };
     card.name.clone_from(&config.name);
-    card.supported_interfaces =
-        vec![interface("JSONRPC", format!("{url}/")), interface("HTTP+JSON", url)];
-    card
+    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    card.located_at(&url)
 }

@@ -2,6 +2,7 @@
 //! servers.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -49,6 +50,9 @@ pub(crate) struct Options {
     /// Bootstrap address of the real broker; without it only the in-process one is measured
     #[arg(long, env = "A2A_BENCH_KAFKA")]
     pub(crate) kafka: Option<String>,
+    /// Where the functions' bootstraps are; without it they are not measured
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) lambda_dir: Option<PathBuf>,
 }
 
 impl Options {
@@ -85,6 +89,8 @@ pub(crate) enum Section {
     Kafka,
     /// Resident memory after sends at full speed
     Memory,
+    /// The Lambda functions: sizes, cold starts, warm answers, a batch
+    Lambda,
 }
 
 impl fmt::Display for Section {
@@ -201,7 +207,7 @@ mod tests {
 
     #[test]
     fn all_sections_run_unless_some_are_named() {
-        assert_eq!(parse("a2a-bench").sections().len(), 4);
+        assert_eq!(parse("a2a-bench").sections().len(), 5);
         let only = parse("a2a-bench --only memory,http --samples 1").sections();
         assert_eq!(only, [Section::Http, Section::Memory]);
         assert!(Cli::try_parse_from(["a2a-bench", "--only", "grpc"]).is_err());

@@ -1,7 +1,7 @@
 //! Requests a second over Kafka: a raw consume-and-produce echo beside our path, first on the
 //! in-process broker of librdkafka, then on the real one.
 
-mod broker;
+pub(crate) mod broker;
 pub(crate) mod echo;
 mod link;
 pub(crate) mod settings;

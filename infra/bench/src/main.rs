@@ -9,6 +9,7 @@ mod child;
 mod cli;
 mod http;
 mod kafka;
+mod lambda;
 mod memory;
 mod report;
 mod requests;
@@ -60,5 +61,6 @@ async fn measure(section: Section, options: &Options) -> Result<Vec<Row>, String
         Section::Sse => sse::rows(options).await,
         Section::Kafka => kafka::rows(options).await,
         Section::Memory => memory::rows(options).await,
+        Section::Lambda => lambda::rows(options).await,
     }
 }

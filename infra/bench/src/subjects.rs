@@ -81,7 +81,7 @@ pub(crate) async fn serve_kafka(route: &Route, ready: impl FnOnce()) -> Result<(
 
 fn handler() -> DefaultRequestHandler {
     // Logging as the runner has it: its cost is part of what is measured.
-    a2a_local::logs::init();
+    a2a_lambda::logs::init();
     let card = AgentCard {
         capabilities: AgentCapabilities { streaming: Some(true), ..AgentCapabilities::default() },
         ..AgentCard::default()

@@ -28,27 +28,43 @@ pub(crate) fn exec(
 }
 
 /// Builds the whole workspace for release and answers where the program `name` is.
+pub(crate) fn build_release(name: &str) -> Result<PathBuf, String> {
+    build(&["--release"], [name]).map(|[program]| program)
+}
+
+/// Builds the workspace's examples and answers where these are.
+pub(crate) fn build_examples<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N], String> {
+    build(&["--examples"], names)
+}
+
+/// Builds with these options and answers where the programs of these names are.
 ///
 /// Always the whole workspace: building one package changes which features its dependencies get,
 /// and so rebuilds them. The place is read from cargo's messages, so it is right under any target
 /// folder or target triple.
-pub(crate) fn build_release(name: &str) -> Result<PathBuf, String> {
+fn build<const N: usize>(options: &[&str], names: [&str; N]) -> Result<[PathBuf; N], String> {
     let mut child = Command::new(program())
-        .args(["build", "--release", "--workspace", "--message-format=json-render-diagnostics"])
+        .args(["build", "--workspace", "--message-format=json-render-diagnostics"])
+        .args(options)
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
-    let mut found = None;
+    let mut found = [const { None }; N];
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            found = executable(&line, name).or(found);
+            for (place, name) in found.iter_mut().zip(names) {
+                *place = executable(&line, name).or(place.take());
+            }
         }
     }
     let status = child.wait().map_err(|error| format!("cannot wait for cargo: {error}"))?;
     if !status.success() {
-        return Err("the release build failed".to_owned());
+        return Err("the build failed".to_owned());
     }
-    found.ok_or_else(|| format!("the release build made no program {name}"))
+    if let Some((name, _)) = names.iter().zip(&found).find(|(_, place)| place.is_none()) {
+        return Err(format!("the build made no program {name}"));
+    }
+    Ok(found.map(Option::unwrap_or_default))
 }
 
 /// The program's path, if this line of cargo's messages says that it is the binary `name`.

@@ -22,14 +22,14 @@ wait "$watcher"; rm -rf -- "$folder"
 "#;
 
 /// A running program; dropping this kills it and removes its folder.
-pub(super) struct Guarded {
+pub(crate) struct Guarded {
     shell: Child,
     folder: PathBuf,
 }
 
 impl Guarded {
     /// Starts the program with its output in `log` inside `folder`.
-    pub(super) fn start(command: &[String], folder: &Path) -> Result<Self, String> {
+    pub(crate) fn start(command: &[String], folder: &Path) -> Result<Self, String> {
         let shell = Command::new("sh")
             .args(["-c", SCRIPT, "guard"])
             .arg(folder)
@@ -44,12 +44,12 @@ impl Guarded {
     }
 
     /// The exit code, once the program has ended by itself.
-    pub(super) fn exited(&self) -> Option<i32> {
+    pub(crate) fn exited(&self) -> Option<i32> {
         fs::read_to_string(self.folder.join("exit")).ok()?.trim().parse().ok()
     }
 
     /// Where the program's output goes.
-    pub(super) fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
 }

@@ -3,10 +3,9 @@
 //!
 //! It owns the broker's whole life: fetched once ([`dist`]), started on free ports with its data in
 //! a temp folder, ready once it answers real requests ([`probe`]), and gone, data and all, when
-//! [`Engine`] is dropped or when this process dies in any way ([`guard`]).
+//! [`Engine`] is dropped or when this process dies in any way ([`guard`](crate::guard)).
 
 mod dist;
-mod guard;
 mod probe;
 mod settings;
 
@@ -15,9 +14,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::guard::Guarded;
 use crate::scratch::Scratch;
+use crate::text::tail;
 use crate::{cache, ports};
-use guard::Guarded;
 
 /// The fetched release. The newest that runs on Java 17.
 const VERSION: &str = "4.4.0";
@@ -104,22 +104,4 @@ fn explain(reason: &str, broker: &Guarded) -> Failure {
         return Failure::PortTaken;
     }
     Failure::Other(format!("{reason}; the end of its log:\n{}", tail(&log, TAIL)))
-}
-
-/// The last `count` lines.
-fn tail(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tail_is_the_last_lines() {
-        assert_eq!(tail("a\nb\nc\n", 2), "b\nc");
-        assert_eq!(tail("a\n", 2), "a");
-        assert_eq!(tail("", 2), "");
-    }
 }

@@ -6,9 +6,16 @@
 
 mod cache;
 mod cargo;
+mod cargo_lambda;
+mod conformance;
+mod guard;
 mod kafka;
+mod lambda;
+mod package;
 mod ports;
+mod python;
 mod scratch;
+mod text;
 
 use std::env;
 use std::process::ExitCode;
@@ -36,9 +43,29 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "bench [ARGS...]",
-        about: "measure our servers beside the limit; ARGS go to a2a-bench, see its --help",
+        usage: "bench [lambda] [ARGS...]",
+        about: "measure our servers, or the Lambda functions, beside the limit; ARGS: bench --help",
         run: bench,
+    },
+    Command {
+        name: "conformance",
+        usage: "conformance --kit PATH",
+        about: "run a checkout of a2aproject/a2a-tck against the runner and the function (or \
+                --against runner|function); what follows -- goes to pytest",
+        run: conformance::run,
+    },
+    Command {
+        name: "package",
+        usage: "package [ARGS...]",
+        about: "build the Lambda functions for release and check them; ARGS go to `cargo lambda build`",
+        run: package::package,
+    },
+    Command {
+        name: "lambda",
+        usage: "lambda [ARGS...]",
+        about: "run both functions under `cargo lambda watch` behind HTTP and a real Kafka; ARGS go to \
+                the event source",
+        run: lambda::run,
     },
     Command { name: "help", usage: "help", about: "print this text", run: help },
 ];
@@ -80,8 +107,8 @@ fn help_text() -> String {
     let rows: String = rows.collect();
     format!(
         "The project's own commands:\n\n{rows}\n\
-         Kafka comes from Maven into $A2A_CACHE, else $XDG_CACHE_HOME/a2a-serverless, else \
-         ~/.cache/a2a-serverless.\n"
+         Kafka comes from Maven and other tools from PyPI, once, into $A2A_CACHE, else \
+         $XDG_CACHE_HOME/a2a-serverless, else ~/.cache/a2a-serverless.\n"
     )
 }
 
@@ -92,14 +119,19 @@ fn test(args: &[String]) -> Outcome {
 }
 
 /// The release build of the whole workspace, then `a2a-bench` beside a broker named by
-/// `A2A_BENCH_KAFKA`.
+/// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, else everything else.
 fn bench(args: &[String]) -> Outcome {
     let program = cargo::build_release("a2a-bench")?;
+    let mut args = args.to_vec();
+    if args.first().is_some_and(|arg| arg == "lambda") {
+        args[0] = format!("--lambda-dir={}", package::measured()?);
+        args.push("--only=lambda".to_owned());
+    }
     if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
-        return cargo::exec(&program, args, &[]);
+        return cargo::exec(&program, &args, &[]);
     }
     let kafka = Engine::start()?;
-    cargo::exec(&program, args, &[("A2A_BENCH_KAFKA", kafka.address())])
+    cargo::exec(&program, &args, &[("A2A_BENCH_KAFKA", kafka.address())])
 }
 
 /// The whole workspace unless the caller chose packages. What follows `--` is for the tests, not

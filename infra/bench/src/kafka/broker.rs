@@ -8,7 +8,7 @@ use rdkafka::producer::DefaultProducerContext;
 use super::settings;
 
 /// A broker to measure on.
-pub(super) enum Broker {
+pub(crate) enum Broker {
     /// Gone with the driver.
     InProcess(MockCluster<'static, DefaultProducerContext>),
     /// Somebody else's.
@@ -17,18 +17,18 @@ pub(super) enum Broker {
 
 impl Broker {
     /// Starts the in-process broker.
-    pub(super) fn in_process() -> Result<Self, String> {
+    pub(crate) fn in_process() -> Result<Self, String> {
         let cluster = MockCluster::new(1);
         cluster.map(Self::InProcess).map_err(|error| format!("no in-process broker: {error}"))
     }
 
     /// The broker at this bootstrap address.
-    pub(super) fn real(address: &str) -> Self {
+    pub(crate) fn real(address: &str) -> Self {
         Self::Real(address.to_owned())
     }
 
     /// Its name in the table.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::InProcess(_) => "in-process broker",
             Self::Real(_) => "real broker",
@@ -36,7 +36,7 @@ impl Broker {
     }
 
     /// Its bootstrap address.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         match self {
             Self::InProcess(cluster) => cluster.bootstrap_servers(),
             Self::Real(address) => address.clone(),
@@ -45,7 +45,7 @@ impl Broker {
 
     /// How long a fetch may wait for records. A real broker answers as soon as there are some. The
     /// in-process one does not: it lets the whole wait pass first, so the wait must be short.
-    pub(super) fn fetch_wait_ms(&self) -> u32 {
+    pub(crate) fn fetch_wait_ms(&self) -> u32 {
         match self {
             Self::InProcess(_) => 1,
             Self::Real(_) => 500,
@@ -54,7 +54,7 @@ impl Broker {
 
     /// Makes topics that are not there yet. The in-process broker does not speak the request for
     /// it, but has a function.
-    pub(super) async fn create_topics(&self, names: [&str; 2]) -> Result<(), String> {
+    pub(crate) async fn create_topics(&self, names: [&str; 2]) -> Result<(), String> {
         match self {
             Self::InProcess(cluster) => names.iter().try_for_each(|name| {
                 let created = cluster.create_topic(name, settings::PARTITIONS, 1);

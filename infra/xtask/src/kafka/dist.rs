@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{VERSION, settings};
+use crate::text::tail;
 
 /// The JVM for a process of a few seconds or minutes: quick to start, content with little memory.
 const JVM: [&str; 5] = [
@@ -101,7 +102,7 @@ fn finish(mut command: Command, sentence: &str) -> Result<(), String> {
         return Ok(());
     }
     let printed = [output.stdout, output.stderr].concat();
-    Err(format!("{sentence}:\n{}", super::tail(&String::from_utf8_lossy(&printed), super::TAIL)))
+    Err(format!("{sentence}:\n{}", tail(&String::from_utf8_lossy(&printed), super::TAIL)))
 }
 
 /// A program on the path, or the sentence that names its Debian package.

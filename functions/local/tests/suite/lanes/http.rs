@@ -38,11 +38,14 @@ impl Lane for JsonRpc {
         };
         let response = serve(&self.0, &asked, Method::POST, "/", "application/json", body).await;
         assert_eq!(response.status(), 200);
-        if asked.call.is_streaming() {
+        if response.headers()[CONTENT_TYPE] == "text/event-stream" {
             return read_stream(response, &asked, read).await;
         }
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
-        read(&response.collect().await.unwrap().to_bytes())
+        let body = response.collect().await.unwrap().to_bytes();
+        let refused = serde_json::from_slice::<Value>(&body).unwrap().get("error").is_some();
+        assert!(refused || !asked.call.is_streaming(), "only a refused stream is none");
+        read(&body)
     }
 }
 

@@ -14,7 +14,10 @@ use a2a_core::{
     kafka::{KafkaEndpoint, Outgoing},
     wire::{jsonrpc, kafka::Record},
 };
-use a2a_kafka::{Acknowledgement, BatchResponse, KafkaFunction, Producer, event};
+use a2a_kafka::{
+    Acknowledgement, BatchResponse, KafkaFunction, Producer,
+    event::{self, Cluster},
+};
 use serde_json::{Value, json};
 
 use super::{Asked, Lane};
@@ -79,7 +82,9 @@ impl Lane for EventLane {
         let offset = self.offset.fetch_add(1, Ordering::Relaxed);
         let record = record(&asked, request(&asked), offset);
         let records = BTreeMap::from([("agent.data.requests-0".to_owned(), vec![record])]);
-        let json = event::write("localhost:9092", &records).unwrap();
+        let json =
+            event::write(Cluster { arn: None, bootstrap_servers: "localhost:9092" }, &records)
+                .unwrap();
         let event = serde_json::from_slice(&json).unwrap();
         assert_eq!(self.function.handle(event, None).await, BatchResponse::default());
         let answers = std::mem::take(&mut *self.produced.0.lock().unwrap());

@@ -1,0 +1,100 @@
+//! The HTTP function: what API Gateway and Function URLs hand over, answered in a stream.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `event` | which request an event is: its path and its address |
+//! | `caller` | who calls, as the gateway says |
+//! | `body` | what goes out, and how long that keeps the invocation open |
+
+mod body;
+mod caller;
+mod event;
+
+use std::{
+    fmt::Display,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use a2a_core::{
+    AgentCard, AgentExecutor, Caller, DefaultRequestHandler,
+    http::{Body, HttpEndpoint},
+};
+use http::Response;
+use lambda_http::{RequestExt, run_with_streaming_response_concurrent, service_fn};
+
+/// The address the agent card names, where the gateway's own is not how clients reach it.
+const PUBLIC_URL: &str = "A2A_PUBLIC_URL";
+
+/// Serves this agent as a Lambda function; a whole program.
+pub fn main<E: Display>(
+    card: AgentCard,
+    executor: impl FnOnce() -> Result<Arc<dyn AgentExecutor>, E>,
+) -> ExitCode {
+    a2a_lambda::main(executor, async move |environment, executor| {
+        let handler = environment.handler(card, executor).await?;
+        let function = HttpFunction::new(handler, environment.get(PUBLIC_URL)?)?;
+        let service = service_fn(move |request| {
+            let function = function.clone();
+            async move { Ok::<_, lambda_http::Error>(function.serve(request).await) }
+        });
+        let end = run_with_streaming_response_concurrent(service).await;
+        end.map_err(|error| format!("Lambda's runtime API broke off: {error}."))
+    })
+}
+
+/// The function: an endpoint, and where its clients reach it. Cheap to clone.
+#[derive(Clone)]
+pub struct HttpFunction {
+    endpoint: HttpEndpoint,
+    /// Whether the address is set, and not the gateway's of each request.
+    fixed: bool,
+    /// The endpoint as the last address had it; nearly always there is only one.
+    located: Arc<Mutex<Option<(String, HttpEndpoint)>>>,
+}
+
+impl HttpFunction {
+    /// The function of this handler, at this address or at the one each request came to.
+    ///
+    /// # Errors
+    /// One sentence when the card cannot be written.
+    pub fn new(handler: DefaultRequestHandler, public_url: Option<String>) -> Result<Self, String> {
+        let mut endpoint = HttpEndpoint::new(handler).map_err(|error| error.to_string())?;
+        if let Some(url) = &public_url {
+            endpoint = endpoint.located_at(url).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { endpoint, fixed: public_url.is_some(), located: Arc::default() })
+    }
+
+    /// Answers one event. The body goes on until everything the request began has its outcome, or
+    /// until shortly before the invocation's deadline.
+    pub async fn serve(&self, request: lambda_http::Request) -> Response<Body> {
+        let deadline =
+            request.lambda_context_ref().and_then(|context| a2a_lambda::deadline(context.deadline));
+        let place = event::place(&request);
+        let endpoint = self.located_at(place.address).invocation();
+        let read = caller::owner(&request)
+            .and_then(|owner| Ok((owner, event::request(request, &place.path)?)));
+        let response = match read {
+            Ok((owner, request)) => {
+                let caller = Caller { owner, deadline, ..Caller::default() };
+                endpoint.serve(caller, request).await
+            }
+            Err(error) => endpoint.refuse(&place.path, error),
+        };
+        body::keep_open(response, endpoint, deadline)
+    }
+
+    /// The endpoint whose card names the address.
+    fn located_at(&self, address: Option<String>) -> HttpEndpoint {
+        let Some(address) = address.filter(|_| !self.fixed) else { return self.endpoint.clone() };
+        let mut located = self.located.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, endpoint)) = located.as_ref().filter(|(known, _)| *known == address) {
+            return endpoint.clone();
+        }
+        // The card was written once already, so it can be written.
+        let Ok(endpoint) = self.endpoint.located_at(&address) else { return self.endpoint.clone() };
+        *located = Some((address, endpoint.clone()));
+        endpoint
+    }
+}

@@ -1,0 +1,7 @@
+//! What Lambda starts for HTTP.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    a2a_http::main(a2a_agent::card(), a2a_agent::executor_from_env)
+}

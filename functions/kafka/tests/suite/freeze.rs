@@ -1,0 +1,173 @@
+//! The real program under a Runtime API that stops it (SIGSTOP) with the last byte of each answer,
+//! on a real broker, behind a proxy that loses connections.
+//!
+//! What is read from the topic while the program stands still was acknowledged before it answered.
+
+use std::time::Duration;
+
+use a2a_emulator::{Deadline, Function, Proxy};
+use a2a_kafka::BatchResponse;
+use serde_json::{Value, json};
+
+use crate::{
+    support::failed,
+    topic::{Agent, brokers},
+};
+
+/// Long enough for anything.
+const LONG: Duration = Duration::from_secs(60);
+
+async fn start(agent: &Agent, brokers: &str) -> Function {
+    let variables = [
+        ("A2A_NAME", &*agent.name),
+        ("A2A_STORE", "memory:"),
+        ("A2A_KAFKA", brokers),
+        ("A2A_KAFKA_AUTH", "none"),
+    ];
+    let started = Function::start(env!("CARGO_BIN_EXE_a2a-kafka"), &variables).await;
+    started.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+async fn hand(function: &Function, event: Vec<u8>, deadline: impl Into<Deadline>) -> BatchResponse {
+    let answer = function.invoke(event, deadline).await;
+    let answer = answer.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(function.is_frozen());
+    serde_json::from_slice(&answer.bytes()).unwrap()
+}
+
+/// Hands the same event over until all of it is done, as Lambda does.
+async fn hand_until_done(function: &Function, event: Vec<u8>) {
+    for _ in 0..5 {
+        if hand(function, event.clone(), LONG).await == BatchResponse::default() {
+            return;
+        }
+    }
+    panic!("it comes again and again: {:?}", function.log());
+}
+
+fn question() -> Value {
+    json!({ "message": { "text": "Terran win rate" } })
+}
+
+fn is_terran(task: &Value) -> bool {
+    task["status"]["state"] == "TASK_STATE_COMPLETED"
+        && task["artifacts"][1]["parts"][0]["text"] == "Terran win rate 58% (58 of 100)"
+}
+
+#[tokio::test]
+async fn every_answer_is_there_while_the_program_stands_still() {
+    let agent = Agent::new().await;
+    let function = start(&agent, &brokers()).await;
+    let turn = |text: &str| json!({ "message": { "text": text }, "context_id": "chat" });
+    let stream = json!({ "jsonrpc": "2.0", "id": 7, "method": "SendStreamingMessage", "params": {
+        "message": { "messageId": "1", "role": "ROLE_USER", "parts": [{ "text": "Zerg win rate" }] },
+    } });
+    let requests = [("corr-1", turn("win rate")), ("corr-2", turn("Terran")), ("corr-3", stream)];
+    let event = agent.event(0, &requests);
+    assert_eq!(hand(&function, event, LONG).await, BatchResponse::default());
+    let first = agent.answer().await;
+    let asked = &first.value["status"]["state"];
+    assert_eq!((&*first.key, asked), ("corr-1", &json!("TASK_STATE_INPUT_REQUIRED")));
+    let second = agent.answer().await;
+    assert!(second.key == "corr-2" && is_terran(&second.value), "{second:?}");
+    let mut streamed = agent.answer().await;
+    while !streamed.is_last {
+        assert_eq!(streamed.key, "corr-3");
+        streamed = agent.answer().await;
+    }
+    assert!(function.is_frozen(), "all of it was read while it stood still");
+}
+
+#[tokio::test]
+async fn no_batch_fails_because_of_the_pauses_before() {
+    let agent = Agent::new().await;
+    let function = start(&agent, &brokers()).await;
+    for round in 0..30 {
+        let key = format!("corr-{round}");
+        let event = agent.event(round, &[(&key, question())]);
+        // `cargo lambda watch` has no real deadline: that must not count as one that has passed.
+        let deadline = if round % 2 == 0 { LONG.into() } else { Deadline::CargoLambda };
+        assert_eq!(hand(&function, event, deadline).await, BatchResponse::default());
+        let answer = agent.answer().await;
+        assert!(answer.key == key && is_terran(&answer.value), "{answer:?}");
+    }
+}
+
+/// A broker ends a connection that was idle for ten minutes; the network between forgets one
+/// sooner, and says nothing until it is used. The program learns of neither while it is frozen.
+#[tokio::test]
+async fn connections_that_died_meanwhile_fail_no_batch() {
+    let losses: [fn(&Proxy); 2] = [Proxy::cut, Proxy::forget];
+    for lose in losses {
+        let (agent, proxy, function) = warm().await;
+        lose(&proxy);
+        let event = agent.event(1, &[("next", question())]);
+        assert_eq!(hand(&function, event, LONG).await, BatchResponse::default());
+        let answer = agent.answer().await;
+        assert!(answer.key == "next" && is_terran(&answer.value), "{answer:?}");
+        assert_eq!(agent.answers(), 2);
+    }
+}
+
+/// Worse: what is sent over the old connections vanishes, and nobody ever says so.
+#[tokio::test]
+async fn connections_that_swallow_everything_lose_nothing() {
+    let (agent, proxy, function) = warm().await;
+    proxy.swallow();
+    let event = agent.event(1, &[("next", question())]);
+    hand_until_done(&function, event).await;
+    let answer = agent.answer().await;
+    assert!(answer.key == "next" && is_terran(&answer.value), "{answer:?}");
+}
+
+/// A frozen program that has answered once, through the proxy.
+async fn warm() -> (Agent, Proxy, Function) {
+    let agent = Agent::new().await;
+    let proxy = Proxy::start(&brokers()).await.unwrap();
+    let function = start(&agent, proxy.address()).await;
+    let event = agent.event(0, &[("warm", question())]);
+    assert_eq!(hand(&function, event, LONG).await, BatchResponse::default());
+    assert_eq!(agent.answer().await.key, "warm");
+    assert!(proxy.connections() > 0, "its way to the broker leads through the proxy");
+    (agent, proxy, function)
+}
+
+/// The broker is away while the batch is answered. The function says in time which records are to
+/// come again, and they are answered when they do.
+#[tokio::test]
+async fn a_batch_that_met_no_broker_comes_again_and_is_answered() {
+    let (agent, proxy, function) = warm().await;
+    proxy.leave();
+    let event = agent.event(1, &[("a", question()), ("b", question())]);
+    let response = hand(&function, event.clone(), Duration::from_secs(4)).await;
+    let partition = agent.partition();
+    assert_eq!(response, failed(&[(&partition, 1), (&partition, 2)]));
+    assert_eq!(agent.answers(), 1);
+
+    proxy.come_back();
+    hand_until_done(&function, event).await;
+    // The first delivery's answers may come too, late: a record's task is the same at each.
+    let mut tasks = std::collections::BTreeMap::new();
+    while tasks.len() < 2 {
+        let answer = agent.answer().await;
+        assert!(is_terran(&answer.value), "{answer:?}");
+        tasks.insert(answer.key, answer.value["id"].clone());
+    }
+    assert_eq!(tasks.keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert!(function.is_frozen());
+}
+
+/// The same before there was ever a connection: a first batch, and no broker.
+#[tokio::test]
+async fn a_program_that_began_without_a_broker_answers_once_there_is_one() {
+    let agent = Agent::new().await;
+    let proxy = Proxy::start(&brokers()).await.unwrap();
+    proxy.leave();
+    let function = start(&agent, proxy.address()).await;
+    let event = agent.event(0, &[("a", question())]);
+    let response = hand(&function, event.clone(), Duration::from_secs(4)).await;
+    assert_eq!(response, failed(&[(&agent.partition(), 0)]));
+    proxy.come_back();
+    hand_until_done(&function, event).await;
+    assert!(is_terran(&agent.answer().await.value));
+}

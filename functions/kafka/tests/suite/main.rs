@@ -1,0 +1,20 @@
+//! The Kafka function's tests, one binary.
+//!
+//! | module | proves |
+//! |---|---|
+//! | [`golden`] | whole events: exactly what is produced, and what is to come again |
+//! | [`bad_input`] | bad records, batches and deadlines, and a broker that is away |
+//! | [`freeze`] | the program, stopped with the last byte of each answer, loses nothing |
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`support`] | a function inside the test, its producer and its store |
+//! | [`topic`] | an agent's topics on a real broker, from the client's side |
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
+mod bad_input;
+mod freeze;
+mod golden;
+mod support;
+mod topic;

@@ -1,0 +1,150 @@
+//! The Lambda functions beside empty ones, on a Runtime API of our own: sizes, cold starts, what a
+//! warm answer costs, and a batch from Kafka.
+//!
+//! `cargo xtask bench lambda` builds all four the same way, as `cargo lambda build --release` does,
+//! and says where they are.
+
+mod batch;
+
+use std::path::Path;
+use std::time::Duration;
+
+use a2a_emulator::{Freeze, Function, function::Settings};
+use serde_json::{Value, json};
+
+use crate::cli::Options;
+use crate::report::{Aim, Row};
+use crate::stats::Sample;
+
+/// Cold starts of one sample; its median counts, since a start now and then meets a busy machine.
+const STARTS: usize = 10;
+/// Warm answers of one sample.
+const ANSWERS: usize = 400;
+/// As much as any of it may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const STORE: (&str, &str) = ("A2A_STORE", "memory:");
+
+/// Measures both functions.
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
+    let Some(folder) = &options.lambda_dir else {
+        eprintln!("a2a-bench: the functions are measured by `cargo xtask bench lambda`");
+        return Ok(Vec::new());
+    };
+    let bootstrap = |name: &str| folder.join(name).join("bootstrap");
+    let (ours, empty) = (bootstrap("a2a-http"), bootstrap("empty"));
+    let mut rows = vec![
+        size("Lambda HTTP, bootstrap", &ours, &empty, 8.0)?,
+        size("Lambda Kafka with TLS, bootstrap", &bootstrap("a2a-kafka"), &empty, 12.0)?,
+    ];
+    rows.push(cold_start(options, &ours, &empty).await?);
+    rows.extend(warm(options, &ours, &empty).await?);
+    match &options.kafka {
+        Some(brokers) => {
+            rows.push(
+                batch::row(options, brokers, &bootstrap("a2a-kafka"), &bootstrap("echo")).await?,
+            );
+        }
+        None => eprintln!("a2a-bench: no real broker: A2A_BENCH_KAFKA is not set"),
+    }
+    Ok(rows)
+}
+
+fn size(name: &str, ours: &Path, empty: &Path, limit: f64) -> Result<Row, String> {
+    let mut row = Row::new(name, "MB", Aim::Below(limit));
+    for (series, file) in [(&mut row.ours, ours), (&mut row.limit, empty)] {
+        let data = std::fs::metadata(file)
+            .map_err(|error| format!("there is no {}: {error}", file.display()))?;
+        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+        series.push(Sample::of(data.len() as f64 / f64::from(1 << 20)));
+    }
+    Ok(row)
+}
+
+/// From the process's start to its first question for an event.
+async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row, String> {
+    let mut row = Row::new("Lambda HTTP, init", "ms", Aim::TimesOther(1.3));
+    for _ in 0..options.samples {
+        for (series, program) in [(&mut row.limit, empty), (&mut row.ours, ours)] {
+            let mut times = Vec::with_capacity(STARTS);
+            for _ in 0..STARTS {
+                times.push(start(program, &[STORE]).await?.init_time());
+            }
+            series.push(Sample::of(median(&mut times) * 1e3));
+        }
+    }
+    Ok(row)
+}
+
+/// What our answer takes longer than an empty one, with the same event.
+async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, String> {
+    let (ours, empty) = (start(ours, &[STORE]).await?, start(empty, &[]).await?);
+    let card = request("GET", "/.well-known/agent-card.json", None);
+    let send = json!({ "message": {
+        "messageId": "m-1", "role": "ROLE_USER", "parts": [{ "text": "Terran win rate" }],
+    }});
+    let send = request("POST", "/message:send", Some(&send));
+    let mut rows = Vec::new();
+    for (name, event, holds) in
+        [("the card", card, "supportedInterfaces"), ("a task", send, "TASK_STATE_COMPLETED")]
+    {
+        let mut took = Row::new(format!("Lambda HTTP, warm, {name}"), "us", Aim::None);
+        let mut more =
+            Row::new(format!("Lambda HTTP, overhead of {name}"), "us", Aim::Below(200.0));
+        for _ in 0..options.samples {
+            // In turn, answer by answer: what the machine does meanwhile meets both alike.
+            let (mut mine, mut limit) = (Vec::new(), Vec::new());
+            for _ in 0..ANSWERS {
+                limit.push(answer(&empty, &event, "ok").await?);
+                mine.push(answer(&ours, &event, holds).await?);
+            }
+            let (mine, limit) = (median(&mut mine) * 1e6, median(&mut limit) * 1e6);
+            took.ours.push(Sample::of(mine));
+            took.limit.push(Sample::of(limit));
+            more.ours.push(Sample::of(mine - limit));
+        }
+        rows.extend([took, more]);
+    }
+    Ok(rows)
+}
+
+async fn answer(function: &Function, event: &[u8], holds: &str) -> Result<Duration, String> {
+    let answer = function.invoke(event.to_vec(), PATIENCE).await.map_err(|it| it.to_string())?;
+    let text = answer.text();
+    if text.contains(holds) { Ok(answer.took) } else { Err(format!("no {holds:?} in {text}")) }
+}
+
+/// Starts a function that is never frozen: here nothing is tested.
+async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Function, String> {
+    let mut settings = Settings::new(program, variables);
+    settings.freeze = Freeze::Never;
+    Function::start_with(settings).await.map_err(|failure| failure.to_string())
+}
+
+/// A Function URL's event.
+fn request(method: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
+    let headers = json!({
+        "host": "abc.lambda-url.eu-central-1.on.aws", "x-forwarded-proto": "https",
+        "content-type": "application/json", "a2a-version": "1.0",
+    });
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
+        "headers": headers,
+        "requestContext": {
+            "accountId": "anonymous", "apiId": "abc", "domainName": "abc.lambda-url.eu-central-1.on.aws",
+            "http": {
+                "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
+                "userAgent": "bench",
+            },
+            "requestId": "r-1", "routeKey": "$default", "stage": "$default",
+        },
+        "body": body.map(Value::to_string), "isBase64Encoded": false,
+    });
+    event.to_string().into_bytes()
+}
+
+/// In seconds.
+fn median(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+}

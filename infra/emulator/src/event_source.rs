@@ -1,0 +1,240 @@
+//! The function behind a topic: what an event source mapping of Lambda's does that a2a-local's
+//! leaves to it.
+//!
+//! Owns: the event as MSK's has it, the check of the answer, a line for each batch, and what an
+//! on-failure destination would get. Must never know: offsets and order, which are a2a-local's.
+
+use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
+
+use a2a_core::Timestamp;
+use a2a_kafka::{
+    BatchResponse,
+    event::{self, Cluster},
+};
+use a2a_local::{consumer::Source, kafka::Invoke, lane::Batch};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::invoke::Endpoint;
+
+/// The cluster that events say they are from.
+const CLUSTER: &str =
+    "arn:aws:kafka:us-east-1:123456789012:cluster/local/00000000-0000-0000-0000-000000000000-1";
+
+/// A function as `cargo lambda watch` serves it, taking a topic's batches.
+#[derive(Clone, Debug)]
+pub struct WatchedFunction(Arc<Endpoint>);
+
+impl WatchedFunction {
+    /// The function of that name at that address, `HOST:PORT`; an invocation takes `limit` at most.
+    pub fn new(address: impl Into<String>, function: impl Into<String>, limit: Duration) -> Self {
+        let endpoint = Endpoint { address: address.into(), function: function.into(), limit };
+        Self(Arc::new(endpoint))
+    }
+}
+
+impl Invoke for WatchedFunction {
+    async fn invoke(&self, source: &Source, batches: &[Batch]) -> Result<BatchResponse, String> {
+        let began = Instant::now();
+        let answered = match write(source, batches) {
+            Ok(event) => self.0.invoke(event).await,
+            Err(error) => Err(format!("the event could not be written: {error}")),
+        };
+        let response = answered.and_then(|answer| read(&answer, source, batches));
+        let took = began.elapsed().as_millis();
+        println!("{} in {took} ms: {}", sentence(batches), outcome(&response));
+        response
+    }
+
+    fn passed_over(&self, source: &Source, batch: &Batch) {
+        println!(
+            "{}: PASSED OVER. An on-failure destination would get:",
+            sentence(std::slice::from_ref(batch))
+        );
+        println!("{}", failure(&self.0.function, source, batch));
+    }
+}
+
+/// The event of an MSK cluster.
+fn write(source: &Source, batches: &[Batch]) -> Result<Vec<u8>, serde_json::Error> {
+    let records = batches.iter().map(|batch| (batch.name(source), &*batch.records));
+    event::write(Cluster { arn: Some(CLUSTER), bootstrap_servers: &source.brokers }, records)
+}
+
+/// Reads the answer as Lambda does: nothing at all, or no failures, is success; a record that was
+/// not in the batch makes the whole batch fail.
+fn read(answer: &[u8], source: &Source, batches: &[Batch]) -> Result<BatchResponse, String> {
+    let shown = || String::from_utf8_lossy(answer).into_owned();
+    let value: Value = match answer {
+        [] => Value::Null,
+        _ => serde_json::from_slice(answer)
+            .map_err(|error| format!("the answer is no JSON, {error}: {}", shown()))?,
+    };
+    if value.get("batchItemFailures").is_none_or(Value::is_null) {
+        return Ok(BatchResponse::default());
+    }
+    let response: BatchResponse = serde_json::from_value(value)
+        .map_err(|error| format!("the answer is no batch response, {error}: {}", shown()))?;
+    let ranges: BTreeMap<String, (i64, i64)> =
+        batches.iter().map(|batch| (batch.name(source), (batch.first, batch.last))).collect();
+    let is_there = |partition: &str, offset: i64| {
+        ranges.get(partition).is_some_and(|(first, last)| (*first..=*last).contains(&offset))
+    };
+    let items = response.batch_item_failures.iter().map(|failure| &failure.item_identifier);
+    match items.into_iter().find(|item| !is_there(&item.partition, item.offset)) {
+        None => Ok(response),
+        Some(item) => Err(format!(
+            "the answer names {} of {}, which was not in the batch",
+            item.offset, item.partition
+        )),
+    }
+}
+
+/// The batch in words: how many records, and which.
+fn sentence(batches: &[Batch]) -> String {
+    let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
+    let mut text = format!("{records} record{}", if records == 1 { "" } else { "s" });
+    for (index, Batch { partition, first, last, .. }) in batches.iter().enumerate() {
+        let between = if index == 0 { " (partition " } else { ", " };
+        let _ = write!(text, "{between}{partition}: {first}");
+        if last > first {
+            let _ = write!(text, " to {last}");
+        }
+    }
+    text.push(')');
+    text
+}
+
+fn outcome(response: &Result<BatchResponse, String>) -> String {
+    match response.as_ref().map(BatchResponse::first_failures) {
+        Err(reason) => format!("FAILED, all of it comes again. {reason}"),
+        Ok(failures) if failures.is_empty() => "done".to_owned(),
+        Ok(failures) => {
+            let from =
+                failures.iter().map(|(partition, offset)| format!("{partition} from {offset}"));
+            format!("comes again: {}", from.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// What Lambda tells a destination about records it has given up.
+fn failure(function: &str, source: &Source, batch: &Batch) -> Value {
+    let time = |record: Option<&a2a_core::wire::kafka::Record>| {
+        Timestamp::from_millis(record.map_or(0, |record| record.timestamp)).to_string()
+    };
+    let bytes = |record: &a2a_core::wire::kafka::Record| {
+        record.key.as_ref().map_or(0, |key| key.len())
+            + record.value.as_ref().map_or(0, |it| it.len())
+    };
+    json!({
+        "requestContext": {
+            "functionArn": format!("arn:aws:lambda:us-east-1:123456789012:function:{function}"),
+            "condition": "RetryAttemptsExhausted",
+        },
+        "version": "1.0",
+        "KafkaBatchInfo": {
+            "batchSize": batch.records.len(),
+            "eventSourceArn": CLUSTER,
+            "bootstrapServers": source.brokers,
+            "payloadSize": batch.records.iter().map(bytes).sum::<usize>(),
+            "recordInfo": { batch.name(source): {
+                "firstRecordOffset": batch.first.to_string(),
+                "lastRecordOffset": batch.last.to_string(),
+                "firstRecordTimestamp": time(batch.records.first()),
+                "lastRecordTimestamp": time(batch.records.last()),
+            } },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use a2a_core::wire::kafka::Record;
+
+    use super::*;
+
+    fn source() -> Source {
+        Source {
+            brokers: "h:1".to_owned(),
+            topic: "agent.data.requests".to_owned(),
+            ..Source::default()
+        }
+    }
+
+    fn batch(partition: i32, offsets: std::ops::RangeInclusive<i64>) -> Batch {
+        let (first, last) = (*offsets.start(), *offsets.end());
+        let record = |offset| Record {
+            topic: source().topic,
+            partition,
+            offset,
+            timestamp: 1_795_374_786_353,
+            value: Some(vec![0xec, 0x8a].into()),
+            headers: vec![("note".to_owned(), vec![0xec, 0x61].into())],
+            ..Record::default()
+        };
+        Batch { generation: 1, partition, first, last, records: offsets.map(record).collect() }
+    }
+
+    #[test]
+    fn the_event_is_one_of_msk() {
+        let json = write(&source(), &[batch(0, 5..=6), batch(2, 1..=1)]).unwrap();
+        let event: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(
+            (&event["eventSource"], &event["eventSourceArn"]),
+            (&json!("aws:kafka"), &json!(CLUSTER))
+        );
+        assert_eq!(event["bootstrapServers"], "h:1");
+        assert_eq!(event["records"]["agent.data.requests-0"][1]["offset"], 6);
+        assert_eq!(
+            event["records"]["agent.data.requests-2"][0]["headers"],
+            json!([{ "note": [-20, 97] }])
+        );
+    }
+
+    #[test]
+    fn an_answer_is_read_as_lambda_reads_it() {
+        let batches = [batch(0, 5..=6), batch(2, 1..=1)];
+        let read = |answer: &str| read(answer.as_bytes(), &source(), &batches);
+        for done in
+            ["", "null", "{}", r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#]
+        {
+            assert_eq!(read(done), Ok(BatchResponse::default()), "{done}");
+        }
+        let failed = |partition: Value, offset: Value| {
+            let item = json!({ "itemIdentifier": { "partition": partition, "offset": offset } });
+            read(&json!({ "batchItemFailures": [item] }).to_string())
+        };
+        let one = failed("agent.data.requests-0".into(), 6.into()).unwrap();
+        assert_eq!(one.first_failures(), BTreeMap::from([("agent.data.requests-0", 6)]));
+        for (partition, offset) in [
+            (json!("agent.data.requests-0"), json!(7)),
+            (json!("agent.data.requests-1"), json!(6)),
+            (json!("agent.data.requests-0"), json!("6")),
+            (json!(0), json!(6)),
+        ] {
+            let refused = failed(partition.clone(), offset.clone());
+            assert!(refused.is_err(), "{partition} {offset}");
+        }
+        assert!(read("nonsense").unwrap_err().contains("nonsense"));
+    }
+
+    #[test]
+    fn a_batch_is_one_line() {
+        let batches = [batch(0, 5..=6), batch(2, 1..=1)];
+        assert_eq!(sentence(&batches), "3 records (partition 0: 5 to 6, 2: 1)");
+        assert_eq!(sentence(&batches[1..]), "1 record (partition 2: 1)");
+        assert_eq!(outcome(&Ok(BatchResponse::default())), "done");
+    }
+
+    #[test]
+    fn a_destination_hears_which_records() {
+        let told = failure("a2a-kafka", &source(), &batch(0, 5..=6));
+        let records = &told["KafkaBatchInfo"]["recordInfo"]["agent.data.requests-0"];
+        assert_eq!(
+            (&records["firstRecordOffset"], &records["lastRecordOffset"]),
+            (&json!("5"), &json!("6"))
+        );
+        assert_eq!(records["firstRecordTimestamp"], "2026-11-22T19:13:06.353Z");
+        assert_eq!(told["KafkaBatchInfo"]["payloadSize"], 4);
+    }
+}

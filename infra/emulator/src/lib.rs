@@ -1,0 +1,37 @@
+//! Lambda on a developer's machine.
+//!
+//! Two things that nothing else gives: a [`Function`] starts a real binary, sends it events and
+//! *freezes* it as Lambda does, so that tests see what a pause breaks; an event source pours the
+//! records of a real topic into a function and re-drives them by its answer.
+//!
+//! ```text
+//!  test ─▶ Function ─▶ runtime_api ◀─ the binary, stopped in between ─▶ Proxy ─▶ Kafka
+//!
+//!  topic ─▶ a2a-local's mapping ─▶ event_source ─▶ cargo lambda watch ─▶ the binary ─▶ Kafka
+//! ```
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`function`], [`invocation`] | starting a function and invoking it; every wait is bounded |
+//! | [`runtime_api`] | the Runtime API a function talks to, and when the process is frozen |
+//! | `process` | the child, its output, the signals |
+//! | [`answer`], [`failure`] | what came of an invocation |
+//! | [`proxy`] | a way to Kafka that can be cut |
+//! | [`event_source`], `invoke` | the function as `cargo lambda` serves it, behind a topic |
+
+pub mod answer;
+pub mod event_source;
+pub mod failure;
+pub mod function;
+pub mod invocation;
+mod invoke;
+mod process;
+pub mod proxy;
+pub mod runtime_api;
+
+pub use answer::{Answer, Chunk, Head};
+pub use failure::Failure;
+pub use function::{Deadline, Function, Settings, example};
+pub use invocation::Invocation;
+pub use proxy::Proxy;
+pub use runtime_api::Freeze;
