@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use a2a_lambda::Environment;
 
-use crate::producer::{KafkaProducer, Producer};
+use crate::producer::{KafkaProducer, Producer, refused};
 #[cfg(feature = "msk")]
 use crate::tls;
 
@@ -36,9 +36,4 @@ pub(crate) fn producer(
         }
         _ => Err(format!("{AUTH} is `{auth}`: use none, tls, scram or iam.")),
     }
-}
-
-/// What is said of settings that librdkafka refuses.
-pub(crate) fn refused(brokers: &str, error: impl std::fmt::Display) -> String {
-    format!("Answers cannot be produced to {brokers}: {error}.")
 }

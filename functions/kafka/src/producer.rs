@@ -91,6 +91,11 @@ pub fn settings(brokers: &str) -> ClientConfig {
     settings
 }
 
+/// What is said of settings that librdkafka refuses.
+pub(crate) fn refused(brokers: &str, error: impl fmt::Display) -> String {
+    format!("Answers cannot be produced to {brokers}: {error}.")
+}
+
 impl<C: ClientContext + 'static> Producer for KafkaProducer<C> {
     fn send(&self, record: Outgoing) -> Acknowledgement {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());

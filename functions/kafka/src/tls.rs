@@ -9,8 +9,7 @@ use rdkafka::{ClientConfig, client::DefaultClientContext, error::KafkaError};
 
 use crate::{
     iam::Iam,
-    login::refused,
-    producer::{KafkaProducer, Producer, settings},
+    producer::{KafkaProducer, Producer, refused, settings},
 };
 
 const USERNAME: &str = "A2A_KAFKA_USERNAME";

@@ -15,6 +15,7 @@
 //! | [`function`], [`invocation`] | starting a function and invoking it; every wait is bounded |
 //! | [`runtime_api`] | the Runtime API a function talks to, and when the process is frozen |
 //! | `process` | the child, its output, the signals |
+//! | `prompt` | that waiting for an acknowledgement is not measured |
 //! | [`answer`], [`failure`] | what came of an invocation |
 //! | [`proxy`] | a way to Kafka that can be cut |
 //! | [`event_source`], `invoke` | the function as `cargo lambda` serves it, behind a topic |
@@ -26,6 +27,7 @@ pub mod function;
 pub mod invocation;
 mod invoke;
 mod process;
+mod prompt;
 pub mod proxy;
 pub mod runtime_api;
 

@@ -27,7 +27,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::process::Process;
+use crate::{process::Process, prompt::Prompt};
 
 /// The content type of a streamed HTTP response: a prelude, a delimiter, the body.
 const HTTP_STREAM: &str = "application/vnd.awslambda.http-integration-response";
@@ -158,7 +158,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         });
         tokio::spawn(async move {
             // A connection that breaks is noticed where something was expected from it.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+            let _ =
+                http1::Builder::new().serve_connection(TokioIo::new(Prompt(socket)), service).await;
         });
     }
 }
