@@ -286,6 +286,8 @@ impl DefaultRequestHandler {
         else {
             return;
         };
+        let now = std::time::Instant::now();
+        let deadline = self.deadline(caller).min(now + self.limits.cancel_time);
         let context = RequestContext {
             message: Arc::clone(message),
             task: Some(Arc::new(task.clone())),
@@ -293,14 +295,14 @@ impl DefaultRequestHandler {
             context_id: Arc::clone(&task.context_id),
             caller: Arc::clone(caller),
             attempt: 1,
-            deadline: std::time::Instant::now() + self.limits.cancel_time,
+            deadline,
             configuration: None,
             metadata: request.metadata.clone(),
             store: Arc::clone(&self.store),
             max_related: self.limits.related,
         };
-        let (executor, key, limit) =
-            (Arc::clone(&self.executor), key.clone(), self.limits.cancel_time);
+        let (executor, key) = (Arc::clone(&self.executor), key.clone());
+        let limit = deadline.saturating_duration_since(now);
         let work = std::panic::AssertUnwindSafe(async move { executor.cancel(context).await });
         let cleaned = self.runs.spawn(async move {
             match tokio::time::timeout(limit, work.catch_unwind()).await {

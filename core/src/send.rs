@@ -345,7 +345,7 @@ impl DefaultRequestHandler {
     }
 
     /// When a run begun now must have its outcome.
-    fn deadline(&self, caller: &Caller) -> Instant {
+    pub(crate) fn deadline(&self, caller: &Caller) -> Instant {
         /// As good as never.
         const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
         let longest = Instant::now() + self.limits.run_time.min(LONGEST);

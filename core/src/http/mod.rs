@@ -139,6 +139,8 @@ impl HttpEndpoint {
             Ok(Reply::Events(events)) => event_stream(events, move |out, item| {
                 jsonrpc::write_event(out, &id, item);
             }),
+            // A refused stream too: the conformance kit and most SDKs want no stream then. (The Go
+            // SDK's client, mid 2026, reads only events, and sees an empty stream.)
             outcome => {
                 let mut body = Vec::with_capacity(1024);
                 jsonrpc::write_response(&mut body, &id, &outcome);

@@ -40,16 +40,28 @@ pub(crate) fn owner(request: &lambda_http::Request) -> Result<Arc<str>, Error> {
 }
 
 fn owner_of_v1(context: &ApiGatewayProxyRequestContext) -> Option<String> {
+    // Before the ARN: all users of an identity pool have one role and one session name.
+    let of_identity = || context.identity.cognito_identity_id.as_deref().and_then(identity);
     let of_iam = || context.identity.user_arn.clone();
     // A usage plan's key: the caller's application, and better than nobody.
     let of_key = || context.identity.api_key_id.as_ref().map(|id| format!("key:{id}"));
-    authorized(&context.authorizer).or_else(of_iam).or_else(of_key)
+    let signed = || of_identity().or_else(of_iam);
+    authorized(&context.authorizer).or_else(signed).or_else(of_key)
 }
 
 fn owner_of_v2(context: &ApiGatewayV2httpRequestContext) -> Option<String> {
     let authorizer = context.authorizer.as_ref()?;
-    let of_iam = || authorizer.iam.as_ref()?.user_arn.clone();
+    let of_iam = || {
+        let iam = authorizer.iam.as_ref()?;
+        let cognito = iam.cognito_identity.as_ref().and_then(|it| it.identity_id.as_deref());
+        cognito.and_then(identity).or_else(|| iam.user_arn.clone())
+    };
     authorized(authorizer).or_else(of_iam)
+}
+
+/// A user of a Cognito identity pool.
+fn identity(id: &str) -> Option<String> {
+    (!id.is_empty()).then(|| format!("cognito:{id}"))
 }
 
 /// Who a token's claims or a function of the user's say it is.

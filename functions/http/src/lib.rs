@@ -21,10 +21,13 @@ use a2a_core::{
     http::{Body, HttpEndpoint},
 };
 use http::Response;
-use lambda_http::{RequestExt, run_with_streaming_response_concurrent, service_fn};
+use lambda_http::{RequestExt, run_concurrent, run_with_streaming_response_concurrent, service_fn};
 
 /// The address the agent card names, where the gateway's own is not how clients reach it.
 const PUBLIC_URL: &str = "A2A_PUBLIC_URL";
+/// How answers go out: `streamed`, or `buffered` for what invokes the function without streaming,
+/// as an HTTP API does: it takes the head of a streamed answer for a part of the body.
+const ANSWERS: &str = "A2A_HTTP_ANSWERS";
 
 /// Serves this agent as a Lambda function; a whole program.
 pub fn main<E: Display>(
@@ -34,11 +37,24 @@ pub fn main<E: Display>(
     a2a_lambda::main(executor, async move |environment, executor| {
         let handler = environment.handler(card, executor).await?;
         let function = HttpFunction::new(handler, environment.get(PUBLIC_URL)?)?;
+        let streamed = function.clone();
         let service = service_fn(move |request| {
-            let function = function.clone();
+            let function = streamed.clone();
             async move { Ok::<_, lambda_http::Error>(function.serve(request).await) }
         });
-        let end = run_with_streaming_response_concurrent(service).await;
+        let end = match environment.get(ANSWERS)?.as_deref() {
+            None | Some("streamed") => run_with_streaming_response_concurrent(service).await,
+            Some("buffered") => {
+                run_concurrent(service_fn(move |request| {
+                    let function = function.clone();
+                    async move { body::whole(function.serve(request).await).await }
+                }))
+                .await
+            }
+            Some(other) => {
+                return Err(format!("{ANSWERS} is `{other}`: use streamed or buffered."));
+            }
+        };
         end.map_err(|error| format!("Lambda's runtime API broke off: {error}."))
     })
 }

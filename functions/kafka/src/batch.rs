@@ -109,15 +109,18 @@ impl Partition {
     async fn answer(self: Arc<Self>) -> Vec<BatchItemFailure> {
         let outbox = Outbox::new(Arc::clone(&self.producer));
         let mut failed = None;
+        let mut longest = Duration::ZERO;
         for (index, raw) in self.records.iter().enumerate() {
-            if self.is_late() || !self.answer_record(index, raw, &outbox).await {
+            let began = Instant::now();
+            if self.is_late(longest) || !self.answer_record(index, raw, &outbox).await {
                 failed = Some(index);
                 break;
             }
+            longest = longest.max(began.elapsed());
         }
         // Sending was in order; waiting once at the end keeps the producer's batches full.
         for (index, acknowledgement) in outbox.finish() {
-            let Err(error) = self.in_time(acknowledgement).await else { continue };
+            let Err(error) = self.acknowledged(acknowledgement).await else { continue };
             tracing::error!(partition = self.partition, %error, "an answer was not produced");
             if !error.retriable && self.apologise(index).await {
                 continue;
@@ -128,10 +131,11 @@ impl Partition {
         failed.map_or_else(Vec::new, |from| self.failures(from))
     }
 
-    /// Whether a run begun now would be cut off: the next invocation gives it its time.
-    fn is_late(&self) -> bool {
-        let margin = self.endpoint.handler().limits().deadline_margin;
-        let late = self.caller.deadline.is_some_and(|it| it < Instant::now() + margin);
+    /// Whether a run that takes this long would be cut off, if it began now: the next invocation
+    /// gives it its time.
+    fn is_late(&self, time: Duration) -> bool {
+        let time = time + self.endpoint.handler().limits().deadline_margin;
+        let late = self.caller.deadline.is_some_and(|it| it < Instant::now() + time);
         if late {
             let partition = &*self.partition;
             tracing::warn!(partition, "the invocation has no time left; records come again");
@@ -139,11 +143,15 @@ impl Partition {
         late
     }
 
-    /// Waits for an acknowledgement as long as there is time to tell Lambda without it.
-    async fn in_time(&self, acknowledgement: Acknowledgement) -> Result<(), ProduceError> {
-        let Some(deadline) = self.caller.deadline else { return acknowledgement.await };
+    /// Waits as long as there is time to tell Lambda without it.
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let Some(deadline) = self.caller.deadline else { return Some(work.await) };
         let end = deadline.checked_sub(TELLING).unwrap_or(deadline);
-        tokio::time::timeout_at(end.into(), acknowledgement).await.unwrap_or_else(|_| {
+        tokio::time::timeout_at(end.into(), work).await.ok()
+    }
+
+    async fn acknowledged(&self, acknowledgement: Acknowledgement) -> Result<(), ProduceError> {
+        self.in_time(acknowledgement).await.unwrap_or_else(|| {
             let reason = "it was not acknowledged within the invocation".to_owned();
             Err(ProduceError { reason, retriable: true })
         })
@@ -166,9 +174,9 @@ impl Partition {
             Poll::Ready(served) => served,
             Poll::Pending => {
                 outbox.open();
-                let served = serve.await;
+                let served = self.in_time(serve).await;
                 outbox.close();
-                served
+                served.unwrap_or_else(|| Err(Redeliver(out_of_time())))
             }
         };
         if let Err(Redeliver(error)) = &served {
@@ -184,7 +192,7 @@ impl Partition {
         let Ok(record) = event::read(&self.partition, &self.records[index]) else { return false };
         let sentence = "The answer is larger than the topic takes.";
         let apology = self.endpoint.refuse(&record, Error::new(ErrorKind::TooLarge, sentence));
-        self.producer.send(apology).await.is_ok()
+        self.acknowledged(self.producer.send(apology)).await.is_ok()
     }
 
     /// That record and every later one. A record whose offset cannot be read has none to name: then
@@ -202,6 +210,11 @@ impl Partition {
         };
         offsets.map(failure).collect()
     }
+}
+
+/// Of a record that waits for somebody else's work, such as a stream.
+fn out_of_time() -> Error {
+    Error::new(ErrorKind::Unavailable, "The invocation ended before this was done.")
 }
 
 impl BatchResponse {

@@ -9,7 +9,12 @@ use aws_config::{Region, environment::EnvironmentVariableCredentialsProvider};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_msk_iam_sasl_signer::generate_auth_token_from_credentials_provider;
 use futures_util::FutureExt;
-use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::{
+    client::{ClientContext, OAuthToken},
+    error::KafkaError,
+};
+
+use crate::producer::Logged;
 
 /// A role, in a region.
 pub(crate) struct Iam {
@@ -41,6 +46,10 @@ impl Iam {
 
 impl ClientContext for Iam {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Logged.error(error, reason);
+    }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
         self.token().inspect_err(|error| tracing::error!(%error, "no token for Kafka"))

@@ -9,7 +9,6 @@ use a2a_core::kafka::Outgoing;
 use futures_util::future::BoxFuture;
 use rdkafka::{
     ClientConfig, ClientContext,
-    client::DefaultClientContext,
     error::KafkaError,
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
@@ -44,7 +43,17 @@ impl std::error::Error for ProduceError {}
 
 /// rdkafka's producer. One per process: it holds the connections.
 #[derive(Clone)]
-pub struct KafkaProducer<C: ClientContext + 'static = DefaultClientContext>(FutureProducer<C>);
+pub struct KafkaProducer<C: ClientContext + 'static = Logged>(FutureProducer<C>);
+
+/// A client whose troubles are logged; a login that is refused shows nowhere else.
+#[derive(Clone, Copy, Debug)]
+pub struct Logged;
+
+impl ClientContext for Logged {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "Kafka");
+    }
+}
 
 impl KafkaProducer {
     /// A producer to these brokers (`host:port`, comma-separated), in the clear and without a
@@ -53,7 +62,7 @@ impl KafkaProducer {
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn new(brokers: &str) -> Result<Self, KafkaError> {
-        Self::with(&settings(brokers), DefaultClientContext)
+        Self::with(&settings(brokers), Logged)
     }
 }
 

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use a2a_lambda::Environment;
-use rdkafka::{ClientConfig, client::DefaultClientContext, error::KafkaError};
+use rdkafka::{ClientConfig, error::KafkaError};
 
 use crate::{
     iam::Iam,
-    producer::{KafkaProducer, Producer, refused, settings},
+    producer::{KafkaProducer, Logged, Producer, refused, settings},
 };
 
 const USERNAME: &str = "A2A_KAFKA_USERNAME";
@@ -55,7 +55,7 @@ pub(crate) fn producer(
 
 /// All that the login needs is in the settings.
 fn plain(settings: &ClientConfig) -> Result<Arc<dyn Producer>, KafkaError> {
-    Ok(Arc::new(KafkaProducer::with(settings, DefaultClientContext)?))
+    Ok(Arc::new(KafkaProducer::with(settings, Logged)?))
 }
 
 #[cfg(test)]

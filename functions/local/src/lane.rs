@@ -127,8 +127,7 @@ impl Lane {
     /// Whether a batch is due: the partition's invocation before has ended, and either the batch is
     /// full or its window is over.
     pub fn is_due(&self) -> bool {
-        let full = self.waiting.len() >= self.next_size;
-        self.is_free() && (full || self.waits_until().is_some_and(|at| at <= Instant::now()))
+        self.is_free() && self.waits_until().is_some_and(|at| at <= Instant::now())
     }
 
     /// Whether its records must not share an event with those of other partitions.
@@ -160,7 +159,9 @@ impl Lane {
     /// way.
     pub fn waits_until(&self) -> Option<Instant> {
         let since = self.since.filter(|_| !self.busy)?;
-        Some(self.retry_at.map_or(since + self.window, |at| at.max(since + self.window)))
+        let full = self.waiting.len() >= self.next_size;
+        let due = if full { since } else { since + self.window };
+        Some(self.retry_at.map_or(due, |at| at.max(due)))
     }
 
     /// Whether the lane has no room.
@@ -206,12 +207,13 @@ impl Lane {
                 self.failures += 1;
                 // The same records again, and no others that came meanwhile.
                 self.next_size = batch.records.len();
+                self.alone = self.delivery.bisect;
                 batch.first
             }
         };
         if self.delivery.retries.is_some_and(|retries| self.failures > retries) {
             (self.pause, self.failures) = (PAUSE.0, 0);
-            self.next_size = self.batch_size;
+            (self.next_size, self.alone) = (self.batch_size, false);
             let records = batch.records.into_iter().filter(|record| record.offset >= from);
             return Some(Batch { first: from, records: records.collect(), ..batch });
         }

@@ -41,9 +41,10 @@ pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     rows.extend(warm(options, &ours, &empty).await?);
     match &options.kafka {
         Some(brokers) => {
-            rows.push(
-                batch::row(options, brokers, &bootstrap("a2a-kafka"), &bootstrap("echo")).await?,
-            );
+            for (what, ours) in [("a message", "reply"), ("a task", "a2a-kafka")] {
+                let ours = (what, &*bootstrap(ours));
+                rows.push(batch::row(options, brokers, ours, &bootstrap("echo")).await?);
+            }
         }
         None => eprintln!("a2a-bench: no real broker: A2A_BENCH_KAFKA is not set"),
     }

@@ -22,7 +22,7 @@ const FUNCTIONS: &[Function] = &[
 ];
 
 /// Where `infra/template.yaml` looks for them.
-const FOLDER: &str = "target/lambda";
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/lambda");
 
 /// Builds both functions for release, checks their sizes and what `cargo lambda deploy` would do.
 /// `args` go to `cargo lambda build`, for example `--arm64`.
@@ -51,8 +51,10 @@ pub(crate) fn measured() -> Result<&'static str, String> {
     let lambda = cargo_lambda::program()?;
     build(&lambda, &[])?;
     let mut empty = lambda_command(&lambda, "build");
-    empty.args(["--release", "--locked", "--lambda-dir", FOLDER, "--package", "a2a-emulator"]);
-    empty.args(["--example", "empty", "--example", "echo"]);
+    empty.args(["--release", "--locked", "--lambda-dir", FOLDER]);
+    empty.args(["--package", "a2a-emulator", "--package", "a2a-kafka"]);
+    empty.args(["--features", "a2a-kafka/msk"]);
+    empty.args(["--example", "empty", "--example", "echo", "--example", "reply"]);
     finish(empty, "the build failed")?;
     Ok(FOLDER)
 }

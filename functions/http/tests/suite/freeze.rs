@@ -225,3 +225,37 @@ async fn cargo_lambdas_deadline_is_taken_for_none() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_costs_one_invocation() {
+    let function = data().await;
+    let mut base64: Value = serde_json::from_str(&send("Terran win rate")).unwrap();
+    (base64["isBase64Encoded"], base64["body"]) = (true.into(), "not base64!".into());
+    let mut host: Value = serde_json::from_str(&send("Terran win rate")).unwrap();
+    host["headers"]["host"] = "no host at all".into();
+    for bad in [base64.to_string(), host.to_string(), "{}".to_owned(), "{\"version\"".to_owned()] {
+        assert!(function.invoke(bad.clone(), LONG).await.is_err(), "{bad}");
+        let sent = ask(&function, send("Terran win rate")).await;
+        assert_eq!(state(&sent["task"]), "TASK_STATE_COMPLETED", "after {bad}");
+    }
+}
+
+#[tokio::test]
+async fn without_streaming_the_answer_is_what_a_gateway_reads() {
+    let variables = [("A2A_STORE", "memory:"), ("A2A_HTTP_ANSWERS", "buffered")];
+    let function = Function::start(env!("CARGO_BIN_EXE_a2a-http"), &variables).await.unwrap();
+    for (event, content_type, holds) in [
+        (send("Terran win rate"), "application/json", "TASK_STATE_COMPLETED"),
+        (stream("Terran win rate"), "text/event-stream", "TASK_STATE_COMPLETED"),
+    ] {
+        let answer = function.invoke(event, LONG).await.unwrap();
+        assert!(!answer.streamed);
+        let answer = answer.json().unwrap();
+        assert_eq!(
+            (&answer["statusCode"], &answer["isBase64Encoded"]),
+            (&json!(200), &json!(false))
+        );
+        assert_eq!(answer["headers"]["content-type"], content_type);
+        assert!(answer["body"].as_str().unwrap().contains(holds), "{answer}");
+    }
+}

@@ -251,6 +251,8 @@ fn in_v1(caller: &str) -> Value {
     match kind {
         "nobody" => json!({ "identity": { "userArn": null, "sourceIp": "203.0.113.24" } }),
         "iam" => identity("userArn", arn(name)),
+        // All users of an identity pool have the same ARN.
+        "pool" => json!({ "identity": { "cognitoIdentityId": name, "userArn": arn("pool") } }),
         "key" => identity("apiKeyId", name.to_owned()),
         "token" => json!({ "authorizer": { "claims": claims(name) } }),
         _ => json!({ "authorizer": { "principalId": name, "integrationLatency": 7 } }),
@@ -263,6 +265,9 @@ fn in_v2(caller: &str) -> Value {
     match kind {
         "nobody" => json!({}),
         "iam" => json!({ "authorizer": { "iam": { "userArn": arn(name) } } }),
+        "pool" => json!({ "authorizer": { "iam": {
+            "userArn": arn("pool"), "cognitoIdentity": { "amr": [], "identityId": name },
+        } } }),
         "token" => json!({ "authorizer": { "jwt": { "claims": claims(name), "scopes": null } } }),
         _ => json!({ "authorizer": { "lambda": { "principalId": name } } }),
     }
@@ -280,10 +285,12 @@ fn claims(name: &str) -> Value {
 
 #[tokio::test]
 async fn callers_see_their_own_tasks_only() {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 10] = [
         "nobody",
         "iam ann",
         "iam bob",
+        "pool ann",
+        "pool bob",
         "token ann@one",
         "token bob@one",
         "token ann@two",

@@ -222,3 +222,50 @@ async fn an_acknowledgement_that_never_comes_is_not_waited_for() {
     assert_eq!(function.handle(event(&again), None).await, BatchResponse::default());
     assert_eq!((agent.runs(), producer.sent.load(Ordering::SeqCst)), (4, 6));
 }
+
+/// Says that it is at work, for so long.
+struct Slow(Duration);
+
+#[async_trait]
+impl AgentExecutor for Slow {
+    async fn execute(&self, _: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        queue.working(()).await?;
+        tokio::time::sleep(self.0).await;
+        Ok(queue.complete(()).await?)
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_would_be_cut_off_is_left_for_the_next_invocation() {
+    let function = Function::new(Slow(Duration::from_millis(600)));
+    let records = json!({ "topic-0": partition(&["a0", "a1", "a2"], say) });
+    // Two seconds of it are the handler's margin: there is time for one.
+    let response = function.handle_within(event(&records), Duration::from_secs(3)).await;
+    assert_eq!(response, failed(&[("topic-0", 1), ("topic-0", 2)]));
+    let [answer] = &*function.produced.values() else { panic!("one is answered") };
+    assert!(answer.to_string().contains("COMPLETED"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_stream_of_somebody_elses_work_ends_with_the_invocation() {
+    let function = Arc::new(Function::new(Slow(Duration::from_secs(3600))));
+    let call = |method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let message = json!({ "messageId": "m", "role": "ROLE_USER", "parts": [{ "text": "go" }] });
+    let mut begin = json!({ "message": message });
+    begin["configuration"] = json!({ "returnImmediately": true });
+    let begin = json!({ "topic-0": [record(0, "a", &call("SendMessage", begin))] });
+    let elsewhere = Arc::clone(&function);
+    let elsewhere = tokio::spawn(async move { elsewhere.handle(event(&begin)).await });
+    let task = loop {
+        if let [answer] = &*function.produced.values() {
+            break answer["value"]["result"]["task"]["id"].clone();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let watch = call("SubscribeToTask", json!({ "id": task }));
+    let watch = json!({ "topic-1": [record(0, "b", &watch)] });
+    let handled = function.handle_within(event(&watch), Duration::from_millis(2_600));
+    let response = tokio::time::timeout(Duration::from_secs(60), handled).await;
+    assert_eq!(response.expect("Lambda would kill it"), failed(&[("topic-1", 0)]));
+    elsewhere.abort();
+}

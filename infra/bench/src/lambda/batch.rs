@@ -9,27 +9,27 @@ use a2a_emulator::Function;
 use a2a_kafka::event::{Cluster, write};
 use bytes::Bytes;
 
-use super::{PATIENCE, STORE, start};
+use super::{PATIENCE, STORE, median, start};
 use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::stats::Sample;
 
 const RECORDS: usize = 100;
 const PARTITIONS: usize = 4;
-/// Batches of one sample, and before the first.
-const BATCHES: usize = 60;
-const WARM_UP: usize = 20;
+/// Batches of one sample.
+const BATCHES: usize = 100;
 
 /// Records a second of both.
 pub(super) async fn row(
     options: &Options,
     brokers: &str,
-    ours: &Path,
+    (what, ours): (&str, &Path),
     echo: &Path,
 ) -> Result<Row, String> {
-    let name = format!("Lambda Kafka, batches of {RECORDS}");
+    let name = format!("Lambda Kafka, {RECORDS} records, {what}");
     let mut row = Row::new(name, "rec/s", Aim::ShareOfLimit(0.60));
-    let topic = |name: &str| format!("bench-lambda-{name}-{}", std::process::id());
+    let unique = format!("{}-{}", what.replace(' ', "-"), std::process::id());
+    let topic = |name: &str| format!("bench-lambda-{name}-{unique}");
     let (ours_topic, echo_topic) = (topic("ours"), topic("echo"));
     let broker = crate::kafka::broker::Broker::real(brokers);
     broker.create_topics([&ours_topic, &echo_topic]).await?;
@@ -39,14 +39,27 @@ pub(super) async fn row(
     };
     let mut ours = Batches::new(function(ours, &ours_topic).await?);
     let mut echo = Batches::new(function(echo, &echo_topic).await?);
-    for batches in [&mut ours, &mut echo] {
-        batches.run(WARM_UP).await?;
-    }
-    for _ in 0..options.samples {
-        row.limit.push(echo.run(BATCHES).await?);
-        row.ours.push(ours.run(BATCHES).await?);
+    for sample in 0..=options.samples {
+        // In turn, batch by batch: what the broker does meanwhile meets both alike.
+        let (mut mine, mut limit) = (Vec::new(), Vec::new());
+        for _ in 0..BATCHES {
+            limit.push(echo.next().await?);
+            mine.push(ours.next().await?);
+        }
+        // The first is for warming up, the broker above all.
+        if sample > 0 {
+            row.limit.push(rate(&mut limit));
+            row.ours.push(rate(&mut mine));
+        }
     }
     Ok(row)
+}
+
+/// Records a second, by the median batch.
+fn rate(times: &mut [Duration]) -> Sample {
+    #[expect(clippy::cast_precision_loss, reason = "a rate is shown with three digits")]
+    let records = RECORDS as f64;
+    Sample::of(records / median(times))
 }
 
 /// A function, and the position in the topic it has reached.
@@ -60,22 +73,14 @@ impl Batches {
         Self { function, offset: 0 }
     }
 
-    /// Records a second over this many invocations; the making of an event does not count.
-    async fn run(&mut self, batches: usize) -> Result<Sample, String> {
-        let mut took = Duration::ZERO;
-        for _ in 0..batches {
-            let event = self.event()?;
-            let answer =
-                self.function.invoke(event, PATIENCE).await.map_err(|it| it.to_string())?;
-            let text = answer.text();
-            if text != r#"{"batchItemFailures":[]}"# {
-                return Err(format!("records were not answered: {text}"));
-            }
-            took += answer.took;
+    /// How long the next batch takes; the making of its event does not count.
+    async fn next(&mut self) -> Result<Duration, String> {
+        let event = self.event()?;
+        let answer = self.function.invoke(event, PATIENCE).await.map_err(|it| it.to_string())?;
+        match &*answer.text() {
+            r#"{"batchItemFailures":[]}"# => Ok(answer.took),
+            text => Err(format!("records were not answered: {text}")),
         }
-        #[expect(clippy::cast_precision_loss, reason = "a rate is shown with three digits")]
-        let records = (batches * RECORDS) as f64;
-        Ok(Sample::of(records / took.as_secs_f64()))
     }
 
     /// The next records of every partition. Each has a position of its own, so each is work.

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use a2a_agent::{DataAnalysisExecutor, Matches};
@@ -65,6 +66,11 @@ impl Function {
 
     pub(crate) async fn handle(&self, event: KafkaEvent) -> BatchResponse {
         self.function.handle(event, None).await
+    }
+
+    /// In an invocation that lasts so long.
+    pub(crate) async fn handle_within(&self, event: KafkaEvent, time: Duration) -> BatchResponse {
+        self.function.handle(event, Some(Instant::now() + time)).await
     }
 }
 
