@@ -246,14 +246,17 @@ async fn a_record_that_would_be_cut_off_is_left_for_the_next_invocation() {
     assert!(answer.to_string().contains("COMPLETED"), "{answer}");
 }
 
+fn rpc(method: &str, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+}
+
 #[tokio::test]
 async fn a_stream_of_somebody_elses_work_ends_with_the_invocation() {
     let function = Arc::new(Function::new(Slow(Duration::from_secs(3600))));
-    let call = |method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     let message = json!({ "messageId": "m", "role": "ROLE_USER", "parts": [{ "text": "go" }] });
     let mut begin = json!({ "message": message });
     begin["configuration"] = json!({ "returnImmediately": true });
-    let begin = json!({ "topic-0": [record(0, "a", &call("SendMessage", begin))] });
+    let begin = json!({ "topic-0": [record(0, "a", &rpc("SendMessage", begin))] });
     let elsewhere = Arc::clone(&function);
     let elsewhere = tokio::spawn(async move { elsewhere.handle(event(&begin)).await });
     let task = loop {
@@ -262,7 +265,7 @@ async fn a_stream_of_somebody_elses_work_ends_with_the_invocation() {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
-    let watch = call("SubscribeToTask", json!({ "id": task }));
+    let watch = rpc("SubscribeToTask", json!({ "id": task }));
     let watch = json!({ "topic-1": [record(0, "b", &watch)] });
     let handled = function.handle_within(event(&watch), Duration::from_millis(2_600));
     let response = tokio::time::timeout(Duration::from_secs(60), handled).await;
