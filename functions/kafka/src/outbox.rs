@@ -11,7 +11,7 @@ use a2a_core::kafka::Outgoing;
 use crate::producer::{Acknowledgement, Producer};
 
 /// How many answers go together at most.
-const BURST: usize = 8;
+const BURST: usize = 64;
 
 /// The answers of one partition's batch, each with the index of its record, in order.
 pub(crate) struct Outbox {
