@@ -34,7 +34,7 @@ pub(crate) fn package(args: &[String]) -> Result<ExitCode, String> {
         let size = fs::metadata(&file)
             .map_err(|error| format!("there is no {}: {error}", file.display()))?
             .len();
-        println!("{}: {}", file.display(), weighed(function, size)?);
+        println!("{}: {}", function.name, weighed(function, size)?);
     }
     for function in FUNCTIONS {
         let mut deploy = lambda_command(&lambda, "deploy");
