@@ -26,10 +26,15 @@ mod tests {
 
     #[test]
     fn ports_differ_and_can_be_bound() {
-        let ports = free::<4>().expect("four ports");
-        for (index, port) in ports.iter().enumerate() {
-            assert!(!ports[..index].contains(port), "{ports:?}");
-            TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).expect("still free");
-        }
+        let bindable = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        // Another test may take one meanwhile, but not every time.
+        let all_free = (0..20).any(|_| {
+            let ports = free::<4>().expect("four ports");
+            for (index, port) in ports.iter().enumerate() {
+                assert!(!ports[..index].contains(port), "{ports:?}");
+            }
+            ports.iter().all(bindable)
+        });
+        assert!(all_free);
     }
 }
