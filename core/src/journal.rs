@@ -207,9 +207,10 @@ pub struct Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
-    /// Claimed by a runner that has recorded nothing: not listed.
+    /// Claimed by a runner that has recorded nothing: not listed; whoever sent the message sends
+    /// it again if nothing comes of it.
     Claimed,
-    /// In progress: listed, kept.
+    /// In progress: listed, kept; somebody is at work on it, or it was given up.
     Running,
     /// Waiting for its client: listed; may be dropped where space runs out.
     Waiting,
@@ -223,6 +224,12 @@ impl Phase {
     /// Whether a list shows it.
     pub fn is_listed(self) -> bool {
         matches!(self, Self::Running | Self::Waiting | Self::Finished)
+    }
+
+    /// Whether a store may let it expire, some time after its status: a finished task, and what
+    /// never became a task. A task that may go on never expires.
+    pub fn may_expire(self) -> bool {
+        matches!(self, Self::Claimed | Self::Finished | Self::Answered)
     }
 }
 

@@ -8,10 +8,11 @@
 use std::{
     cmp::Reverse,
     collections::{
-        BTreeMap, HashMap,
+        BTreeMap, BTreeSet, HashMap,
         hash_map::{Entry, RandomState},
     },
     hash::BuildHasher,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -51,6 +52,7 @@ struct Shelf {
     scopes: RandomState,
     /// What may be dropped, in the order it would be.
     droppable: BTreeMap<DropOrder, TaskKey>,
+    running: BTreeSet<TaskKey>,
     settled: u64,
     bytes: usize,
 }
@@ -158,6 +160,17 @@ impl TaskStore for MemoryStore {
         Ok(lock(&self.shelf).list(query))
     }
 
+    async fn running(
+        &self,
+        after: Option<&TaskKey>,
+        limit: u32,
+    ) -> Result<Vec<TaskKey>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let shelf = lock(&self.shelf);
+        let running = shelf.running.range((from, Bound::Unbounded));
+        Ok(running.take(limit as usize).cloned().collect())
+    }
+
     fn tail(
         self: Arc<Self>,
         key: TaskKey,
@@ -249,6 +262,10 @@ impl Shelf {
                 for row in rows(&self.scopes, &key, &head) {
                     self.rows.insert(row, Listed::new(&key, &head));
                 }
+            }
+            match head.phase {
+                Phase::Running => _ = self.running.insert(key.clone()),
+                _ => _ = self.running.remove(&key),
             }
             kept.head = head;
         }

@@ -4,7 +4,10 @@
 //! appends and reads. It must never know: states, rules, transports; a [`Head`] tells it what it
 //! may list and what it may drop.
 
+mod codec;
+mod feed;
 mod memory;
+mod open;
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -18,31 +21,7 @@ use crate::{
 };
 
 pub use memory::MemoryStore;
-
-/// The store that a URL names: `memory:`, which keeps tasks in this process, at most 100 MB of
-/// them or as many bytes as `memory:?bytes=N` says.
-///
-/// # Errors
-/// One sentence for the user when the URL names no store, or one that cannot be used.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// assert!(a2a_core::store::open("memory:").await.is_ok());
-/// assert!(a2a_core::store::open("floppy:").await.is_err());
-/// # }
-/// ```
-pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
-    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
-    let bytes = rest.strip_prefix("?bytes=").map(str::parse);
-    match (scheme, rest, bytes) {
-        ("memory", "", _) => Ok(Arc::new(MemoryStore::default())),
-        ("memory", _, Some(Ok(bytes))) => Ok(Arc::new(MemoryStore::new(bytes))),
-        ("memory", ..) => Err(format!("`{url}` is no store: write memory: or memory:?bytes=N.")),
-        // Not the whole URL: it may hold a password.
-        _ => Err(format!("`{scheme}:` is no store this build knows: use memory:.")),
-    }
-}
+pub use open::{open, prepare};
 
 /// An append: "after version N, these entries".
 #[derive(Clone, Debug)]
@@ -110,7 +89,8 @@ pub struct ListPage {
 /// The contract, which one suite of tests holds every store to: an append is atomic, and of many
 /// writers after the same version exactly one succeeds; what was acknowledged is read by every
 /// later read; a refused append wrote nothing; listing shows heads whose phase [is
-/// listed](crate::journal::Phase::is_listed).
+/// listed](crate::journal::Phase::is_listed). A store that expires journals expires those whose
+/// phase [may](crate::journal::Phase::may_expire), and shows none that has expired.
 #[async_trait]
 pub trait TaskStore: Send + Sync + 'static {
     /// Takes the slot after `change.after`.
@@ -138,6 +118,19 @@ pub trait TaskStore: Send + Sync + 'static {
     /// # Errors
     /// When the database fails.
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError>;
+
+    /// Journals whose phase is [`Running`](crate::journal::Phase::Running), of all tenants and
+    /// owners: those after that key in the store's own order, at most `limit`. A journal that
+    /// begins or stops running meanwhile may be in it or not. What looks for work that nobody does
+    /// any more reads it page by page.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn running(
+        &self,
+        after: Option<&TaskKey>,
+        limit: u32,
+    ) -> Result<Vec<TaskKey>, StoreError>;
 
     /// The slots after that version, those there are and then each new one as it comes. It never
     /// ends by itself; an error is its last item. A reader may be as slow as it likes: it holds

@@ -32,6 +32,7 @@ macro_rules! cases {
             lists_are_filtered,
             lists_show_what_is_listed,
             a_list_moves_with_the_status,
+            what_is_running_is_found_page_by_page,
             tenants_and_owners_are_apart,
             pages_are_whole_and_never_overlap,
             a_tail_is_what_was_and_what_comes,
@@ -313,6 +314,50 @@ pub(crate) async fn a_list_moves_with_the_status(store: Store) {
     assert_eq!(listed(&store, everything()).await, ["a", "b"]);
     let working = ListQuery { state: Some(TaskState::Working), ..everything() };
     assert_eq!(listed(&store, working).await, ["b"]);
+}
+
+pub(crate) async fn what_is_running_is_found_page_by_page(store: Store) {
+    let mut expected = BTreeSet::new();
+    for number in 0..20 {
+        let (tenant, owner) = (format!("t{}", number % 3), format!("o{}", number % 4));
+        let key = TaskKey { tenant: tenant.into(), id: format!("{number}\0/é#").into() };
+        let mut first = head(TaskState::Working, number);
+        first.owner = owner.into();
+        if number % 5 == 0 {
+            first.phase = Phase::Claimed;
+        }
+        append(&store, key.clone(), 0, [submitted("x")], Some(first.clone())).await.unwrap();
+        append(&store, key.clone(), 1, [chunk("x")], None).await.unwrap();
+        let last = match number % 5 {
+            1 => Some(head(TaskState::Completed, 30)),
+            2 => Some(head(TaskState::InputRequired, 30)),
+            _ => None,
+        };
+        if let Some(last) = last {
+            let last = Head { owner: first.owner, ..last };
+            append(&store, key, 2, [chunk("x")], Some(last)).await.unwrap();
+        } else if first.phase == Phase::Running {
+            expected.insert(key);
+        }
+    }
+    for limit in [1, 2, 7, 8, 100] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.running(after.as_ref(), limit).await.unwrap();
+            assert!(page.len() <= limit as usize);
+            after = page.last().cloned();
+            found.extend(page);
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found.len(), expected.len(), "each once");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "{limit}");
+    }
+    // One that waited runs again.
+    let key = TaskKey { tenant: "t2".into(), id: "2\0/é#".into() };
+    append(&store, key.clone(), 3, [chunk("x")], Some(head(TaskState::Working, 31))).await.unwrap();
+    assert!(store.running(None, 100).await.unwrap().contains(&key));
 }
 
 pub(crate) async fn tenants_and_owners_are_apart(store: Store) {

@@ -89,6 +89,15 @@ impl TaskStore for Faulty {
         self.inner.list(query).await
     }
 
+    async fn running(
+        &self,
+        after: Option<&TaskKey>,
+        limit: u32,
+    ) -> Result<Vec<TaskKey>, StoreError> {
+        self.check()?;
+        self.inner.running(after, limit).await
+    }
+
     // `tail` is the contract's default, which polls: so that one is tried out too.
     fn tail(
         self: Arc<Self>,
@@ -113,6 +122,13 @@ impl TaskStore for Faulty {
             }
             async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
                 self.0.list(query).await
+            }
+            async fn running(
+                &self,
+                after: Option<&TaskKey>,
+                limit: u32,
+            ) -> Result<Vec<TaskKey>, StoreError> {
+                self.0.running(after, limit).await
             }
         }
         Arc::new(Polled(self)).tail(key, after)

@@ -287,4 +287,13 @@ impl TaskStore for Away {
         self.check()?;
         self.store.list(query).await
     }
+
+    async fn running(
+        &self,
+        after: Option<&TaskKey>,
+        limit: u32,
+    ) -> Result<Vec<TaskKey>, StoreError> {
+        self.check()?;
+        self.store.running(after, limit).await
+    }
 }

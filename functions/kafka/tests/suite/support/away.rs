@@ -45,6 +45,14 @@ impl TaskStore for Away {
         self.store.list(query).await
     }
 
+    async fn running(
+        &self,
+        after: Option<&TaskKey>,
+        limit: u32,
+    ) -> Result<Vec<TaskKey>, StoreError> {
+        self.store.running(after, limit).await
+    }
+
     fn tail(
         self: Arc<Self>,
         key: TaskKey,

@@ -1,0 +1,259 @@
+//! One reader of a journal for all who follow it in this process.
+//!
+//! Owns: who asks the database, when, and what is kept for those who are a little behind. A
+//! thousand followers of one task cost one reader and one copy of what is new. There is no task in
+//! the background: whichever follower waits first reads for all, and when it leaves, the next one
+//! does. Must never know: which database it is, what an entry means.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::{Mutex as Turn, Notify, watch};
+
+use super::{StoreError, TaskStore};
+use crate::journal::{Entry, Slot, TaskKey, Version};
+
+/// How many slots of one journal are kept at most for followers that are a little behind; one that
+/// is further behind reads for itself.
+const KEPT_SLOTS: usize = 256;
+/// How many bytes of them; the newest slot is kept whatever its size.
+const KEPT_BYTES: usize = 256 << 10;
+
+/// How long to wait before asking a database again that has not said that there is more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pauses {
+    /// After something new.
+    pub(crate) shortest: Duration,
+    /// When nothing new has come for long; each pause doubles until then.
+    pub(crate) longest: Duration,
+}
+
+/// The journals of one store that are followed in this process.
+#[derive(Debug)]
+pub(crate) struct Feeds {
+    pauses: Pauses,
+    live: Mutex<Live>,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    feeds: HashMap<TaskKey, Weak<Feed>>,
+    /// How many there may be before those that nobody follows any more are cleared away.
+    clear_at: usize,
+}
+
+/// One journal.
+#[derive(Debug)]
+struct Feed {
+    key: TaskKey,
+    recent: Mutex<Recent>,
+    /// The newest version that is known here; 0 while none is.
+    newest: watch::Sender<Version>,
+    /// Held by the follower that reads for all.
+    reading: Turn<()>,
+    /// Somebody says that there is more.
+    more: Notify,
+}
+
+/// The newest slots, without a gap.
+#[derive(Debug, Default)]
+struct Recent {
+    slots: VecDeque<(Slot, usize)>,
+    bytes: usize,
+}
+
+impl Feeds {
+    pub(crate) fn new(pauses: Pauses) -> Self {
+        Self { pauses, live: Mutex::default() }
+    }
+
+    /// A store's [`tail`](TaskStore::tail).
+    pub(crate) fn tail<S: TaskStore>(
+        &self,
+        store: Arc<S>,
+        key: TaskKey,
+        after: Version,
+    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+        let follower = Follower { store, feed: self.feed(key), pauses: self.pauses, after };
+        let reads = stream::unfold(Some(follower), |follower| async move {
+            let mut follower = follower?;
+            match follower.next().await {
+                Ok(slots) => Some((slots.into_iter().map(Ok).collect(), Some(follower))),
+                Err(error) => Some((vec![Err(error)], None)),
+            }
+        });
+        reads.flat_map(stream::iter).boxed()
+    }
+
+    /// Tells followers of what this process has appended: they need not ask the database.
+    pub(crate) fn put(&self, key: &TaskKey, slot: Slot) {
+        if let Some(feed) = self.find(key) {
+            feed.offer([slot]);
+        }
+    }
+
+    /// Tells followers that there is more in the database.
+    pub(crate) fn wake(&self, key: &TaskKey) {
+        if let Some(feed) = self.find(key) {
+            feed.more.notify_one();
+        }
+    }
+
+    /// Tells all followers that there may be more: word of it may have been lost.
+    pub(crate) fn wake_all(&self) {
+        for feed in lock(&self.live).feeds.values().filter_map(Weak::upgrade) {
+            feed.more.notify_one();
+        }
+    }
+
+    fn find(&self, key: &TaskKey) -> Option<Arc<Feed>> {
+        lock(&self.live).feeds.get(key)?.upgrade()
+    }
+
+    fn feed(&self, key: TaskKey) -> Arc<Feed> {
+        let mut live = lock(&self.live);
+        if let Some(feed) = live.feeds.get(&key).and_then(Weak::upgrade) {
+            return feed;
+        }
+        if live.feeds.len() >= live.clear_at {
+            live.feeds.retain(|_, feed| feed.strong_count() > 0);
+            live.clear_at = (live.feeds.len() * 2).max(64);
+        }
+        let feed = Arc::new(Feed::new(key.clone()));
+        live.feeds.insert(key, Arc::downgrade(&feed));
+        feed
+    }
+}
+
+/// Nothing that holds one of these locks can panic half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Feed {
+    fn new(key: TaskKey) -> Self {
+        let (recent, newest) = (Mutex::default(), watch::Sender::new(0));
+        Self { key, recent, newest, reading: Turn::default(), more: Notify::new() }
+    }
+
+    /// The slots after that version; `None` when they are not all kept here.
+    fn after(&self, after: Version) -> Option<Vec<Slot>> {
+        let recent = lock(&self.recent);
+        if *self.newest.borrow() <= after {
+            return Some(Vec::new());
+        }
+        let oldest = recent.slots.front()?.0.version;
+        let skip = usize::try_from((after + 1).checked_sub(oldest)?).ok()?;
+        Some(recent.slots.iter().skip(skip).map(|(slot, _)| slot.clone()).collect())
+    }
+
+    /// Keeps slots that were read or appended. What came before a gap is let go: whoever has not
+    /// seen it reads for itself.
+    fn offer(&self, slots: impl IntoIterator<Item = Slot>) {
+        let mut recent = lock(&self.recent);
+        let before = *self.newest.borrow();
+        let mut newest = before;
+        for slot in slots.into_iter().skip_while(|slot| slot.version <= before) {
+            if slot.version != newest + 1 {
+                *recent = Recent::default();
+            }
+            newest = slot.version;
+            recent.push(slot);
+        }
+        if newest > before {
+            self.newest.send_replace(newest);
+        }
+    }
+
+    /// There was a moment at which that version was the newest.
+    fn know(&self, version: Version) {
+        let mut recent = lock(&self.recent);
+        if version > *self.newest.borrow() {
+            *recent = Recent::default();
+            self.newest.send_replace(version);
+        }
+    }
+}
+
+impl Recent {
+    fn push(&mut self, slot: Slot) {
+        let bytes = slot.entries.iter().map(Entry::weight).sum::<usize>();
+        self.bytes += bytes;
+        self.slots.push_back((slot, bytes));
+        while self.slots.len() > KEPT_SLOTS || (self.bytes > KEPT_BYTES && self.slots.len() > 1) {
+            let bytes = self.slots.pop_front().map_or(0, |(_, bytes)| bytes);
+            self.bytes -= bytes;
+        }
+    }
+}
+
+/// One who follows a journal.
+struct Follower<S> {
+    store: Arc<S>,
+    feed: Arc<Feed>,
+    pauses: Pauses,
+    after: Version,
+}
+
+impl<S: TaskStore> Follower<S> {
+    /// The next slots, at least one.
+    async fn next(&mut self) -> Result<Vec<Slot>, StoreError> {
+        loop {
+            let slots = match self.feed.after(self.after) {
+                Some(slots) if slots.is_empty() => self.wait().await?,
+                Some(slots) => slots,
+                None => self.read(self.after).await?,
+            };
+            if let Some(last) = slots.last() {
+                self.after = last.version;
+                return Ok(slots);
+            }
+        }
+    }
+
+    async fn read(&self, after: Version) -> Result<Vec<Slot>, StoreError> {
+        let journal = self.store.read(&self.feed.key, after).await?;
+        Ok(journal.map_or_else(Vec::new, |journal| journal.slots))
+    }
+
+    /// Waits until there is more, asking the database if nobody else does.
+    async fn wait(&self) -> Result<Vec<Slot>, StoreError> {
+        tokio::select! {
+            biased;
+            () = self.grown() => Ok(Vec::new()),
+            _turn = self.feed.reading.lock() => self.read_for_all().await,
+        }
+    }
+
+    /// Waits until something newer is known here.
+    async fn grown(&self) {
+        // An error would say that there is no feed any more, and here it is.
+        let _ = self.feed.newest.subscribe().wait_for(|newest| *newest > self.after).await;
+    }
+
+    async fn read_for_all(&self) -> Result<Vec<Slot>, StoreError> {
+        let mut pause = self.pauses.shortest;
+        loop {
+            let slots = self.read(self.after).await?;
+            if !slots.is_empty() {
+                self.feed.offer(slots.iter().cloned());
+                return Ok(slots);
+            }
+            // Now a follower that begins further back knows that there is something to read.
+            self.feed.know(self.after);
+            tokio::select! {
+                biased;
+                () = self.grown() => return Ok(Vec::new()),
+                () = self.feed.more.notified() => {}
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(self.pauses.longest),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
