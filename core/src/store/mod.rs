@@ -5,6 +5,8 @@
 //! may list and what it may drop.
 
 mod codec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod feed;
 mod memory;
 mod open;

@@ -155,21 +155,13 @@ impl Place {
 }
 
 /// The contract holds for the default tail too.
-macro_rules! over_polling {
-    ($($case:ident,)*) => {
-        mod keeps_the_contract {
-            use super::*;
-
-            $(
-                #[tokio::test(start_paused = true)]
-                async fn $case() {
-                    crate::contract::$case(Arc::<Faulty>::default()).await;
-                }
-            )*
-        }
-    };
+mod keeps_the_contract {
+    a2a_core::store_conformance!(super::fresh, #[tokio::test(start_paused = true)]);
 }
-crate::contract::cases!(over_polling);
+
+async fn fresh(_: &'static str) -> Arc<dyn TaskStore> {
+    Arc::<Faulty>::default()
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_is_told_without_its_secrets() {

@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
-mod contract;
 mod delivery;
 mod faulty;
 mod fold;

@@ -7,29 +7,23 @@ use std::{collections::BTreeMap, sync::Arc};
 use a2a_core::{
     Artifact, MemoryStore, Message, Metadata, Part, TaskArtifactUpdateEvent, TaskState, Timestamp,
     journal::{Entry, Head, Phase, Submitted},
-    store::{AppendError, ListQuery},
+    store::{
+        AppendError, ListQuery,
+        conformance::{self as contract, Store, append, chunk, head, key, put, submitted},
+    },
 };
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
 
-use crate::contract::{self, Store, append, chunk, head, key, put, submitted};
 use crate::world::soon;
 
-macro_rules! over_memory {
-    ($($case:ident,)*) => {
-        mod keeps_the_contract {
-            use super::*;
-
-            $(
-                #[tokio::test(start_paused = true)]
-                async fn $case() {
-                    contract::$case(Arc::<MemoryStore>::default()).await;
-                }
-            )*
-        }
-    };
+async fn fresh(_: &'static str) -> Store {
+    Arc::new(MemoryStore::default())
 }
-contract::cases!(over_memory);
+
+mod keeps_the_contract {
+    a2a_core::store_conformance!(super::fresh, #[tokio::test(start_paused = true)]);
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn races_between_threads_are_decided_too() {

@@ -90,7 +90,9 @@ const TRIMS: &[(&str, &str)] = &[
 fn ours(source: &Source) -> bool {
     let of_function = source.path.starts_with("functions/") && source.path.contains("/src/");
     // A file of tests has its `#[cfg(test)]` where it is declared.
-    let tests = source.path.ends_with("/tests.rs") || source.path.ends_with("/arbitrary.rs");
+    let tests = source.path.ends_with("/tests.rs")
+        || source.path.ends_with("/arbitrary.rs")
+        || source.path.ends_with("/conformance.rs");
     (source.path.starts_with("core/src/") || of_function) && !tests
 }
 
@@ -257,7 +259,7 @@ fn files_are_short() {
         |_| true,
         |source| {
             // A list of cases may be long.
-            let limit = if source.path.ends_with("/contract.rs") { 900 } else { 450 };
+            let limit = if source.path.ends_with("/conformance.rs") { 900 } else { 450 };
             let lines = source.text.lines().count();
             if lines > limit { vec![(lines, format!("over {limit} lines"))] } else { vec![] }
         },

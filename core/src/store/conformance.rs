@@ -1,24 +1,51 @@
-//! The contract of a store as a list of cases over any [`TaskStore`]; which backends it is run over
-//! is another's business ([`memory`](crate::memory) runs it over the memory store). Each case is
-//! given a store it shares with nobody.
+//! The suite that holds every store to the contract: a list of named cases over any [`TaskStore`].
+//!
+//! Owns: what a store promises, as cases. Must never know: which store it is. A store of your own
+//! is held to it by one line, in a crate of tests that depends on `a2a-core` with the feature
+//! `conformance` and on `tokio`:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use a2a_core::{MemoryStore, TaskStore};
+//!
+//! /// A store that this case shares with nobody.
+//! async fn fresh(_case: &'static str) -> Arc<dyn TaskStore> {
+//!     Arc::new(MemoryStore::default())
+//! }
+//!
+//! mod memory {
+//!     a2a_core::store_conformance!(super::fresh);
+//! }
+//! ```
+//!
+//! makes a test of each case: `memory::a_stale_append_writes_nothing`, and so on.
+
+#![allow(clippy::unwrap_used, reason = "all of it is tests; unwraps are assertions")]
+#![allow(missing_docs, reason = "a case's name says what it is")]
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use a2a_core::{
-    Artifact, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStore, Timestamp,
-    journal::{Entry, Head, Phase, Slot, Submitted, TaskKey},
-    store::{AppendError, Change, ListPage, ListPosition, ListQuery},
-};
 use futures_util::StreamExt;
 
-use crate::world::{soon, yields};
+use crate::{
+    journal::{Entry, Head, Phase, Slot, Submitted, TaskKey},
+    store::{AppendError, Change, ListPage, ListPosition, ListQuery, TaskStore},
+    types::{Artifact, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, Timestamp},
+};
 
-pub(crate) type Store = Arc<dyn TaskStore>;
+/// The store a case is given.
+pub type Store = Arc<dyn TaskStore>;
 
-/// Hands the name of every case to a macro that makes a test of it.
-macro_rules! cases {
-    ($run:ident) => {
-        $run!(
+/// Makes a test of every case. It is given the path of an `async fn(&'static str) -> Arc<dyn
+/// TaskStore>`, which makes a store for the case of that name; what else it is given goes over each
+/// test, in place of `#[tokio::test(flavor = "multi_thread", worker_threads = 2)]`.
+#[macro_export]
+macro_rules! store_conformance {
+    ($store:path) => {
+        $crate::store_conformance!($store, #[tokio::test(flavor = "multi_thread", worker_threads = 2)]);
+    };
+    ($store:path, $(#[$attribute:meta])+) => {
+        $crate::store_conformance!(@cases $store, ($(#[$attribute])+),
             what_is_appended_is_read,
             a_read_from_any_version_is_the_rest,
             unknown_journals_are_none,
@@ -40,19 +67,32 @@ macro_rules! cases {
             tails_of_one_journal_are_the_same,
         );
     };
+    (@cases $store:path, $attributes:tt, $($case:ident,)*) => {
+        $($crate::store_conformance!(@case $store, $attributes, $case);)*
+    };
+    (@case $store:path, ($($attribute:tt)+), $case:ident) => {
+        $($attribute)+
+        async fn $case() {
+            $crate::store::conformance::$case($store(stringify!($case)).await).await;
+        }
+    };
 }
-pub(crate) use cases;
 
-pub(crate) fn key(id: &str) -> TaskKey {
+/// What must come, and soon.
+async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(100), future).await.expect("it never came")
+}
+
+pub fn key(id: &str) -> TaskKey {
     TaskKey { tenant: "".into(), id: id.into() }
 }
 
-pub(crate) fn submitted(text: &str) -> Entry {
+pub fn submitted(text: &str) -> Entry {
     let message = Arc::new(Message::user("m", vec![Part::text(text)]));
     Entry::Submitted(Submitted { message, request: None, at: Timestamp::from_millis(1) })
 }
 
-pub(crate) fn chunk(text: &str) -> Entry {
+pub fn chunk(text: &str) -> Entry {
     Entry::Artifact(Arc::new(TaskArtifactUpdateEvent {
         artifact: Artifact::new("a", vec![Part::text(text)]),
         append: true,
@@ -60,7 +100,7 @@ pub(crate) fn chunk(text: &str) -> Entry {
     }))
 }
 
-pub(crate) fn head(state: TaskState, at: i64) -> Head {
+pub fn head(state: TaskState, at: i64) -> Head {
     let phase = match state {
         _ if state.is_terminal() => Phase::Finished,
         _ if state.is_interrupted() => Phase::Waiting,
@@ -70,7 +110,7 @@ pub(crate) fn head(state: TaskState, at: i64) -> Head {
     Head { owner: "".into(), context_id: "c".into(), status, phase }
 }
 
-pub(crate) async fn append(
+pub async fn append(
     store: &Store,
     key: TaskKey,
     after: u64,
@@ -81,7 +121,7 @@ pub(crate) async fn append(
 }
 
 /// A journal of one slot.
-pub(crate) async fn put(store: &Store, id: &str, head: Head) {
+pub async fn put(store: &Store, id: &str, head: Head) {
     append(store, key(id), 0, [submitted(id)], Some(head)).await.unwrap();
 }
 
@@ -112,7 +152,7 @@ async fn listed(store: &Store, query: ListQuery) -> Vec<String> {
     ids(&page).into_iter().map(str::to_owned).collect()
 }
 
-pub(crate) async fn what_is_appended_is_read(store: Store) {
+pub async fn what_is_appended_is_read(store: Store) {
     let batches =
         [vec![submitted("hi"), chunk("1")], vec![chunk("2")], vec![chunk("3"), chunk("4")]];
     let at_work = head(TaskState::Working, 1);
@@ -127,7 +167,7 @@ pub(crate) async fn what_is_appended_is_read(store: Store) {
     }
 }
 
-pub(crate) async fn a_read_from_any_version_is_the_rest(store: Store) {
+pub async fn a_read_from_any_version_is_the_rest(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     for after in 1..20 {
         append(&store, key("t"), after, [chunk("x")], None).await.unwrap();
@@ -140,7 +180,7 @@ pub(crate) async fn a_read_from_any_version_is_the_rest(store: Store) {
     assert!(slots(&store, "t", u64::MAX).await.is_empty());
 }
 
-pub(crate) async fn unknown_journals_are_none(store: Store) {
+pub async fn unknown_journals_are_none(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     for key in [key("u"), key(""), key("T"), TaskKey { tenant: "t".into(), id: "t".into() }] {
         assert!(store.read(&key, 0).await.unwrap().is_none(), "{key:?}");
@@ -148,7 +188,7 @@ pub(crate) async fn unknown_journals_are_none(store: Store) {
     }
 }
 
-pub(crate) async fn a_stale_append_writes_nothing(store: Store) {
+pub async fn a_stale_append_writes_nothing(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     append(&store, key("t"), 1, [chunk("1")], None).await.unwrap();
     let before = slots(&store, "t", 0).await;
@@ -164,7 +204,7 @@ pub(crate) async fn a_stale_append_writes_nothing(store: Store) {
     append(&store, key("t"), 2, [chunk("2")], None).await.unwrap();
 }
 
-pub(crate) async fn of_sixteen_racers_one_wins(store: Store) {
+pub async fn of_sixteen_racers_one_wins(store: Store) {
     for after in 0..8 {
         let racers: Vec<_> = (0..16)
             .map(|racer| {
@@ -189,7 +229,7 @@ pub(crate) async fn of_sixteen_racers_one_wins(store: Store) {
     }
 }
 
-pub(crate) async fn racing_appends_are_all_read_in_order(store: Store) {
+pub async fn racing_appends_are_all_read_in_order(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     let writers: Vec<_> = (0..8)
         .map(|writer| {
@@ -217,7 +257,7 @@ pub(crate) async fn racing_appends_are_all_read_in_order(store: Store) {
     assert_eq!(texts.len(), 80, "each once");
 }
 
-pub(crate) async fn the_head_is_the_last_one_given(store: Store) {
+pub async fn the_head_is_the_last_one_given(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     append(&store, key("t"), 1, [chunk("x")], None).await.unwrap();
     assert_eq!(store.head(&key("t")).await.unwrap(), Some(head(TaskState::Working, 1)));
@@ -228,7 +268,7 @@ pub(crate) async fn the_head_is_the_last_one_given(store: Store) {
     assert_eq!(store.list(&everything()).await.unwrap().rows[0].1, done);
 }
 
-pub(crate) async fn odd_texts_are_kept(store: Store) {
+pub async fn odd_texts_are_kept(store: Store) {
     for text in
         ["", "\0", "é\u{1F980}\u{2028}", "a/b#c%20|\n\"'\\", "  ", "%", "null", &"k".repeat(500)]
     {
@@ -245,7 +285,7 @@ pub(crate) async fn odd_texts_are_kept(store: Store) {
     }
 }
 
-pub(crate) async fn large_journals_and_entries_are_kept(store: Store) {
+pub async fn large_journals_and_entries_are_kept(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     let large = "x".repeat(450_000);
     for (after, text) in (1..).zip([&*large, "small", &*large, &*large]) {
@@ -256,7 +296,7 @@ pub(crate) async fn large_journals_and_entries_are_kept(store: Store) {
     assert_eq!(*all[3].entries, [chunk(&large), chunk("and")]);
 }
 
-pub(crate) async fn lists_are_newest_first_and_ties_by_id(store: Store) {
+pub async fn lists_are_newest_first_and_ties_by_id(store: Store) {
     for (id, at) in [("b", 5), ("d", 1), ("a", 5), ("e", 9), ("c", 5)] {
         put(&store, id, head(TaskState::Working, at)).await;
     }
@@ -264,7 +304,7 @@ pub(crate) async fn lists_are_newest_first_and_ties_by_id(store: Store) {
     assert!(listed(&store, ListQuery { owner: "x".into(), ..everything() }).await.is_empty());
 }
 
-pub(crate) async fn lists_are_filtered(store: Store) {
+pub async fn lists_are_filtered(store: Store) {
     for (id, context, state, at) in [
         ("a", "c1", TaskState::Working, 1),
         ("b", "c1", TaskState::Completed, 2),
@@ -292,7 +332,7 @@ pub(crate) async fn lists_are_filtered(store: Store) {
     }
 }
 
-pub(crate) async fn lists_show_what_is_listed(store: Store) {
+pub async fn lists_show_what_is_listed(store: Store) {
     let unlisted = |phase| Head { phase, ..head(TaskState::Submitted, 1) };
     put(&store, "claimed", unlisted(Phase::Claimed)).await;
     put(&store, "answered", unlisted(Phase::Answered)).await;
@@ -307,7 +347,7 @@ pub(crate) async fn lists_show_what_is_listed(store: Store) {
     assert!(store.head(&key("claimed")).await.unwrap().is_some());
 }
 
-pub(crate) async fn a_list_moves_with_the_status(store: Store) {
+pub async fn a_list_moves_with_the_status(store: Store) {
     put(&store, "a", head(TaskState::Working, 1)).await;
     put(&store, "b", head(TaskState::Working, 2)).await;
     append(&store, key("a"), 1, [chunk("x")], Some(head(TaskState::Completed, 3))).await.unwrap();
@@ -316,7 +356,7 @@ pub(crate) async fn a_list_moves_with_the_status(store: Store) {
     assert_eq!(listed(&store, working).await, ["b"]);
 }
 
-pub(crate) async fn what_is_running_is_found_page_by_page(store: Store) {
+pub async fn what_is_running_is_found_page_by_page(store: Store) {
     let mut expected = BTreeSet::new();
     for number in 0..20 {
         let (tenant, owner) = (format!("t{}", number % 3), format!("o{}", number % 4));
@@ -360,7 +400,7 @@ pub(crate) async fn what_is_running_is_found_page_by_page(store: Store) {
     assert!(store.running(None, 100).await.unwrap().contains(&key));
 }
 
-pub(crate) async fn tenants_and_owners_are_apart(store: Store) {
+pub async fn tenants_and_owners_are_apart(store: Store) {
     let places = [("", ""), ("", "o"), ("t", ""), ("t", "o"), ("to", "")];
     for (tenant, owner) in places {
         let key = TaskKey { tenant: tenant.into(), id: format!("{tenant}/{owner}").into() };
@@ -387,7 +427,7 @@ pub(crate) async fn tenants_and_owners_are_apart(store: Store) {
     }
 }
 
-pub(crate) async fn pages_are_whole_and_never_overlap(store: Store) {
+pub async fn pages_are_whole_and_never_overlap(store: Store) {
     for number in 0..23 {
         // Many ties.
         let state = if number % 3 == 0 { TaskState::Failed } else { TaskState::Working };
@@ -419,7 +459,7 @@ pub(crate) async fn pages_are_whole_and_never_overlap(store: Store) {
     assert_eq!(ids(&page)[..3], ["13", "14", "05"]);
 }
 
-pub(crate) async fn a_tail_is_what_was_and_what_comes(store: Store) {
+pub async fn a_tail_is_what_was_and_what_comes(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     append(&store, key("t"), 1, [chunk("2"), chunk("3")], None).await.unwrap();
     for after in 0..=2 {
@@ -427,18 +467,18 @@ pub(crate) async fn a_tail_is_what_was_and_what_comes(store: Store) {
         for version in after + 1..=2 {
             assert_eq!(soon(tail.next()).await.unwrap().unwrap().version, version);
         }
-        let quiet = tokio::time::timeout(Duration::from_secs(10), tail.next());
+        let quiet = tokio::time::timeout(Duration::from_millis(300), tail.next());
         assert!(quiet.await.is_err(), "there is no more yet");
     }
     let mut tail = Arc::clone(&store).tail(key("t"), 2);
     let reader = tokio::spawn(async move { (tail.next().await.unwrap().unwrap(), tail) });
-    yields().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     append(&store, key("t"), 2, [chunk("4")], Some(head(TaskState::Completed, 2))).await.unwrap();
     let (slot, _tail) = soon(reader).await.unwrap();
     assert_eq!(slot, Slot { version: 3, entries: [chunk("4")].into() });
 }
 
-pub(crate) async fn a_stalled_tail_delays_nobody(store: Store) {
+pub async fn a_stalled_tail_delays_nobody(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     let mut stalled = Arc::clone(&store).tail(key("t"), 0);
     soon(stalled.next()).await.unwrap().unwrap();
@@ -455,7 +495,7 @@ pub(crate) async fn a_stalled_tail_delays_nobody(store: Store) {
     }
 }
 
-pub(crate) async fn tails_of_one_journal_are_the_same(store: Store) {
+pub async fn tails_of_one_journal_are_the_same(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     let readers: Vec<_> = (0..8)
         .map(|_| {
