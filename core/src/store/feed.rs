@@ -1,9 +1,9 @@
 //! One reader of a journal for all who follow it in this process.
 //!
 //! Owns: who asks the database, when, and what is kept for those who are a little behind. A
-//! thousand followers of one task cost one reader and one copy of what is new. There is no task in
-//! the background: whichever follower waits first reads for all, and when it leaves, the next one
-//! does. Must never know: which database it is, what an entry means.
+//! thousand followers of one task cost one reader and one copy of what is new. The reader is a task
+//! of its own, because a follower may stall; it ends with the last follower. Must never know: which
+//! database it is, what an entry means.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{Mutex as Turn, Notify, watch};
+use tokio::sync::{Notify, watch};
 
 use super::{StoreError, TaskStore};
 use crate::journal::{Entry, Slot, TaskKey, Version};
@@ -51,12 +51,17 @@ struct Live {
 struct Feed {
     key: TaskKey,
     recent: Mutex<Recent>,
-    /// The newest version that is known here; 0 while none is.
-    newest: watch::Sender<Version>,
-    /// Held by the follower that reads for all.
-    reading: Turn<()>,
+    state: watch::Sender<State>,
     /// Somebody says that there is more.
     more: Notify,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// The newest version that is known here; 0 while none is.
+    newest: Version,
+    /// Whether somebody reads for all.
+    is_read: bool,
 }
 
 /// The newest slots, without a gap.
@@ -136,14 +141,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Feed {
     fn new(key: TaskKey) -> Self {
-        let (recent, newest) = (Mutex::default(), watch::Sender::new(0));
-        Self { key, recent, newest, reading: Turn::default(), more: Notify::new() }
+        let state = watch::Sender::new(State::default());
+        Self { key, recent: Mutex::default(), state, more: Notify::new() }
+    }
+
+    fn newest(&self) -> Version {
+        self.state.borrow().newest
+    }
+
+    fn set_newest(&self, newest: Version) {
+        self.state.send_modify(|state| state.newest = newest);
     }
 
     /// The slots after that version; `None` when they are not all kept here.
     fn after(&self, after: Version) -> Option<Vec<Slot>> {
         let recent = lock(&self.recent);
-        if *self.newest.borrow() <= after {
+        if self.newest() <= after {
             return Some(Vec::new());
         }
         let oldest = recent.slots.front()?.0.version;
@@ -155,7 +168,7 @@ impl Feed {
     /// seen it reads for itself.
     fn offer(&self, slots: impl IntoIterator<Item = Slot>) {
         let mut recent = lock(&self.recent);
-        let before = *self.newest.borrow();
+        let before = self.newest();
         let mut newest = before;
         for slot in slots.into_iter().skip_while(|slot| slot.version <= before) {
             if slot.version != newest + 1 {
@@ -165,16 +178,16 @@ impl Feed {
             recent.push(slot);
         }
         if newest > before {
-            self.newest.send_replace(newest);
+            self.set_newest(newest);
         }
     }
 
     /// There was a moment at which that version was the newest.
     fn know(&self, version: Version) {
         let mut recent = lock(&self.recent);
-        if version > *self.newest.borrow() {
+        if version > self.newest() {
             *recent = Recent::default();
-            self.newest.send_replace(version);
+            self.set_newest(version);
         }
     }
 }
@@ -216,41 +229,78 @@ impl<S: TaskStore> Follower<S> {
     }
 
     async fn read(&self, after: Version) -> Result<Vec<Slot>, StoreError> {
-        let journal = self.store.read(&self.feed.key, after).await?;
-        Ok(journal.map_or_else(Vec::new, |journal| journal.slots))
+        read(&*self.store, &self.feed.key, after).await
     }
 
-    /// Waits until there is more, asking the database if nobody else does.
+    /// Waits until there is more. When the one who reads for all gave up, the reason is learnt by
+    /// reading oneself.
     async fn wait(&self) -> Result<Vec<Slot>, StoreError> {
-        tokio::select! {
-            biased;
-            () = self.grown() => Ok(Vec::new()),
-            _turn = self.feed.reading.lock() => self.read_for_all().await,
+        self.ensure_reader();
+        let mut state = self.feed.state.subscribe();
+        // An error would say that there is no feed any more, and here it is.
+        let waited = state.wait_for(|state| state.newest > self.after || !state.is_read).await;
+        let has_more = waited.is_ok_and(|state| state.newest > self.after);
+        if has_more { Ok(Vec::new()) } else { self.read(self.after).await }
+    }
+
+    fn ensure_reader(&self) {
+        let begins = |state: &mut State| !std::mem::replace(&mut state.is_read, true);
+        if self.feed.state.send_if_modified(begins) {
+            let after = self.after.max(self.feed.newest());
+            let reader = Reader(Arc::downgrade(&self.feed));
+            tokio::spawn(read_for_all(Arc::clone(&self.store), reader, self.pauses, after));
         }
     }
+}
 
-    /// Waits until something newer is known here.
-    async fn grown(&self) {
-        // An error would say that there is no feed any more, and here it is.
-        let _ = self.feed.newest.subscribe().wait_for(|newest| *newest > self.after).await;
+/// The one who reads for all; dropping it, however that comes, says that nobody does.
+struct Reader(Weak<Feed>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(feed) = self.0.upgrade() {
+            feed.state.send_modify(|state| state.is_read = false);
+        }
     }
+}
 
-    async fn read_for_all(&self) -> Result<Vec<Slot>, StoreError> {
-        let mut pause = self.pauses.shortest;
-        loop {
-            let slots = self.read(self.after).await?;
-            if !slots.is_empty() {
-                self.feed.offer(slots.iter().cloned());
-                return Ok(slots);
+async fn read<S: TaskStore>(
+    store: &S,
+    key: &TaskKey,
+    after: Version,
+) -> Result<Vec<Slot>, StoreError> {
+    let journal = store.read(key, after).await?;
+    Ok(journal.map_or_else(Vec::new, |journal| journal.slots))
+}
+
+/// Reads until the database fails or nobody follows any more.
+async fn read_for_all<S: TaskStore>(
+    store: Arc<S>,
+    reader: Reader,
+    pauses: Pauses,
+    mut after: Version,
+) {
+    let mut pause = pauses.shortest;
+    while let Some(feed) = reader.0.upgrade() {
+        let slots = read(&*store, &feed.key, after).await;
+        let failed = slots.is_err();
+        match slots {
+            Ok(slots) if !slots.is_empty() => {
+                pause = pauses.shortest;
+                feed.offer(slots);
             }
             // Now a follower that begins further back knows that there is something to read.
-            self.feed.know(self.after);
-            tokio::select! {
-                biased;
-                () = self.grown() => return Ok(Vec::new()),
-                () = self.feed.more.notified() => {}
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(self.pauses.longest),
-            }
+            Ok(_) => feed.know(after),
+            Err(_) => {}
+        }
+        after = after.max(feed.newest());
+        tokio::select! {
+            biased;
+            () = feed.more.notified(), if !failed => {}
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(pauses.longest),
+        }
+        if failed {
+            break;
         }
     }
 }

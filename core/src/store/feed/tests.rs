@@ -1,8 +1,9 @@
 //! Followers over a store that counts how often it is asked.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 
 use super::*;
 use crate::{
@@ -21,6 +22,7 @@ struct Asked {
     reads: AtomicUsize,
     /// Whether this process hears of its own appends.
     local: bool,
+    away: AtomicBool,
 }
 
 #[async_trait]
@@ -37,6 +39,9 @@ impl TaskStore for Asked {
 
     async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("away"));
+        }
         self.inner.read(key, after).await
     }
 
@@ -67,7 +72,8 @@ impl TaskStore for Asked {
 
 fn store(local: bool) -> Arc<Asked> {
     let inner = MemoryStore::default();
-    Arc::new(Asked { inner, feeds: Feeds::new(PAUSES), reads: AtomicUsize::new(0), local })
+    let (reads, away) = (AtomicUsize::new(0), AtomicBool::new(false));
+    Arc::new(Asked { inner, feeds: Feeds::new(PAUSES), reads, local, away })
 }
 
 fn key() -> TaskKey {
@@ -115,21 +121,55 @@ async fn a_thousand_followers_cost_one_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_one_reads_when_the_reader_leaves() {
+async fn a_follower_that_stalls_or_leaves_delays_nobody() {
     let store = store(false);
     store.grow(1..=1).await;
-    let mut tails = [(); 2].map(|()| Arc::clone(&store).tail(key(), 1));
-    let [first, second] = &mut tails;
-    tokio::select! {
-        biased;
-        _ = first.next() => panic!("there is nothing"),
-        _ = second.next() => panic!("there is nothing"),
-        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+    let mut tails = [(); 3].map(|()| Arc::clone(&store).tail(key(), 1));
+    for tail in &mut tails {
+        // It begins to wait, and is not asked again.
+        assert!(tail.next().now_or_never().is_none());
     }
-    let [first, mut second] = tails;
-    drop(first);
-    let (seen, ()) = tokio::join!(versions(&mut second, 2), store.grow(2..=3));
+    let [leaves, stalls, mut reads] = tails;
+    drop(leaves);
+    let (seen, ()) = tokio::join!(versions(&mut reads, 2), store.grow(2..=3));
     assert_eq!(seen, [2, 3]);
+    drop(stalls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_database_is_told_to_every_follower_and_read_again_later() {
+    let store = store(false);
+    store.grow(1..=1).await;
+    let tails = || (0..3).map(|_| Arc::clone(&store).tail(key(), 1)).collect::<Vec<_>>();
+    let mut waiting = tails();
+    for tail in &mut waiting {
+        assert!(tail.next().now_or_never().is_none());
+    }
+    store.away.store(true, Ordering::SeqCst);
+    for tail in &mut waiting {
+        let item = tokio::time::timeout(Duration::from_secs(2), tail.next()).await.unwrap();
+        assert!(item.unwrap().unwrap_err().is_retriable());
+        assert!(tail.next().await.is_none(), "an error is the last item");
+    }
+    store.away.store(false, Ordering::SeqCst);
+    let mut again = tails();
+    let first = futures_util::future::join_all(again.iter_mut().map(|tail| versions(tail, 1)));
+    let (seen, ()) = tokio::join!(first, store.grow(2..=2));
+    assert_eq!(seen, [[2], [2], [2]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_reads_what_nobody_follows() {
+    let store = store(false);
+    store.grow(1..=1).await;
+    let mut tail = Arc::clone(&store).tail(key(), 0);
+    assert_eq!(versions(&mut tail, 1).await, [1]);
+    assert!(tail.next().now_or_never().is_none());
+    drop(tail);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    store.reads();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(store.reads(), 0);
 }
 
 #[tokio::test(start_paused = true)]
