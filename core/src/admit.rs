@@ -1,23 +1,17 @@
 //! What may be done to a task, decided from its journal alone.
 //!
 //! Owns: new or continue, refuse when finished, which ids, who may cancel, how a history is cut,
-//! which version and extensions are served, page tokens. Pure: journals and requests in, decisions
+//! which version and extensions are served. Pure: journals and requests in, decisions
 //! out.
 
 use std::sync::Arc;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use crate::{
     call::{Call, Caller},
     error::{Error, ErrorKind},
-    journal::{Entry, Fold, Slot, TaskKey},
+    journal::{Entry, Fold, Slot, Submitted, TaskKey},
     limits::Limits,
-    store::{ListPosition, ListQuery},
-    types::{
-        AgentCard, ListTasksRequest, Message, Part, SendMessageRequest, Task, TaskState, Timestamp,
-        Validate,
-    },
+    types::{AgentCard, Message, Part, SendMessageRequest, Task, Validate},
 };
 
 /// The protocol version served here, as `Major.Minor` (specification section 3.6).
@@ -34,6 +28,8 @@ pub(crate) enum Admission {
     GiveUp,
     /// It is recorded and answered: answer the same.
     Answered,
+    /// It is recorded, and an earlier delivery of it is being served.
+    Join,
     /// Somebody is at work on the task: wait for its turn.
     Wait,
 }
@@ -92,6 +88,7 @@ fn redelivered(slots: &[Slot], fold: &Fold, caller: &Caller, limits: &Limits) ->
         return Admission::Answered;
     }
     match fold.attempt.unwrap_or(0) {
+        _ if caller.key.as_ref().is_some_and(|key| !key.takes_over()) => Admission::Join,
         attempt if attempt >= limits.attempts => Admission::GiveUp,
         attempt => Admission::Restart(attempt + 1),
     }
@@ -128,16 +125,30 @@ pub(crate) fn begun(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Fold {
     Fold::replay(Arc::clone(id), &slots[..until])
 }
 
-/// The journal as it stood when this request's message was recorded, and the task before it, if
-/// there was one: what the next attempt at it starts from.
-pub(crate) fn restart(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold, Option<Task>) {
-    let key = caller.key.as_ref().map(|key| key.as_str());
-    let is_mine =
-        |entry: &Entry| matches!(entry, Entry::Submitted(it) if it.request.as_ref() == key);
-    let (fold, _) = Fold::replay_until(Arc::clone(id), slots, |_, entry| is_mine(entry));
-    let before: Vec<Slot> =
-        slots.iter().take_while(|slot| !slot.entries.iter().any(is_mine)).cloned().collect();
-    let task = (!before.is_empty()).then(|| Fold::replay(Arc::clone(id), &before).task);
+/// The newest message that was recorded.
+pub(crate) fn newest(slots: &[Slot]) -> Option<&Submitted> {
+    let entries = slots.iter().rev().flat_map(|slot| slot.entries.iter().rev());
+    entries.into_iter().find_map(|entry| match entry {
+        Entry::Submitted(submitted) => Some(submitted),
+        _ => None,
+    })
+}
+
+/// The journal as it stood when its newest message was recorded, and the task before that, if
+/// there was one: what the next attempt at it starts from. A message that is being worked on is
+/// always the newest.
+pub(crate) fn restart(id: &Arc<str>, slots: &[Slot]) -> (Fold, Option<Task>) {
+    let is_message = |entry: &Entry| matches!(entry, Entry::Submitted(_));
+    let newest = slots.iter().rposition(|slot| slot.entries.iter().any(is_message));
+    let newest = newest.unwrap_or_default();
+    let until = &slots[..slots.len().min(newest + 1)];
+    let count = until.iter().flat_map(|slot| slot.entries.iter()).filter(|it| is_message(it));
+    let count = count.count();
+    let (fold, _) = Fold::replay_until(Arc::clone(id), until, |fold, _| {
+        usize::try_from(fold.messages).is_ok_and(|messages| messages == count)
+    });
+    let before = &slots[..newest];
+    let task = (!before.is_empty()).then(|| Fold::replay(Arc::clone(id), before).task);
     (fold, task)
 }
 
@@ -291,41 +302,6 @@ pub(crate) fn trim_history(task: &mut Task, length: Option<i32>) {
     let keep = length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(0));
     let surplus = task.history.len().saturating_sub(keep);
     task.history.drain(..surplus);
-}
-
-/// The query behind a list (section 3.1.4).
-pub(crate) fn list(
-    request: &ListTasksRequest,
-    tenant: Arc<str>,
-    caller: &Caller,
-    limits: &Limits,
-) -> Result<ListQuery, Error> {
-    let after = match &request.page_token {
-        None => None,
-        Some(token) => Some(position(token).ok_or_else(|| {
-            Error::invalid_field("pageToken", "is not one that a page of this list gave")
-        })?),
-    };
-    Ok(ListQuery {
-        tenant,
-        owner: Arc::clone(&caller.owner),
-        context_id: request.context_id.clone(),
-        state: (request.status != TaskState::Unspecified).then_some(request.status),
-        since: request.status_timestamp_after,
-        after,
-        limit: request.page_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(limits.page),
-    })
-}
-
-/// A page token: a place in the list, and nothing of the store's.
-pub(crate) fn token(position: &ListPosition) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}/{}", position.at.as_millis(), position.id))
-}
-
-fn position(token: &str) -> Option<ListPosition> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-    let (at, id) = text.split_once('/')?;
-    Some(ListPosition { at: Timestamp::from_millis(at.parse().ok()?), id: id.into() })
 }
 
 /// The key of a task a caller names.

@@ -107,26 +107,43 @@ pub enum StreamsEnd {
     AtRest,
 }
 
-/// The identity of a request that may be delivered more than once, such as a Kafka record's
-/// position. The ids it derives are the same at each delivery, so a second one meets the first
-/// one's journal.
+/// The identity of a request that may be delivered more than once. The ids it derives are the same
+/// at each delivery, so a second one meets the first one's journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestKey(Arc<str>);
+pub struct RequestKey {
+    name: Arc<str>,
+    takes_over: bool,
+}
 
 impl RequestKey {
-    /// The key for the request of this name, unique among all requests to one store.
+    /// The key for the request of this name, unique among all requests to one store, such as a
+    /// Kafka record's position. A second delivery means that the first one was given up: it takes
+    /// over at once.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self(name.into())
+        Self { name: name.into(), takes_over: true }
+    }
+
+    /// The key a caller gives a request to one agent, so that it may send it again: another caller's
+    /// same key is another key. The first delivery may still be served, so a second one waits for it.
+    pub fn of_caller(agent: &str, owner: &str, key: &str) -> Self {
+        // Lengths first: no text of one can look like a piece of another.
+        let name = format!("key|{}|{}|{agent}{owner}{key}", agent.len(), owner.len());
+        Self { name: name.into(), takes_over: false }
     }
 
     /// The key as text.
     pub fn as_str(&self) -> &Arc<str> {
-        &self.0
+        &self.name
+    }
+
+    /// Whether a second delivery means that the first one was given up.
+    pub fn takes_over(&self) -> bool {
+        self.takes_over
     }
 
     /// The id this request gives to the thing it makes in that role, for example its `task`.
     pub fn id(&self, role: &str) -> Arc<str> {
-        named_id(&format!("{role}:{}", self.0))
+        named_id(&format!("{role}:{}", self.name))
     }
 }
 

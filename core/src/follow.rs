@@ -3,7 +3,7 @@
 //! Owns: turning recorded entries into events, and where a stream ends. Must never know: who runs
 //! the task, transports.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{
     StreamExt,
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     call::Event,
     error::Error,
-    journal::{Cursor, Entry, Fold, Slot, TaskKey},
+    journal::{Cursor, Entry, Fold, Slot, TaskKey, Version},
     store::{StoreError, TaskStore},
     types::{StreamResponse, Task, TaskState},
 };
@@ -125,7 +125,7 @@ impl Reader {
                     let (store, key) = (&*self.follow.store, &self.follow.key);
                     StreamResponse::Task(Box::new(task_at(store, key, cursor).await?))
                 }
-                Entry::Started(_) | Entry::Submitted(_) => continue,
+                Entry::Started(_) | Entry::Submitted(_) | Entry::Heartbeat(_) => continue,
             };
             self.ready.push_back(Event { cursor: Some(cursor), response, last: self.done });
         }
@@ -140,4 +140,43 @@ async fn task_at(store: &dyn TaskStore, key: &TaskKey, cursor: Cursor) -> Result
     slots.retain(|slot| slot.version <= cursor.version);
     let until = Fold::replay_until(Arc::clone(&key.id), &slots, |fold, _| fold.cursor >= cursor);
     Ok(until.0.task)
+}
+
+/// The next slot after `seen`; never, where there is nothing to follow. None when the store fails:
+/// then it is to be followed anew.
+pub(crate) async fn next_slot(others: &mut Option<Tail>, seen: Version) -> Option<Slot> {
+    const AGAIN: Duration = Duration::from_millis(500);
+    let Some(tail) = others else { return std::future::pending().await };
+    loop {
+        match tail.next().await {
+            // The run's own.
+            Some(Ok(slot)) if slot.version <= seen => {}
+            Some(Ok(slot)) => return Some(slot),
+            failed => {
+                let error = failed.and_then(Result::err).map(|error| error.to_string());
+                tracing::warn!(error, "a run cannot watch its task; it tries again");
+                *others = None;
+                tokio::time::sleep(AGAIN).await;
+                return None;
+            }
+        }
+    }
+}
+
+/// The journal's fold once its newest message is settled, whoever does it.
+pub(crate) async fn settled(store: &Arc<dyn TaskStore>, key: &TaskKey) -> Result<Fold, Error> {
+    let mut tail = Arc::clone(store).tail(key.clone(), 0);
+    let mut slots = Vec::new();
+    while let Some(slot) = tail.next().await {
+        let slot = slot?;
+        let may_settle = slot.entries.iter().any(Entry::changes_head);
+        slots.push(slot);
+        if may_settle {
+            let fold = Fold::replay(Arc::clone(&key.id), &slots);
+            if fold.is_settled() {
+                return Ok(fold);
+            }
+        }
+    }
+    Err(Error::internal("a journal's tail ended"))
 }

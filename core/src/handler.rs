@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -19,11 +19,11 @@ use crate::{
     journal::{Entry, Fold, TaskKey},
     ledger::{Ledger, Refused},
     limits::Limits,
+    page::PageKey,
     queue::Scope,
     store::{Journal, TaskStore},
     types::{
-        AgentCard, CancelTaskRequest, GetTaskRequest, ListTasksRequest, ListTasksResponse,
-        SubscribeToTaskRequest, Task, TaskState,
+        AgentCard, CancelTaskRequest, GetTaskRequest, SubscribeToTaskRequest, Task, TaskState,
     },
 };
 
@@ -71,6 +71,7 @@ pub struct DefaultRequestHandler {
     /// Runs that go on without their caller.
     pub(crate) runs: TaskTracker,
     pub(crate) closing: CancellationToken,
+    pub(crate) pages: Arc<PageKey>,
     check_media_types: bool,
 }
 
@@ -82,6 +83,7 @@ impl DefaultRequestHandler {
         store: Arc<dyn TaskStore>,
     ) -> Self {
         Self {
+            pages: Arc::new(PageKey::new(card.name.as_bytes())),
             card: Arc::new(card),
             executor,
             store,
@@ -112,6 +114,15 @@ impl DefaultRequestHandler {
     #[must_use]
     pub fn check_media_types(mut self, check: bool) -> Self {
         self.check_media_types = check;
+        self
+    }
+
+    /// The same handler with page tokens signed with this secret, which all instances must share.
+    /// Without one they are signed with the agent's name: that finds mistakes, but whoever knows it
+    /// can make tokens of their own. Those lead through nobody's list but their own.
+    #[must_use]
+    pub fn with_secret(mut self, secret: &[u8]) -> Self {
+        self.pages = Arc::new(PageKey::new(secret));
         self
     }
 
@@ -184,54 +195,6 @@ impl DefaultRequestHandler {
         Ok(Box::new(task))
     }
 
-    async fn list_tasks(
-        &self,
-        caller: &Caller,
-        request: ListTasksRequest,
-    ) -> Result<ListTasksResponse, Error> {
-        let tenant = request.tenant.clone().unwrap_or_default();
-        let query = admit::list(&request, Arc::clone(&tenant), caller, &self.limits)?;
-        let page = self.store.list(&query).await?;
-        let request = &request;
-        let tasks: Vec<Result<Option<Task>, Error>> = stream::iter(page.rows)
-            .map(|(id, head)| {
-                let key = TaskKey { tenant: Arc::clone(&tenant), id };
-                async move { self.listed_task(key, head, request).await }
-            })
-            .buffered(8)
-            .collect()
-            .await;
-        let tasks = tasks.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        Ok(ListTasksResponse {
-            tasks,
-            next_page_token: page.next.as_ref().map(admit::token).unwrap_or_default(),
-            page_size: i32::try_from(query.limit).unwrap_or(i32::MAX),
-            total_size: i32::try_from(page.total).unwrap_or(i32::MAX),
-        })
-    }
-
-    /// A row of a list as a task; the head is enough where neither history nor artifacts are
-    /// wanted.
-    async fn listed_task(
-        &self,
-        key: TaskKey,
-        head: crate::journal::Head,
-        request: &ListTasksRequest,
-    ) -> Result<Option<Task>, Error> {
-        if request.history_length == Some(0) && !request.include_artifacts {
-            let (id, context_id, status) = (key.id, head.context_id, head.status);
-            return Ok(Some(Task { id, context_id, status, ..Task::default() }));
-        }
-        // It may be gone since the list was made.
-        let Some(journal) = self.store.read(&key, 0).await? else { return Ok(None) };
-        let mut task = Fold::replay(key.id, &journal.slots).task;
-        admit::trim_history(&mut task, request.history_length);
-        if !request.include_artifacts {
-            task.artifacts.clear();
-        }
-        Ok(Some(task))
-    }
-
     async fn cancel_task(
         &self,
         caller: &Arc<Caller>,
@@ -255,6 +218,7 @@ impl DefaultRequestHandler {
                 pending: Vec::new(),
                 claimed: false,
                 tries: self.limits.append_tries,
+                patience: self.limits.store_patience,
             };
             let canceled = scope.status(TaskState::Canceled, None);
             // Events of the run that come first do not matter; its end does.

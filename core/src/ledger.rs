@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::stream::BoxStream;
+use tokio::time::Instant;
 
 use crate::{
     journal::{Cursor, Entry, Fold, Phase, Slot, TaskKey},
@@ -24,8 +25,10 @@ pub(crate) struct Ledger {
     pub(crate) pending: Vec<Entry>,
     /// Whether the journal is claimed, but not listed: nothing has come of it yet.
     pub(crate) claimed: bool,
-    /// How often an append is tried.
+    /// How often an append is tried while others are ahead.
     pub(crate) tries: u32,
+    /// How long it is tried while the store is away.
+    pub(crate) patience: Duration,
 }
 
 /// Why nothing was appended.
@@ -37,6 +40,28 @@ pub(crate) enum Refused {
     TooLarge,
     /// The store failed, also after trying again.
     Store(StoreError),
+}
+
+/// Trying again, more and more slowly, up to a time.
+struct Retry {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Retry {
+    fn new(patience: Duration) -> Self {
+        Self { until: Instant::now() + patience, pause: Duration::from_millis(25) }
+    }
+
+    fn is_in_time(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    async fn pause(&mut self) {
+        const LONGEST: Duration = Duration::from_secs(1);
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST);
+    }
 }
 
 impl Ledger {
@@ -53,42 +78,41 @@ impl Ledger {
         let pending = all.len();
         all.extend(entries);
         let entries: Arc<[Entry]> = all.into();
-        let mut pause = Duration::from_millis(25);
-        for left in (0..self.tries).rev() {
+        let mut retry = Retry::new(self.patience);
+        let mut tries = self.tries;
+        loop {
             let refused = match self.store.append(self.change(&entries, listed)).await {
                 Ok(()) => {
                     self.claimed = !listed;
                     self.fold_in(&Slot { version: self.fold.cursor.version + 1, entries });
                     return Ok(());
                 }
-                Err(refused) => refused,
-            };
-            match refused {
-                AppendError::TooLarge => {
+                Err(AppendError::Conflict) if tries == 0 => {
+                    let sentence = "other writers were always first";
+                    return Err(Refused::Store(StoreError::unavailable(sentence)));
+                }
+                Err(AppendError::Conflict) => {
+                    tries -= 1;
+                    match self.catch_up(&entries, on_top).await {
+                        Ok(true) => continue,
+                        Ok(false) => return Ok(()),
+                        Err(refused) => refused,
+                    }
+                }
+                Err(AppendError::TooLarge) => {
                     self.pending = entries[..pending].to_vec();
                     return Err(Refused::TooLarge);
                 }
-                AppendError::Conflict => match self.catch_up(&entries, on_top).await {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(()),
-                    Err(Refused::Store(error)) if left > 0 && error.is_retriable() => {
-                        tracing::warn!(task = %self.key.id, %error, "a journal is read again");
-                        tokio::time::sleep(pause).await;
-                        pause *= 2;
-                    }
-                    Err(refused) => return Err(refused),
-                },
-                AppendError::Store(error) if left == 0 || !error.is_retriable() => {
-                    return Err(Refused::Store(error));
-                }
-                AppendError::Store(error) => {
+                Err(AppendError::Store(error)) => Refused::Store(error),
+            };
+            match refused {
+                Refused::Store(error) if error.is_retriable() && retry.is_in_time() => {
                     tracing::warn!(task = %self.key.id, %error, "an append is tried again");
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
+                    retry.pause().await;
                 }
+                refused => return Err(refused),
             }
         }
-        Err(Refused::Store(StoreError::unavailable("other writers were always first")))
     }
 
     /// Reads what others wrote. Answers whether the append is still to be done: it is not when a

@@ -22,7 +22,10 @@
 //! | `admit` | what may be done to a task, decided purely |
 //! | [`store`] | the contract of a database, and the memory store |
 //! | [`executor`], [`queue`] | what an agent's author meets |
-//! | `ledger`, `record`, `run`, `send`, `follow` | appending, recording, running, sending, streaming |
+//! | `claim`, `ledger`, `record`, `run` | claiming work on a message, appending, recording, running |
+//! | `send`, `follow` | answering, streaming |
+//! | `sweep` | finding work that nobody does any more |
+//! | `list`, `page` | listing, page tokens |
 //! | [`handler`] | every operation |
 //! | [`wire`] | bytes to calls, replies to bytes; the only place with method names, paths and codes |
 //! | [`http`], [`kafka`] | the transports: two pure functions and one await |
@@ -33,6 +36,7 @@
 
 mod admit;
 pub mod call;
+mod claim;
 pub mod env;
 pub mod error;
 pub mod executor;
@@ -43,11 +47,14 @@ pub mod journal;
 pub mod kafka;
 mod ledger;
 pub mod limits;
+mod list;
+mod page;
 pub mod queue;
 mod record;
 mod run;
 mod send;
 pub mod store;
+mod sweep;
 pub mod types;
 pub mod wire;
 
@@ -61,4 +68,5 @@ pub use journal::Cursor;
 pub use limits::Limits;
 pub use queue::{Content, EventQueue, Stopped};
 pub use store::{MemoryStore, TaskStore};
+pub use sweep::Sweeper;
 pub use types::*;

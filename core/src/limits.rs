@@ -26,10 +26,19 @@ pub struct Limits {
     pub deadline_margin: Duration,
     /// How long an agent's clean-up after a cancel may take.
     pub cancel_time: Duration,
-    /// How often the work on one message is begun again after its runner died.
+    /// How often the work on one message is begun at most: again after its runner died.
     pub attempts: u32,
-    /// How often an append is tried again while the store is away or another writer is ahead.
+    /// How long a runner that records nothing is believed to be alive. A living one gives a sign
+    /// of life three times in that time. What nobody works on any more is found within this and a
+    /// third, where a [`Sweeper`](crate::Sweeper) runs. Not compared with any clock but the
+    /// observer's own.
+    pub lease: Duration,
+    /// How often an append is tried while other writers are ahead.
     pub append_tries: u32,
+    /// How long a call waits for a store that is away before it is told so.
+    pub store_patience: Duration,
+    /// How long a run that has begun waits for a store that is away, within its time limit.
+    pub outage: Duration,
     /// How many earlier tasks of a context an agent can read.
     pub related: u32,
     /// A page of tasks, where the caller does not say.
@@ -49,7 +58,10 @@ impl Default for Limits {
             deadline_margin: Duration::from_secs(2),
             cancel_time: Duration::from_secs(5),
             attempts: 5,
+            lease: Duration::from_secs(30),
             append_tries: 8,
+            store_patience: Duration::from_secs(3),
+            outage: Duration::from_secs(60),
             related: 20,
             page: 50,
         }

@@ -6,13 +6,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     error::{AgentError, Error, ErrorKind},
     follow::{self, Tail},
-    journal::{Cursor, Entry, Fold, Slot},
+    journal::{Cursor, Entry, Heartbeat, Slot},
     ledger::{Ledger, Refused},
     limits::Limits,
     queue::{Emitted, Scope},
@@ -77,8 +76,14 @@ enum BatchEnd {
 /// One run's journal, and whoever waits for it.
 pub(crate) struct Recorder {
     pub(crate) ledger: Ledger,
+    /// What others write to the journal, once it can be known to others.
+    pub(crate) others: Option<Tail>,
     pub(crate) events: mpsc::Receiver<Emitted>,
     pub(crate) scope: Scope,
+    /// What this run's claim calls it.
+    pub(crate) runner: Arc<str>,
+    /// When it must show a sign of life.
+    pub(crate) beat: Instant,
     pub(crate) limits: Arc<Limits>,
     pub(crate) deadline: Instant,
     /// When a stream begins at the latest.
@@ -146,9 +151,12 @@ impl Recorder {
 
     /// Waits until the executor says something, somebody else does, or it is time.
     async fn wait(&mut self, batch: &mut Batch) {
-        // A task that is not recorded can be ended by nobody else.
-        let recorded = self.ledger.fold.cursor.version > 0;
-        let mut others = recorded.then(|| self.ledger.tail());
+        let seen = self.ledger.fold.cursor.version;
+        // A task that is not recorded can be ended or missed by nobody else.
+        let recorded = seen > 0;
+        if recorded && self.others.is_none() {
+            self.others = Some(self.ledger.tail());
+        }
         let listens = self.want == Want::Stream && self.answer.is_some();
         tokio::select! {
             biased;
@@ -156,11 +164,15 @@ impl Recorder {
                 Some(event) => self.fill(batch, event),
                 None => batch.end = Some(BatchEnd::Executor(Ok(()))),
             },
-            slot = next_slot(&mut others) => {
+            slot = follow::next_slot(&mut self.others, seen) => {
                 batch.end = self.others_wrote(slot).then_some(BatchEnd::Overtaken);
             }
             () = tokio::time::sleep_until(self.deadline.into()) => {}
             () = tokio::time::sleep_until(self.patience.into()), if listens => {}
+            () = tokio::time::sleep_until(self.beat.into()), if recorded => {
+                let (runner, at) = (Arc::clone(&self.runner), self.scope.env.now());
+                batch.entries.push(Entry::Heartbeat(Heartbeat { runner, at }));
+            }
         }
     }
 
@@ -260,10 +272,22 @@ impl Recorder {
             self.ledger.fold.reply = Some(Arc::clone(message));
             return Ok(());
         }
-        if self.want == Want::Stream && self.answer.is_some() {
-            return self.append_for_stream(entries).await;
+        if self.ledger.fold.cursor.version > 0 {
+            // What has begun is worth waiting for, but not beyond its time.
+            let left = self.deadline.saturating_duration_since(now());
+            self.ledger.patience = self.limits.outage.min(left).max(self.limits.store_patience);
         }
-        self.ledger.append(entries, true, may_go_on).await
+        let appended = if let [Entry::Heartbeat(_)] = &*entries {
+            // A sign of life alone makes no task of a claim.
+            let listed = !self.ledger.claimed;
+            self.ledger.append(entries, listed, may_go_on).await
+        } else if self.want == Want::Stream && self.answer.is_some() {
+            self.append_for_stream(entries).await
+        } else {
+            self.ledger.append(entries, true, may_go_on).await
+        };
+        self.beat = now() + self.limits.lease / 3;
+        appended
     }
 
     /// The stream begins with the task as it was before the first event, so that every event is
@@ -320,8 +344,8 @@ impl Recorder {
         let rest = if self.ledger.fold.is_settled() {
             Ok(std::mem::take(&mut self.ledger.fold))
         } else {
-            let settled = tokio::time::timeout_at(self.deadline.into(), settled(&self.ledger));
-            settled.await.unwrap_or_else(|_| {
+            let settled = follow::settled(&self.ledger.store, &self.ledger.key);
+            tokio::time::timeout_at(self.deadline.into(), settled).await.unwrap_or_else(|_| {
                 let sentence = "The agent is still at work on this task; try again later.";
                 Err(Error::new(ErrorKind::Unavailable, sentence))
             })
@@ -386,35 +410,4 @@ pub(crate) fn now() -> Instant {
 /// another runner has begun.
 fn may_go_on(slot: &Slot) -> bool {
     !slot.entries.iter().any(|entry| entry.ends_run() || matches!(entry, Entry::Started(_)))
-}
-
-/// The next slot somebody else writes; never, where there is nothing to follow.
-async fn next_slot(others: &mut Option<Tail>) -> Option<Slot> {
-    if let Some(others) = others {
-        match others.next().await {
-            Some(Ok(slot)) => return Some(slot),
-            // The next append will tell.
-            Some(Err(error)) => tracing::warn!(%error, "a run cannot watch its task"),
-            None => {}
-        }
-    }
-    std::future::pending().await
-}
-
-/// The journal's fold once its newest message is settled, whoever does it.
-async fn settled(ledger: &Ledger) -> Result<Fold, Error> {
-    let mut tail = Arc::clone(&ledger.store).tail(ledger.key.clone(), 0);
-    let mut slots = Vec::new();
-    while let Some(slot) = tail.next().await {
-        let slot = slot?;
-        let may_settle = slot.entries.iter().any(Entry::changes_head);
-        slots.push(slot);
-        if may_settle {
-            let fold = Fold::replay(Arc::clone(&ledger.key.id), &slots);
-            if fold.is_settled() {
-                return Ok(fold);
-            }
-        }
-    }
-    Err(Error::internal("a journal's tail ended"))
 }

@@ -31,6 +31,7 @@ pub(crate) struct Run {
     pub(crate) executor: Arc<dyn AgentExecutor>,
     pub(crate) context: RequestContext,
     pub(crate) scope: Scope,
+    pub(crate) runner: Arc<str>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) want: Want,
     pub(crate) answer: oneshot::Sender<Result<Answer, Error>>,
@@ -39,15 +40,18 @@ pub(crate) struct Run {
 impl Run {
     /// Runs to the end. Whoever waits may leave at any time; this future must be driven on.
     pub(crate) async fn drive(self) {
-        let Self { ledger, executor, context, scope, limits, want, answer } = self;
+        let Self { ledger, executor, context, scope, runner, limits, want, answer } = self;
         let deadline = context.deadline;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
         let begun = ledger.fold.cursor;
         let patience = now() + limits.silence;
         let recorder = Recorder {
             ledger,
+            others: None,
             events,
             scope,
+            runner,
+            beat: now() + limits.lease / 3,
             limits,
             deadline,
             patience,

@@ -1,13 +1,12 @@
-//! Sending a message: the admission against the journal, and the run that follows.
+//! Sending a message: what each kind of send answers.
 //!
-//! Owns: which journal a message goes to, the claim on it, and what each kind of send answers. Must
-//! never know: how a run records, transports.
+//! Owns: waiting for the answer, or streaming it. Must never know: which journal a message goes to
+//! (that is `claim`'s), how a run records, transports.
 
 use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
@@ -15,28 +14,16 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    admit::{self, Admission},
+    admit,
     call::{Caller, Event, Events, StreamsEnd},
-    error::{Error, ErrorKind},
-    executor::RequestContext,
+    claim::Admitted,
+    error::Error,
     follow::{EndsAt, Follow, Tail, tail_from},
     handler::DefaultRequestHandler,
-    journal::{Cursor, Entry, Fold, Slot, Started, Submitted, TaskKey},
-    ledger::{Ledger, Refused},
-    queue::Scope,
+    journal::{Cursor, TaskKey},
     record::{Answer, Want},
-    run::Run,
-    store::Journal,
-    types::{Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskState},
+    types::{Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task},
 };
-
-/// What admission leads to.
-enum Admitted {
-    /// A run on that task, to be driven, and where its answer comes.
-    Begun(TaskKey, BoxFuture<'static, ()>, oneshot::Receiver<Result<Answer, Error>>),
-    /// An earlier delivery's journal, answered.
-    Answered(TaskKey, Vec<Slot>),
-}
 
 impl DefaultRequestHandler {
     /// Section 3.1.1.
@@ -51,7 +38,7 @@ impl DefaultRequestHandler {
         let want = if at_once { Want::Created } else { Want::Settled };
         let mut response = match self.admit(caller, request, want).await? {
             Admitted::Begun(_, run, answer) => self.watch(run, answer).await?,
-            Admitted::Answered(key, slots) => {
+            Admitted::Known(key, slots) => {
                 let (mut fold, _) = admit::answered(&key.id, &slots, caller);
                 match fold.reply.take() {
                     Some(message) => SendMessageResponse::Message(message),
@@ -86,7 +73,7 @@ impl DefaultRequestHandler {
                     Answer::Task(_) => return Err(lost_run()),
                 }
             }
-            Admitted::Answered(key, slots) => {
+            Admitted::Known(key, slots) => {
                 let (mut fold, _) = admit::answered(&key.id, &slots, caller);
                 if let Some(message) = fold.reply.take() {
                     return Ok(only_message(message));
@@ -150,229 +137,6 @@ impl DefaultRequestHandler {
             Answer::Message(message) => Ok(SendMessageResponse::Message(message)),
             Answer::Task(task) | Answer::Stream { task, .. } => Ok(SendMessageResponse::Task(task)),
         }
-    }
-
-    async fn admit(
-        &self,
-        caller: &Arc<Caller>,
-        mut request: SendMessageRequest,
-        want: Want,
-    ) -> Result<Admitted, Error> {
-        let named = request.message.task_id.take();
-        let tenant = request.tenant.clone().unwrap_or_default();
-        let id = match (&named, &caller.key) {
-            (Some(id), _) => Arc::clone(id),
-            (None, Some(request_key)) => request_key.id("task"),
-            (None, None) => self.env.id(),
-        };
-        let key = TaskKey { tenant, id };
-        let deadline = self.deadline(caller);
-        let mut journal = None;
-        if named.is_some() {
-            let found = self.read_owned(&key, caller).await?;
-            if !Fold::replay(Arc::clone(&key.id), &found.slots).is_task() {
-                return Err(Error::task_not_found(&key.id));
-            }
-            journal = Some(found);
-        }
-        // The first may only tell that the request is known already.
-        let mut tries = self.limits.append_tries.max(2);
-        while tries > 0 {
-            let (slots, claimed) =
-                journal.take().map_or_else(Default::default, |journal: Journal| {
-                    (journal.slots, !journal.head.phase.is_listed())
-                });
-            let ledger = self.ledger(&key, caller, &slots, claimed);
-            let decision = match slots.is_empty() {
-                true => Admission::Begin,
-                false => {
-                    admit::message(&slots, &ledger.fold, &request.message, caller, &self.limits)?
-                }
-            };
-            match decision {
-                Admission::Answered => return Ok(Admitted::Answered(key, slots)),
-                // Waiting is bounded by the deadline, not by how often the task changes meanwhile.
-                Admission::Wait => self.wait_turn(&ledger, deadline).await?,
-                Admission::GiveUp => self.fail_orphan(caller, ledger).await?,
-                Admission::Begin | Admission::Restart(_) => {
-                    let claim = Claim::new(decision, ledger, &slots, caller);
-                    if let Some((run, answer)) = self.begin(caller, claim, &request, want).await? {
-                        return Ok(Admitted::Begun(key, run, answer));
-                    }
-                    tries -= 1;
-                }
-            }
-            journal = Some(self.read_owned(&key, caller).await?);
-        }
-        Err(Error::new(ErrorKind::Unavailable, "The task is too busy; try again."))
-    }
-
-    /// Records the message and the claim to work on it. `None` when somebody else was first.
-    async fn begin(
-        &self,
-        caller: &Arc<Caller>,
-        claim: Claim,
-        request: &SendMessageRequest,
-        want: Want,
-    ) -> Result<Option<(BoxFuture<'static, ()>, oneshot::Receiver<Result<Answer, Error>>)>, Error>
-    {
-        let Claim { mut ledger, before, attempt } = claim;
-        let scope = self.scope(caller, &ledger, &request.message);
-        let message = Arc::new(Message {
-            task_id: Some(Arc::clone(&scope.task_id)),
-            context_id: Some(Arc::clone(&scope.context_id)),
-            ..request.message.clone()
-        });
-        let new = attempt == 1 && before.is_none();
-        let entries = self.claim(caller, &scope, &message, attempt, before.is_some());
-        if new && caller.key.is_none() {
-            // Nobody else can know this id: the claim is recorded together with what comes of it.
-            ledger.pending = entries;
-        } else {
-            // A reply without a task must stay possible, so a claim alone is not listed.
-            let listed = !new && !ledger.claimed;
-            match ledger.append(entries, listed, |_| false).await {
-                Ok(()) => {}
-                Err(Refused::Overtaken) => return Ok(None),
-                Err(Refused::TooLarge) => {
-                    let sentence = "The message is too large to record.";
-                    return Err(Error::new(ErrorKind::TooLarge, sentence));
-                }
-                Err(Refused::Store(error)) => return Err(error.into()),
-            }
-        }
-        let (answer, receiver) = oneshot::channel();
-        let context = RequestContext {
-            message,
-            task: before,
-            key: ledger.key.clone(),
-            context_id: Arc::clone(&scope.context_id),
-            caller: Arc::clone(caller),
-            attempt,
-            deadline: self.deadline(caller),
-            configuration: request.configuration.clone().map(Arc::new),
-            metadata: request.metadata.clone(),
-            store: Arc::clone(&self.store),
-            max_related: self.limits.related,
-        };
-        let (executor, limits) = (Arc::clone(&self.executor), Arc::clone(&self.limits));
-        let run = Run { ledger, executor, context, scope, limits, want, answer };
-        Ok(Some((Box::pin(run.drive()), receiver)))
-    }
-
-    /// The entries of a claim: the message, unless it is recorded already, and that work on it
-    /// begins.
-    fn claim(
-        &self,
-        caller: &Caller,
-        scope: &Scope,
-        message: &Arc<Message>,
-        attempt: u32,
-        continues: bool,
-    ) -> Vec<Entry> {
-        let at = self.env.now();
-        let mut entries = Vec::with_capacity(3);
-        if attempt == 1 {
-            let request = caller.key.as_ref().map(|key| Arc::clone(key.as_str()));
-            entries.push(Entry::Submitted(Submitted { message: Arc::clone(message), request, at }));
-        }
-        entries.push(Entry::Started(Started { runner: self.env.id(), attempt, at }));
-        if continues {
-            entries.push(scope.status(TaskState::Working, None));
-        }
-        entries
-    }
-
-    fn scope(&self, caller: &Caller, ledger: &Ledger, message: &Message) -> Scope {
-        let context_id = match (&message.context_id, &caller.key) {
-            _ if ledger.fold.messages > 0 => Arc::clone(&ledger.fold.task.context_id),
-            (Some(id), _) => Arc::clone(id),
-            (None, Some(key)) => key.id("context"),
-            (None, None) => self.env.id(),
-        };
-        Scope {
-            task_id: Arc::clone(&ledger.key.id),
-            context_id,
-            env: self.env.clone(),
-            max_entry: self.limits.entry,
-        }
-    }
-
-    fn ledger(&self, key: &TaskKey, caller: &Caller, slots: &[Slot], claimed: bool) -> Ledger {
-        Ledger {
-            store: Arc::clone(&self.store),
-            key: key.clone(),
-            owner: Arc::clone(&caller.owner),
-            fold: Fold::replay(Arc::clone(&key.id), slots),
-            pending: Vec::new(),
-            claimed,
-            tries: self.limits.append_tries,
-        }
-    }
-
-    /// Waits until nobody is at work on the task.
-    async fn wait_turn(&self, ledger: &Ledger, deadline: Instant) -> Result<(), Error> {
-        let mut tail = ledger.tail();
-        let rests = |entry: &Entry| {
-            let interrupts = matches!(entry, Entry::Status(it) if it.status.state.is_interrupted());
-            interrupts || entry.ends_run()
-        };
-        let rest = async {
-            while let Some(slot) = tail.next().await {
-                if slot?.entries.iter().any(rests) {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        tokio::time::timeout_at(deadline.into(), rest).await.unwrap_or_else(|_| {
-            let sentence = "The agent is still at work on this task; try again later.";
-            Err(Error::new(ErrorKind::Unavailable, sentence))
-        })
-    }
-
-    /// Its runners died too often: the task ends here.
-    async fn fail_orphan(&self, caller: &Caller, mut ledger: Ledger) -> Result<(), Error> {
-        let scope = self.scope(caller, &ledger, &Message::default());
-        let sentence = "The agent could not finish this, although it was tried several times.";
-        let message = scope.message(vec![crate::types::Part::text(sentence)], true);
-        let failed = scope.status(TaskState::Failed, Some(message));
-        match ledger.append(vec![failed], true, |_| false).await {
-            Ok(()) | Err(Refused::Overtaken) => Ok(()),
-            Err(Refused::Store(error)) => Err(error.into()),
-            Err(Refused::TooLarge) => Err(Error::internal("a sentence is too large to record")),
-        }
-    }
-
-    /// When a run begun now must have its outcome.
-    pub(crate) fn deadline(&self, caller: &Caller) -> Instant {
-        /// As good as never.
-        const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-        let longest = Instant::now() + self.limits.run_time.min(LONGEST);
-        let margin = self.limits.deadline_margin;
-        let of_call = caller.deadline.map(|at| at.checked_sub(margin).unwrap_or(at));
-        of_call.map_or(longest, |at| at.min(longest))
-    }
-}
-
-/// A claim about to be made: on what, after which task, and which attempt it is.
-struct Claim {
-    ledger: Ledger,
-    before: Option<Arc<Task>>,
-    attempt: u32,
-}
-
-impl Claim {
-    fn new(decision: Admission, mut ledger: Ledger, slots: &[Slot], caller: &Caller) -> Self {
-        let Admission::Restart(attempt) = decision else {
-            let before = (ledger.fold.messages > 0).then(|| Arc::new(ledger.fold.task.clone()));
-            return Self { ledger, before, attempt: 1 };
-        };
-        // What the attempt before recorded no longer counts, here as for every later reader.
-        let cursor = ledger.fold.cursor;
-        let (fold, before) = admit::restart(&ledger.key.id, slots, caller);
-        ledger.fold = Fold { cursor, ..fold };
-        Self { ledger, before: before.map(Arc::new), attempt }
     }
 }
 

@@ -221,7 +221,7 @@ async fn everything_large_is_counted() {
     let metadata = || Metadata::new(&serde_json::json!({ "x": &*text })).ok();
     let message = |message: Message| {
         let at = Timestamp::from_millis(1);
-        Entry::Submitted(Submitted { message: Arc::new(message), request: None, at })
+        Entry::Submitted(Submitted::new(Arc::new(message), at))
     };
     let user = |parts| Message::user("m", parts);
     let artifact = |artifact| {

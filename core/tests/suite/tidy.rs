@@ -21,17 +21,22 @@ const MAY_NAME: &[(&str, &str)] = &[
     ("follow", "call error journal store types"),
     ("record", "error follow journal ledger limits queue store types"),
     ("run", "error executor ledger limits queue record"),
+    ("claim", "admit call error executor handler journal ledger queue record run store types"),
+    ("send", "admit call claim error follow handler journal record types"),
+    ("page", "call error limits store types"),
     (
-        "send",
-        "admit call error executor follow handler journal ledger queue record run store types",
+        "handler",
+        "admit call env error executor follow journal ledger limits page queue store types",
     ),
-    ("handler", "admit call env error executor follow journal ledger limits queue store types"),
+    ("list", "admit call error handler journal page types"),
+    ("sweep", "error handler journal"),
     ("http", "admit call env error handler types wire"),
     ("kafka", "admit call error handler wire"),
 ];
 
 /// No runtime, no clock: these decide and translate.
-const PURE: &[&str] = &["types", "journal", "admit", "wire", "error", "call", "limits", "env"];
+const PURE: &[&str] =
+    &["types", "journal", "admit", "page", "wire", "error", "call", "limits", "env"];
 
 /// Names of the protocol's methods, which only `wire` knows.
 const METHODS: &[&str] = &[
@@ -82,7 +87,7 @@ const TRIMS: &[(&str, &str)] = &[
     // `historyLength` (section 3.2.4).
     ("core/src/admit.rs", "task.history.drain(..surplus)"),
     // `includeArtifacts` (section 3.1.4).
-    ("core/src/handler.rs", "task.artifacts.clear()"),
+    ("core/src/list.rs", "task.artifacts.clear()"),
     // An entry's own status, not the task's: what the head will hold.
     ("core/src/journal.rs", "status.message = None"),
 ];

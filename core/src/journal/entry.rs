@@ -1,0 +1,165 @@
+//! What is recorded.
+//!
+//! Owns: the entries, and what each weighs and ends. Must never know: what they make of a task.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{
+    Artifact, Message, Metadata, Part, PartContent, SendMessageConfiguration,
+    TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent, Timestamp,
+};
+
+/// One recorded fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entry {
+    /// A message was admitted; the first one makes the task.
+    Submitted(Submitted),
+    /// A runner began to work on the newest message.
+    Started(Started),
+    /// The state changed.
+    Status(Arc<TaskStatusUpdateEvent>),
+    /// An artifact was made or grew.
+    Artifact(Arc<TaskArtifactUpdateEvent>),
+    /// The message was answered without a task: what stands before in this journal is no task.
+    Replied(Arc<Message>),
+    /// A runner is at work, although it has had nothing to record for a while.
+    Heartbeat(Heartbeat),
+}
+
+impl Entry {
+    /// Roughly how many bytes it holds: its texts, bytes and data. What limits count.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Submitted(submitted) => {
+                let modes = submitted.configuration.iter().flat_map(|it| &it.accepted_output_modes);
+                weight_of_message(&submitted.message)
+                    + weight_of_metadata(&submitted.metadata)
+                    + weight_of_texts(modes)
+            }
+            Self::Started(_) | Self::Heartbeat(_) => 0,
+            Self::Status(event) => {
+                let message = event.status.message.as_deref().map_or(0, weight_of_message);
+                message + weight_of_metadata(&event.metadata)
+            }
+            Self::Artifact(event) => {
+                let Artifact { name, description, parts, metadata, extensions, artifact_id } =
+                    &event.artifact;
+                let texts = [name, description].into_iter().flatten().chain(extensions);
+                weight_of_texts(texts.chain([artifact_id]))
+                    + weight_of_parts(parts)
+                    + weight_of_metadata(metadata)
+                    + weight_of_metadata(&event.metadata)
+            }
+            Self::Replied(reply) => weight_of_message(reply),
+        }
+    }
+
+    /// Whether the head changes with it.
+    pub fn changes_head(&self) -> bool {
+        match self {
+            Self::Submitted(_) | Self::Status(_) | Self::Replied(_) => true,
+            // What the attempt before it recorded is taken back.
+            Self::Started(started) => started.attempt > 1,
+            Self::Artifact(_) | Self::Heartbeat(_) => false,
+        }
+    }
+
+    /// Whether the work on the newest message ends with it.
+    pub fn ends_run(&self) -> bool {
+        match self {
+            Self::Status(event) => ends_run(event.status.state),
+            Self::Replied(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// After AUTH_REQUIRED the agent may go on by itself (specification section 7.6); the rest are ends
+/// of a run.
+pub(super) fn ends_run(state: TaskState) -> bool {
+    state.is_terminal() || state == TaskState::InputRequired
+}
+
+fn weight_of_message(message: &Message) -> usize {
+    let Message { message_id, parts, metadata, extensions, reference_task_ids, .. } = message;
+    let texts = extensions.iter().chain(reference_task_ids).chain([message_id]);
+    weight_of_texts(texts) + weight_of_parts(parts) + weight_of_metadata(metadata)
+}
+
+fn weight_of_parts(parts: &[Part]) -> usize {
+    /// What a part takes beside its content: many empty parts are not free.
+    const PART: usize = 100;
+    let content = |part: &Part| match &part.content {
+        PartContent::Text(text) | PartContent::Url(text) => text.len(),
+        PartContent::Raw(bytes) => bytes.len(),
+        PartContent::Data(data) => data.as_str().len(),
+    };
+    let beside = |part: &Part| {
+        let texts = [&part.filename, &part.media_type];
+        weight_of_texts(texts.into_iter().flatten()) + weight_of_metadata(&part.metadata)
+    };
+    parts.iter().map(|part| PART + content(part) + beside(part)).sum()
+}
+
+fn weight_of_texts<'a>(texts: impl Iterator<Item = &'a Arc<str>>) -> usize {
+    /// What a text takes beside its bytes: many empty texts are not free either.
+    const TEXT: usize = 48;
+    texts.map(|text| TEXT + text.len()).sum()
+}
+
+fn weight_of_metadata(metadata: &Option<Metadata>) -> usize {
+    metadata.as_ref().map_or(0, |metadata| metadata.json().as_str().len())
+}
+
+/// A message, and what is to be known about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submitted {
+    /// The message, with its task's and context's ids filled in.
+    pub message: Arc<Message>,
+    /// The request's key, by which a second delivery of it is recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Arc<str>>,
+    /// How the answer is wanted, for a runner that begins again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Arc<SendMessageConfiguration>>,
+    /// The request's own metadata, for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Submitted {
+    /// A message alone.
+    pub fn new(message: Arc<Message>, at: Timestamp) -> Self {
+        Self { message, request: None, configuration: None, metadata: None, at }
+    }
+}
+
+/// A runner's claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    /// Whose: unique, so that two runners' claims of the same instant differ.
+    pub runner: Arc<str>,
+    /// 1 at first; more when an earlier runner died or was fenced off. What earlier attempts at
+    /// the same message recorded no longer counts.
+    pub attempt: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A sign of life: what is silent for longer than [`Limits::lease`](crate::Limits::lease) counts as
+/// dead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Heartbeat {
+    /// Whose.
+    pub runner: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}

@@ -1,0 +1,83 @@
+//! Listing tasks (specification section 3.1.4).
+//!
+//! Owns: making tasks of a list's rows. Must never know: how a store lists, what a page token
+//! holds.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+
+use crate::{
+    admit,
+    call::Caller,
+    error::Error,
+    handler::DefaultRequestHandler,
+    journal::{Fold, Head, TaskKey},
+    types::{ListTasksRequest, ListTasksResponse, Task},
+};
+
+/// How many journals are read at the same time.
+const READS: usize = 8;
+
+impl DefaultRequestHandler {
+    pub(crate) async fn list_tasks(
+        &self,
+        caller: &Caller,
+        request: ListTasksRequest,
+    ) -> Result<ListTasksResponse, Error> {
+        let tenant = request.tenant.clone().unwrap_or_default();
+        let query = self.pages.query(&request, Arc::clone(&tenant), caller, &self.limits)?;
+        let page = self.store.list(&query).await?;
+        let next = page.next.as_ref().map(|next| self.pages.token(&query, next));
+        let request = &request;
+        let tasks: Vec<Result<Option<Task>, Error>> = stream::iter(page.rows)
+            .map(|(id, head)| {
+                let key = TaskKey { tenant: Arc::clone(&tenant), id };
+                async move { self.listed_task(key, head, request).await }
+            })
+            .buffered(READS)
+            .collect()
+            .await;
+        let tasks = tasks.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        Ok(ListTasksResponse {
+            tasks,
+            next_page_token: next.unwrap_or_default(),
+            page_size: i32::try_from(query.limit).unwrap_or(i32::MAX),
+            total_size: i32::try_from(page.total).unwrap_or(i32::MAX),
+        })
+    }
+
+    /// A row of a list as a task; the head is enough where neither history nor artifacts are
+    /// wanted.
+    async fn listed_task(
+        &self,
+        key: TaskKey,
+        head: Head,
+        request: &ListTasksRequest,
+    ) -> Result<Option<Task>, Error> {
+        let bare = |id, head: Head| {
+            let Head { context_id, status, .. } = head;
+            Ok(Some(Task { id, context_id, status, ..Task::default() }))
+        };
+        if request.history_length == Some(0) && !request.include_artifacts {
+            return bare(key.id, head);
+        }
+        let journal = match self.store.read(&key, 0).await {
+            Ok(Some(journal)) => journal,
+            // It is gone since the list was made.
+            Ok(None) => return Ok(None),
+            Err(error) if error.is_retriable() => return Err(error.into()),
+            // One task that cannot be read is no reason not to show the others.
+            Err(error) => {
+                tracing::error!(task = %key.id, %error, "a listed task cannot be read");
+                return bare(key.id, head);
+            }
+        };
+        let mut task = Fold::replay(key.id, &journal.slots).task;
+        admit::trim_history(&mut task, request.history_length);
+        if !request.include_artifacts {
+            task.artifacts.clear();
+        }
+        Ok(Some(task))
+    }
+}
