@@ -11,6 +11,7 @@ use aws_msk_iam_sasl_signer::generate_auth_token_from_credentials_provider;
 use futures_util::FutureExt;
 use rdkafka::{
     client::{ClientContext, OAuthToken},
+    config::RDKafkaLogLevel,
     error::KafkaError,
 };
 
@@ -49,6 +50,10 @@ impl ClientContext for Iam {
 
     fn error(&self, error: KafkaError, reason: &str) {
         Logged.error(error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, reason: &str) {
+        Logged.log(level, kind, reason);
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {

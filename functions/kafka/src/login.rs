@@ -37,3 +37,18 @@ pub(crate) fn producer(
         _ => Err(format!("{AUTH} is `{auth}`: use none, tls, scram or iam.")),
     }
 }
+
+#[cfg(all(test, not(feature = "msk")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_this_build_is_one_sentence() {
+        for auth in ["tls", "scram", "iam"] {
+            let environment = Environment::of([(AUTH, auth)]);
+            let said = producer(&environment, "127.0.0.1:1").err().unwrap();
+            let expected = "for which this is to be built with --features msk.";
+            assert_eq!(said, format!("A2A_KAFKA_AUTH is `{auth}`, {expected}"));
+        }
+    }
+}

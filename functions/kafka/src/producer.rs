@@ -9,6 +9,7 @@ use a2a_core::kafka::Outgoing;
 use futures_util::future::BoxFuture;
 use rdkafka::{
     ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
     error::KafkaError,
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
@@ -53,6 +54,15 @@ impl ClientContext for Logged {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "Kafka");
     }
+
+    /// A connection that the broker ends is no error to librdkafka. But that is also how a broker
+    /// refuses those who come in the clear, or without a login, where it wants one.
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, reason: &str) {
+        let is_error = level as i32 <= RDKafkaLogLevel::Error as i32;
+        if kind == "FAIL" && !is_error {
+            tracing::info!(reason, "Kafka");
+        }
+    }
 }
 
 impl KafkaProducer {
@@ -95,8 +105,9 @@ pub fn settings(brokers: &str) -> ClientConfig {
         // A stream's events are handed over as they come: room for the longest, within 256 MB.
         .set("queue.buffering.max.messages", "1000000")
         .set("queue.buffering.max.kbytes", "262144")
-        .set("socket.keepalive.enable", "true")
-        .set("log.connection.close", "false");
+        .set("socket.keepalive.enable", "true");
+    // Else it is taken from a logger of the crate `log`, and there is none.
+    settings.set_log_level(RDKafkaLogLevel::Info);
     settings
 }
 

@@ -5,6 +5,7 @@
 //! a temp folder, ready once it answers real requests ([`probe`]), and gone, data and all, when
 //! [`Engine`] is dropped or when this process dies in any way ([`guard`](crate::guard)).
 
+mod certificate;
 mod dist;
 mod probe;
 mod settings;
@@ -14,6 +15,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use certificate::Certificate;
+use settings::Ports;
+
 use crate::guard::Guarded;
 use crate::scratch::Scratch;
 use crate::text::tail;
@@ -21,6 +25,10 @@ use crate::{cache, ports};
 
 /// The fetched release. The newest that runs on Java 17.
 const VERSION: &str = "4.4.0";
+
+/// The one user who can log in, as the data folder is formatted: test data, not a secret.
+const USERNAME: &str = "agent";
+const PASSWORD: &str = "s3cret";
 
 /// Start-up takes 2 to 5 seconds; a machine this slow would fail every test anyway.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -34,6 +42,9 @@ pub(crate) struct Engine {
     _broker: Guarded,
     _folder: Scratch,
     address: String,
+    tls: String,
+    scram: String,
+    authority: String,
 }
 
 /// Why a start failed, told apart because a lost port is worth another try.
@@ -64,18 +75,34 @@ impl Engine {
         &self.address
     }
 
+    /// What tests find of it in their environment: the bootstrap address in the clear, over TLS and
+    /// with a login over TLS, the file that says whom to trust, and who may log in.
+    pub(crate) fn variables(&self) -> [(&'static str, &str); 6] {
+        [
+            ("A2A_TEST_KAFKA", &self.address),
+            ("A2A_TEST_KAFKA_TLS", &self.tls),
+            ("A2A_TEST_KAFKA_SCRAM", &self.scram),
+            ("A2A_TEST_KAFKA_CA", &self.authority),
+            ("A2A_TEST_KAFKA_USERNAME", USERNAME),
+            ("A2A_TEST_KAFKA_PASSWORD", PASSWORD),
+        ]
+    }
+
     fn start_once(home: &Path) -> Result<Self, Failure> {
         let began = Instant::now();
         let folder = Scratch::create("a2a-kafka").map_err(Failure::Other)?;
-        let [port, controller] = ports::free().map_err(Failure::Other)?;
-        let config = settings::write(home, folder.path(), port, controller);
+        let [clear, tls, scram, controller] = ports::free().map_err(Failure::Other)?;
+        let ports = Ports { clear, tls, scram, controller };
+        let certificate = Certificate::make(folder.path()).map_err(Failure::Other)?;
+        let config = settings::write(home, folder.path(), &certificate, &ports);
         let command = dist::broker_command(home, &config.map_err(Failure::Other)?);
         let broker = Guarded::start(&command, folder.path()).map_err(Failure::Other)?;
-        let address = format!("127.0.0.1:{port}");
-        wait_until_ready(&broker, port, began).map_err(|reason| explain(&reason, &broker))?;
+        let [address, tls, scram] = [clear, tls, scram].map(|port| format!("127.0.0.1:{port}"));
+        let authority = certificate.authority.display().to_string();
+        wait_until_ready(&broker, clear, began).map_err(|reason| explain(&reason, &broker))?;
         let seconds = began.elapsed().as_secs_f32();
         eprintln!("xtask: Kafka {VERSION} on {address}, ready in {seconds:.1} s");
-        Ok(Self { _broker: broker, _folder: folder, address })
+        Ok(Self { _broker: broker, _folder: folder, address, tls, scram, authority })
     }
 }
 

@@ -112,10 +112,11 @@ fn help_text() -> String {
     )
 }
 
-/// `cargo test --workspace` beside a broker whose address the tests find in `A2A_TEST_KAFKA`.
+/// `cargo test --workspace` beside a broker whose addresses the tests find in `A2A_TEST_KAFKA` and
+/// its like.
 fn test(args: &[String]) -> Outcome {
     let kafka = Engine::start()?;
-    cargo::run("test", &with_workspace(args), &[("A2A_TEST_KAFKA", kafka.address())])
+    cargo::run("test", &with_workspace(args), &kafka.variables())
 }
 
 /// The release build of the whole workspace, then `a2a-bench` beside a broker named by

@@ -7,57 +7,21 @@ use std::time::Duration;
 
 use a2a_emulator::{Deadline, Function, Proxy};
 use a2a_kafka::BatchResponse;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
+    program::{LONG, hand, hand_until_done, is_terran, question, start},
     support::failed,
     topic::{Agent, brokers},
 };
 
-/// Long enough for anything.
-const LONG: Duration = Duration::from_secs(60);
-
-async fn start(agent: &Agent, brokers: &str) -> Function {
-    let variables = [
-        ("A2A_NAME", &*agent.name),
-        ("A2A_STORE", "memory:"),
-        ("A2A_KAFKA", brokers),
-        ("A2A_KAFKA_AUTH", "none"),
-    ];
-    let started = Function::start(env!("CARGO_BIN_EXE_a2a-kafka"), &variables).await;
-    started.unwrap_or_else(|failure| panic!("{failure}"))
-}
-
-async fn hand(function: &Function, event: Vec<u8>, deadline: impl Into<Deadline>) -> BatchResponse {
-    let answer = function.invoke(event, deadline).await;
-    let answer = answer.unwrap_or_else(|failure| panic!("{failure}"));
-    assert!(function.is_frozen());
-    serde_json::from_slice(&answer.bytes()).unwrap()
-}
-
-/// Hands the same event over until all of it is done, as Lambda does.
-async fn hand_until_done(function: &Function, event: Vec<u8>) {
-    for _ in 0..5 {
-        if hand(function, event.clone(), LONG).await == BatchResponse::default() {
-            return;
-        }
-    }
-    panic!("it comes again and again: {:?}", function.log());
-}
-
-fn question() -> Value {
-    json!({ "message": { "text": "Terran win rate" } })
-}
-
-fn is_terran(task: &Value) -> bool {
-    task["status"]["state"] == "TASK_STATE_COMPLETED"
-        && task["artifacts"][1]["parts"][0]["text"] == "Terran win rate 58% (58 of 100)"
-}
+/// In the clear, so that the proxy can tell what passes it.
+const LOGIN: &[(&str, &str)] = &[("A2A_KAFKA_AUTH", "none")];
 
 #[tokio::test]
 async fn every_answer_is_there_while_the_program_stands_still() {
     let agent = Agent::new().await;
-    let function = start(&agent, &brokers()).await;
+    let function = start(&agent, &brokers(), LOGIN).await;
     let turn = |text: &str| json!({ "message": { "text": text }, "context_id": "chat" });
     let stream = json!({ "jsonrpc": "2.0", "id": 7, "method": "SendStreamingMessage", "params": {
         "message": { "messageId": "1", "role": "ROLE_USER", "parts": [{ "text": "Zerg win rate" }] },
@@ -81,7 +45,7 @@ async fn every_answer_is_there_while_the_program_stands_still() {
 #[tokio::test]
 async fn no_batch_fails_because_of_the_pauses_before() {
     let agent = Agent::new().await;
-    let function = start(&agent, &brokers()).await;
+    let function = start(&agent, &brokers(), LOGIN).await;
     for round in 0..30 {
         let key = format!("corr-{round}");
         let event = agent.event(round, &[(&key, question())]);
@@ -124,7 +88,7 @@ async fn connections_that_swallow_everything_lose_nothing() {
 async fn warm() -> (Agent, Proxy, Function) {
     let agent = Agent::new().await;
     let proxy = Proxy::start(&brokers()).await.unwrap();
-    let function = start(&agent, proxy.address()).await;
+    let function = start(&agent, proxy.address(), LOGIN).await;
     let event = agent.event(0, &[("warm", question())]);
     assert_eq!(hand(&function, event, LONG).await, BatchResponse::default());
     assert_eq!(agent.answer().await.key, "warm");
@@ -163,7 +127,7 @@ async fn a_program_that_began_without_a_broker_answers_once_there_is_one() {
     let agent = Agent::new().await;
     let proxy = Proxy::start(&brokers()).await.unwrap();
     proxy.leave();
-    let function = start(&agent, proxy.address()).await;
+    let function = start(&agent, proxy.address(), LOGIN).await;
     let event = agent.event(0, &[("a", question())]);
     let response = hand(&function, event.clone(), Duration::from_secs(4)).await;
     assert_eq!(response, failed(&[(&agent.partition(), 0)]));

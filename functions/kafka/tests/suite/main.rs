@@ -5,10 +5,12 @@
 //! | [`golden`] | whole events: exactly what is produced, and what is to come again |
 //! | [`bad_input`] | bad records, batches and deadlines, and a broker that is away |
 //! | [`freeze`] | the program, stopped with the last byte of each answer, loses nothing |
+//! | `login` (feature `msk`) | the program over TLS and SCRAM, and what a refused login costs |
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`support`] | a function inside the test, its producer and its store |
+//! | [`program`] | the program under a Runtime API |
 //! | [`topic`] | an agent's topics on a real broker, from the client's side |
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
@@ -16,5 +18,8 @@
 mod bad_input;
 mod freeze;
 mod golden;
+#[cfg(feature = "msk")]
+mod login;
+mod program;
 mod support;
 mod topic;

@@ -17,7 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The broker's address.
 pub(crate) fn brokers() -> String {
-    std::env::var("A2A_TEST_KAFKA").expect("run `cargo xtask test`, which starts Kafka")
+    broker_says("A2A_TEST_KAFKA")
+}
+
+/// What `cargo xtask test` says of the broker under this name.
+pub(crate) fn broker_says(variable: &str) -> String {
+    std::env::var(variable).expect("run `cargo xtask test`, which starts Kafka")
 }
 
 /// The topics of an agent whose name nobody has.
@@ -38,7 +43,7 @@ pub(crate) struct Answer {
 impl Agent {
     /// Makes the topics and begins to read the answers.
     pub(crate) async fn new() -> Self {
-        let name = format!("freeze-{}", uuid::Uuid::new_v4().simple());
+        let name = format!("test-{}", uuid::Uuid::new_v4().simple());
         let topics = Topics::of(&name);
         a2a_local::broker::create_topics(&brokers(), &topics, 1).await.unwrap();
         let mut config = ClientConfig::new();

@@ -4,12 +4,15 @@
 //! Kafka's own formatter leaves it, so that a start needs one Java process and not two).
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{VERSION, settings};
+use super::certificate::Certificate;
+use super::settings::{self, Ports};
+use super::{PASSWORD, USERNAME, VERSION};
 use crate::text::tail;
 
 /// The JVM for a process of a few seconds or minutes: quick to start, content with little memory.
@@ -27,19 +30,20 @@ const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 const COPY_PLUGIN: &str =
     "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
-/// The folder's name in the cache. A change of what is in it needs another name.
+/// The folder's name in the cache. A change of what is in it needs another name: it has had a user
+/// since it is called so.
 pub(super) fn folder_name() -> String {
-    format!("kafka-{VERSION}")
+    format!("kafka-{VERSION}-scram")
 }
 
 /// Says which package to install where Java is missing.
 pub(super) fn require_java() -> Result<(), String> {
-    require("java", "openjdk-17-jre-headless", env::var_os("PATH").as_deref())
+    require("java", "openjdk-17-jre-headless")
 }
 
 /// Fetches the jars with Maven and formats the data folder that every run copies.
 pub(super) fn fetch(folder: &Path) -> Result<(), String> {
-    require("mvn", "maven", env::var_os("PATH").as_deref())?;
+    require("mvn", "maven")?;
     eprintln!("xtask: fetching Kafka {VERSION} with Maven, once (43 MB)");
     let pom = folder.join("pom.xml");
     fs::write(&pom, pom_text()).map_err(|error| format!("cannot write {pom:?}: {error}"))?;
@@ -51,15 +55,19 @@ pub(super) fn fetch(folder: &Path) -> Result<(), String> {
     format_data(folder)
 }
 
-/// Runs Kafka's formatter into `formatted`. It wants complete settings, though it keeps no port of
-/// them.
+/// Runs Kafka's formatter into `formatted`, with the one user. It wants complete settings, though it
+/// keeps no port and no path of them.
 fn format_data(folder: &Path) -> Result<(), String> {
     let config = folder.join("format.properties");
-    let text = settings::properties(&folder.join("formatted"), 9092, 9093);
+    let ports = Ports { clear: 9092, controller: 9093, tls: 9094, scram: 9095 };
+    let data = folder.join("formatted");
+    let text = settings::properties(&data, &Certificate::of(folder), &ports);
     fs::write(&config, text).map_err(|error| format!("cannot write {config:?}: {error}"))?;
     let mut java = Command::new("java");
     java.args(JVM).arg("-cp").arg(class_path(folder)).arg("kafka.tools.StorageTool");
     java.args(["format", "-t", CLUSTER_ID, "-c"]).arg(&config);
+    let user = format!("SCRAM-SHA-512=[name={USERNAME},password={PASSWORD}]");
+    java.args(["--add-scram", &user]);
     finish(java, "Kafka's data folder could not be formatted")
 }
 
@@ -95,7 +103,7 @@ fn pom_text() -> String {
 }
 
 /// Runs a tool to its end and shows what it printed only when it failed.
-fn finish(mut command: Command, sentence: &str) -> Result<(), String> {
+pub(super) fn finish(mut command: Command, sentence: &str) -> Result<(), String> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{sentence}: {error}"))?;
     if output.status.success() {
@@ -106,7 +114,11 @@ fn finish(mut command: Command, sentence: &str) -> Result<(), String> {
 }
 
 /// A program on the path, or the sentence that names its Debian package.
-fn require(program: &str, package: &str, path: Option<&std::ffi::OsStr>) -> Result<(), String> {
+pub(super) fn require(program: &str, package: &str) -> Result<(), String> {
+    require_in(env::var_os("PATH").as_deref(), program, package)
+}
+
+fn require_in(path: Option<&OsStr>, program: &str, package: &str) -> Result<(), String> {
     let found = path
         .into_iter()
         .flat_map(env::split_paths)
@@ -126,16 +138,16 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_one_sentence_with_its_package() {
-        let reason = require("java", "openjdk-17-jre-headless", Some("/nowhere".as_ref()));
+        let reason = require_in(Some("/nowhere".as_ref()), "java", "openjdk-17-jre-headless");
         let reason = reason.expect_err("it is not there");
         assert!(reason.contains("apt-get install openjdk-17-jre-headless"), "{reason}");
         assert_eq!(reason.lines().count(), 1);
-        assert!(require("java", "x", None).is_err());
+        assert!(require_in(None, "java", "x").is_err());
     }
 
     #[test]
     fn a_program_is_found_in_any_folder_of_the_path() {
-        assert_eq!(require("sh", "dash", Some("/nowhere:/usr/bin:/bin".as_ref())), Ok(()));
+        assert_eq!(require_in(Some("/nowhere:/usr/bin:/bin".as_ref()), "sh", "dash"), Ok(()));
     }
 
     #[test]
