@@ -125,10 +125,17 @@ impl RequestKey {
 
     /// The key a caller gives a request to one agent, so that it may send it again: another caller's
     /// same key is another key. The first delivery may still be served, so a second one waits for it.
-    pub fn of_caller(agent: &str, owner: &str, key: &str) -> Self {
+    ///
+    /// # Errors
+    /// What such a key is made of, when this is none.
+    pub fn of_caller(agent: &str, owner: &str, key: &str) -> Result<Self, &'static str> {
+        let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if !printable || !(1..=255).contains(&key.len()) {
+            return Err("must be 1 to 255 printable ASCII characters");
+        }
         // Lengths first: no text of one can look like a piece of another.
         let name = format!("key|{}|{}|{agent}{owner}{key}", agent.len(), owner.len());
-        Self { name: name.into(), takes_over: false }
+        Ok(Self { name: name.into(), takes_over: false })
     }
 
     /// The key as text.

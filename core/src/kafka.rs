@@ -129,7 +129,7 @@ impl KafkaEndpoint {
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
         let kafka::Request { form, caller: told, call, traceparent } =
-            kafka::decode(record, &self.scope);
+            self.decode(record, &caller.owner);
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
         let caller = Caller { owner: caller.owner, deadline: caller.deadline, ..told };
@@ -159,8 +159,12 @@ impl KafkaEndpoint {
 
     /// The answer that a record gets in place of one that cannot be produced.
     pub fn refuse(&self, record: &Record, error: Error) -> Outgoing {
-        let form = kafka::decode(record, &self.scope).form;
+        let form = self.decode(record, "").form;
         self.outgoing(kafka::answer(record, &form, &Err(error)), "")
+    }
+
+    fn decode(&self, record: &Record, owner: &str) -> kafka::Request {
+        kafka::decode(record, &self.scope, &self.handler.card().name, owner)
     }
 
     fn active_extensions(&self, caller: &Caller) -> String {

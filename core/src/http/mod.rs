@@ -18,7 +18,7 @@ use http::{
 
 use crate::{
     admit,
-    call::{Call, Caller, Event, Events, Reply},
+    call::{Call, Caller, Event, Events, Reply, RequestKey},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::AgentCard,
@@ -39,6 +39,7 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
 const VERSION: HeaderName = HeaderName::from_static("a2a-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// An agent's HTTP endpoint: JSON-RPC at `/`, HTTP+JSON at its paths, both also below `/v1`, and
 /// the agent card at its well-known path. Cheap to clone.
@@ -131,7 +132,7 @@ impl HttpEndpoint {
             None => jsonrpc::decode(body),
         };
         let jsonrpc::Request { id, call, .. } = request;
-        let outcome = match (call, with_parameters(caller, parts)) {
+        let outcome = match (call, self.with_parameters(caller, parts)) {
             (Ok(call), Ok(caller)) => self.handler.call(caller, call).await,
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
@@ -159,7 +160,7 @@ impl HttpEndpoint {
         let decoded = self
             .check_body(parts, body)
             .and_then(|()| rest::decode(&parts.method, path, query, body))
-            .and_then(|call| Ok((call, with_parameters(caller, parts)?)));
+            .and_then(|call| Ok((call, self.with_parameters(caller, parts)?)));
         let (call, caller) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => return rest_error(&error),
@@ -200,18 +201,29 @@ impl HttpEndpoint {
         let active = admit::active_extensions(self.handler.card(), &extensions(headers));
         if active.is_empty() { None } else { HeaderValue::from_str(&active.join(", ")).ok() }
     }
-}
 
-/// Reads what travels beside the parameters (specification section 3.2.6).
-fn with_parameters(mut caller: Caller, parts: &http::request::Parts) -> Result<Caller, Error> {
-    let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    caller.version = text(&VERSION).map(Arc::from).or_else(|| version_of_query(parts.uri.query()));
-    caller.extensions = extensions(&parts.headers);
-    if let Some(id) = text(&LAST_EVENT_ID).filter(|id| !id.is_empty()) {
-        let cursor = id.parse().map_err(|why: &str| Error::invalid_field("Last-Event-ID", why))?;
-        caller.resume = Some(cursor);
+    /// Reads what travels beside the parameters (specification section 3.2.6).
+    fn with_parameters(
+        &self,
+        mut caller: Caller,
+        parts: &http::request::Parts,
+    ) -> Result<Caller, Error> {
+        let text = |name: &HeaderName| parts.headers.get(name).and_then(|it| it.to_str().ok());
+        caller.version =
+            text(&VERSION).map(Arc::from).or_else(|| version_of_query(parts.uri.query()));
+        caller.extensions = extensions(&parts.headers);
+        if let Some(id) = text(&LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+            let wrong = |why: &str| Error::invalid_field("Last-Event-ID", why);
+            caller.resume = Some(id.parse().map_err(wrong)?);
+        }
+        if parts.headers.contains_key(IDEMPOTENCY_KEY) {
+            let key = text(&IDEMPOTENCY_KEY).unwrap_or_default();
+            let key = RequestKey::of_caller(&self.handler.card().name, &caller.owner, key);
+            let wrong = |why| Error::invalid_field("Idempotency-Key", why);
+            caller.key = Some(key.map_err(wrong)?);
+        }
+        Ok(caller)
     }
-    Ok(caller)
 }
 
 /// Section 3.6.1: the version may also come in the query.

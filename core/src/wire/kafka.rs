@@ -22,6 +22,8 @@ use crate::{
 const VERSION: &str = "a2a-version";
 /// The header that lists the extensions a caller knows, and in an answer those that were active.
 pub(crate) const EXTENSIONS: &str = "a2a-extensions";
+/// A key of the client's own, under which it may send the request again.
+pub const IDEMPOTENCY_KEY: &str = "a2a-idempotency-key";
 const TRACEPARENT: &str = "traceparent";
 const EVENT_ID: &str = "a2a-event-id";
 const LAST: &str = "a2a-last";
@@ -86,9 +88,13 @@ pub enum Form {
 }
 
 /// Reads a record. It never fails as a whole, so that every record has an answer. `scope` tells
-/// apart the agents that read the same topic and share a store.
-pub fn decode(record: &Record, scope: &str) -> Request {
-    let key = key(record, scope);
+/// apart the clusters that share a store; a key of the client's own is one of this `owner`'s for
+/// this `agent`.
+pub fn decode(record: &Record, scope: &str, agent: &str, owner: &str) -> Request {
+    let (key, wrong_key) = match key(record, scope, agent, owner) {
+        Ok(key) => (key, None),
+        Err((key, error)) => (key, Some(error)),
+    };
     let (form, call) = match record.value.as_deref() {
         None | Some(b"") => unreadable(invalid("The record has no value, so there is no request.")),
         Some(value) => match text(value) {
@@ -96,7 +102,11 @@ pub fn decode(record: &Record, scope: &str) -> Request {
             Err(error) => unreadable(error),
         },
     };
-    let call = if record.key.is_some() { call } else { Err(invalid(NO_KEY)) };
+    let call = match wrong_key {
+        _ if record.key.is_none() => Err(invalid(NO_KEY)),
+        Some(error) => Err(error),
+        None => call,
+    };
     let traceparent = record.header(TRACEPARENT).map(str::to_owned);
     Request { form, caller: caller(record, key), call, traceparent }
 }
@@ -128,12 +138,24 @@ fn invalid(message: &'static str) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }
 
-/// What makes a record the same request at each delivery.
-fn key(record: &Record, scope: &str) -> RequestKey {
+/// What makes a record the same request at each delivery: its position, or the key its client gave
+/// it. One that is no key comes back with the position.
+fn key(
+    record: &Record,
+    scope: &str,
+    agent: &str,
+    owner: &str,
+) -> Result<RequestKey, (RequestKey, Error)> {
     let Record { topic, partition, offset, timestamp, .. } = record;
     // A topic that was deleted and made anew begins at offset 0 again; the timestamp tells the two
     // apart.
-    RequestKey::new(format!("{scope}|{topic}|{partition}|{offset}|{timestamp}"))
+    let position = RequestKey::new(format!("{scope}|{topic}|{partition}|{offset}|{timestamp}"));
+    if !record.headers.iter().any(|(name, _)| name == IDEMPOTENCY_KEY) {
+        return Ok(position);
+    }
+    let key = record.header(IDEMPOTENCY_KEY).unwrap_or_default();
+    RequestKey::of_caller(agent, owner, key)
+        .map_err(|why| (position, Error::invalid_field(IDEMPOTENCY_KEY, why)))
 }
 
 fn caller(record: &Record, key: RequestKey) -> Caller {
@@ -258,7 +280,7 @@ mod tests {
             ("\"hi\"", jsonrpc_form(Id::Null)),
             ("[]", jsonrpc_form(Id::Null)),
         ] {
-            assert_eq!(decode(&record(value.as_bytes()), "a").form, form, "{value}");
+            assert_eq!(decode(&record(value.as_bytes()), "a", "data", "").form, form, "{value}");
         }
     }
 
@@ -266,13 +288,13 @@ mod tests {
     fn the_calls_of_each_form() {
         let get = GetTaskRequest { id: "t".into(), ..Default::default() };
         let jsonrpc = record(br#"{"jsonrpc":"2.0","id":7,"method":"GetTask","params":{"id":"t"}}"#);
-        assert_eq!(decode(&jsonrpc, "a").call.unwrap(), Call::GetTask(get));
+        assert_eq!(decode(&jsonrpc, "a", "data", "").call.unwrap(), Call::GetTask(get));
         for value in [
             r#"{"message":"hi","context_id":"c"}"#,
             r#"{"params":{"message":{"text":"hi"},"context_id":"c"}}"#,
             r#"{"params":{"message":{"parts":[{"text":"hi"}],"contextId":"c"}}}"#,
         ] {
-            let request = decode(&record(value.as_bytes()), "a");
+            let request = decode(&record(value.as_bytes()), "a", "data", "");
             let Ok(Call::SendMessage(send)) = request.call else { panic!("{value}") };
             assert_eq!(send.message.context_id.as_deref(), Some("c"), "{value}");
             assert_eq!(send.message.text(), "hi");
@@ -295,11 +317,11 @@ mod tests {
             (record(b"{}"), InvalidRequest, NO_FORM),
             (record(b"5"), InvalidRequest, "The request must be a JSON object."),
         ] {
-            let error = decode(&record, "a").call.unwrap_err();
+            let error = decode(&record, "a", "data", "").call.unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.message().starts_with(message), "{error}");
         }
-        assert_eq!(decode(&Record { key: None, ..valid() }, "a").form, jsonrpc_form(7));
+        assert_eq!(decode(&Record { key: None, ..valid() }, "a", "data", "").form, jsonrpc_form(7));
     }
 
     #[test]
@@ -313,6 +335,8 @@ mod tests {
                 ("traceparent", b"00-1-2-01"),
             ]),
             "scope",
+            "data",
+            "",
         );
         assert_eq!(request.caller.version.as_deref(), Some("1.0"));
         assert_eq!(request.caller.extensions, ["https://a".into(), "https://b".into()]);
@@ -320,7 +344,8 @@ mod tests {
         assert_eq!(request.caller.streams_end, StreamsEnd::AtRest);
         let key = request.caller.key.unwrap();
         assert_eq!(&**key.as_str(), "scope|agent.data.requests|2|7|1700000000000");
-        let request = decode(&headed(&[("a2a-version", b""), ("a2a-extensions", b"\xff")]), "a");
+        let request =
+            decode(&headed(&[("a2a-version", b""), ("a2a-extensions", b"\xff")]), "a", "data", "");
         assert_eq!((request.caller.version, request.caller.extensions), (None, Vec::new()));
         assert_eq!(request.traceparent, None);
     }
@@ -336,7 +361,7 @@ mod tests {
         assert_eq!(answered.headers, [version.clone(), ("traceparent", "00-1-2-01".to_owned())]);
 
         let keyless = Record { key: None, ..record(b"{}") };
-        let Request { form, call, .. } = decode(&keyless, "a");
+        let Request { form, call, .. } = decode(&keyless, "a", "data", "");
         let answered = answer(&keyless, &form, &Err(call.unwrap_err()));
         assert_eq!((answered.key, answered.headers), (None, vec![version]));
         let value = String::from_utf8(answered.value).unwrap();
@@ -384,7 +409,7 @@ mod tests {
         #[test]
         fn jsonrpc_round_trip(call in arbitrary::call()) {
             let value = jsonrpc::encode(&"a".into(), &call).unwrap();
-            let request = decode(&record(&value), "a");
+            let request = decode(&record(&value), "a", "data", "");
             let streams = call.is_streaming();
             prop_assert_eq!(request.form, Form::JsonRpc { id: "a".into(), streams });
             prop_assert_eq!(request.call.unwrap(), call);
@@ -397,7 +422,7 @@ mod tests {
         ) {
             let headers = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
             let record = Record { headers, ..record(&value) };
-            let Request { form, call, .. } = decode(&record, "a");
+            let Request { form, call, .. } = decode(&record, "a", "data", "");
             let outcome = call.map(|_| Reply::Nothing);
             let answer = answer(&record, &form, &outcome);
             prop_assert!(serde_json::from_slice::<IgnoredAny>(&answer.value).is_ok());

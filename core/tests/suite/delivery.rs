@@ -27,7 +27,7 @@ async fn deliver_stream(
 }
 
 /// The attempts a journal holds, in order.
-async fn attempts(world: &World, id: &str) -> Vec<u32> {
+pub(crate) async fn attempts(world: &World, id: &str) -> Vec<u32> {
     let key = TaskKey { tenant: "".into(), id: id.into() };
     let journal = world.store.read(&key, 0).await.unwrap().unwrap();
     let entries = journal.slots.iter().flat_map(|slot| slot.entries.iter());
@@ -39,9 +39,8 @@ async fn attempts(world: &World, id: &str) -> Vec<u32> {
 }
 
 /// A first delivery whose whole process dies while its story hangs or waits at the gate.
-fn died(world: &World, key: &str, request: SendMessageRequest) {
+pub(crate) fn died(world: &World, caller: Caller, request: SendMessageRequest) {
     let (store, script) = (Arc::clone(&world.store), Arc::clone(&world.script));
-    let key = keyed(key);
     let dead = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async move {
@@ -49,7 +48,7 @@ fn died(world: &World, key: &str, request: SendMessageRequest) {
             let handler =
                 a2a_core::DefaultRequestHandler::new(card(), executor, store).with_env(ticking());
             let call =
-                tokio::spawn(async move { handler.call(key, Call::SendMessage(request)).await });
+                tokio::spawn(async move { handler.call(caller, Call::SendMessage(request)).await });
             script.begun.passed().await;
             yields().await;
             call.abort();
@@ -170,7 +169,7 @@ async fn deliveries_at_once_end_in_one_answer() {
 async fn work_whose_runner_died_is_begun_again() {
     let world = World::new();
     let story = "working\nartifact a one\ngate\nappend a two\ncomplete done";
-    died(&world, "k", say(story));
+    died(&world, keyed("k"), say(story));
     world.script.gate.open();
     let task = sent_task(deliver(&world, "k", say(story)).await);
     assert_eq!(task.status.state, TaskState::Completed);
@@ -188,7 +187,7 @@ async fn work_whose_runner_died_is_begun_again() {
 #[tokio::test(start_paused = true)]
 async fn what_a_dead_runner_made_does_not_come_back() {
     let world = World::new();
-    died(&world, "k", say("append a one\ngate\ncomplete done"));
+    died(&world, keyed("k"), say("append a one\ngate\ncomplete done"));
     world.script.gate.open();
     let task = sent_task(deliver(&world, "k", say("append a one\ngate\ncomplete done")).await);
     assert_eq!(parts_text(&task.artifacts[0].parts), "one");
@@ -201,7 +200,7 @@ async fn a_second_attempt_sees_the_task_as_the_first_did() {
     let asked = world.send(say("ask what?")).await;
     world.script.begun.passed().await;
     let request = say_to(&asked.id, "working hm\nartifact a one\ngate\ncomplete done");
-    died(&world, "k", request.clone());
+    died(&world, keyed("k"), request.clone());
     world.script.gate.open();
     let task = sent_task(deliver(&world, "k", request).await);
     assert_eq!(task.status.state, TaskState::Completed);
@@ -216,7 +215,7 @@ async fn a_second_attempt_sees_the_task_as_the_first_did() {
 async fn a_restarted_task_lists_as_it_is() {
     let world = World::new();
     let story = "working hm\ngate\ncomplete done";
-    died(&world, "k", say(story));
+    died(&world, keyed("k"), say(story));
     // At work again, with nothing said yet.
     let quiet = handler_on(Arc::clone(&world.store) as _, Agent(|_, _| std::future::pending()));
     let run =
@@ -236,7 +235,7 @@ async fn a_restarted_task_lists_as_it_is() {
 async fn the_stream_of_a_second_attempt_begins_anew() {
     let world = World::new();
     let story = "working hm\nartifact a one\ngate\ncomplete done";
-    died(&world, "k", say(story));
+    died(&world, keyed("k"), say(story));
     world.script.gate.open();
     let call = Call::SendStreamingMessage(say(story));
     let events = all(events(world.call(keyed("k"), call).await.unwrap())).await;
@@ -249,7 +248,7 @@ async fn the_stream_of_a_second_attempt_begins_anew() {
 async fn a_subscriber_is_told_that_the_work_began_again() {
     let world = World::new();
     let story = "working hm\nartifact a one\ngate\nartifact b two\ncomplete done";
-    died(&world, "k", say(story));
+    died(&world, keyed("k"), say(story));
     let id = keyed("k").key.unwrap().id("task");
     let mut stream = world.subscribe(&id).await.unwrap();
     assert_eq!(told(&next(&mut stream).await), "task working");
@@ -281,7 +280,7 @@ async fn a_runner_that_is_overtaken_is_dropped() {
 async fn attempts_are_limited() {
     let world = limited(World::new(), |limits| limits.attempts = 3);
     let story = "working\nhang";
-    died(&world, "k", say(story));
+    died(&world, keyed("k"), say(story));
     for attempt in 2..=3 {
         let run = world.spawn(keyed("k"), say(story));
         world.script.begun.passed().await;

@@ -192,7 +192,7 @@ fn read_as_everything(bytes: &[u8]) {
     let _ = text.parse::<Timestamp>();
     let value = Some(bytes::Bytes::copy_from_slice(bytes));
     let record = wire::kafka::Record { key: value.clone(), value, ..Default::default() };
-    let _ = wire::kafka::decode(&record, "scope");
+    let _ = wire::kafka::decode(&record, "scope", "agent", "owner");
 }
 
 /// Where JSON of the wrong kind may stand.

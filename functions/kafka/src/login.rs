@@ -38,10 +38,12 @@ pub(crate) fn producer(
     }
 }
 
-#[cfg(all(test, not(feature = "msk")))]
+#[cfg(test)]
 mod tests {
+    #[cfg(not(feature = "msk"))]
     use super::*;
 
+    #[cfg(not(feature = "msk"))]
     #[test]
     fn what_is_not_in_this_build_is_one_sentence() {
         for auth in ["tls", "scram", "iam"] {

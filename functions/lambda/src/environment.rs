@@ -11,6 +11,9 @@ use a2a_core::{AgentCard, AgentExecutor, DefaultRequestHandler, kafka::Topics, s
 pub const NAME: &str = "A2A_NAME";
 /// The store's URL; see [`store::open`].
 pub const STORE: &str = "A2A_STORE";
+/// What page tokens are signed with, the same for all instances; see
+/// [`DefaultRequestHandler::with_secret`].
+pub const SECRET: &str = "A2A_SECRET";
 
 /// Environment variables. One that is empty is unset: that is how a template says so.
 pub struct Environment(Box<Lookup>);
@@ -75,7 +78,11 @@ impl Environment {
         card.name = self.agent_name()?;
         let url = self.need(STORE, "the URL of the task store, for example memory:")?;
         let store = store::open(&url).await.map_err(|why| format!("{STORE}: {why}"))?;
-        Ok(DefaultRequestHandler::new(card, executor, store))
+        let handler = DefaultRequestHandler::new(card, executor, store);
+        Ok(match self.get(SECRET)? {
+            Some(secret) => handler.with_secret(secret.as_bytes()),
+            None => handler,
+        })
     }
 
     /// Whether this is a Lambda environment, or something that looks like it.

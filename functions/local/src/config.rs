@@ -40,13 +40,32 @@ pub struct Config {
     #[arg(long, env = "A2A_BATCH_WINDOW_MS", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=300_000))]
     pub batch_window_ms: u64,
-    /// How many bytes of tasks are kept in memory; past that the oldest finished ones are dropped
-    #[arg(long, env = "A2A_MEMORY_BYTES", default_value_t = 100_000_000)]
-    pub memory_bytes: usize,
+    /// Where tasks are kept: memory:, dynamodb://TABLE, redis://HOST:PORT or postgres://HOST:PORT/DATABASE
+    #[arg(
+        long,
+        env = "A2A_STORE",
+        value_name = "URL",
+        default_value = "memory:",
+        hide_env_values = true
+    )]
+    pub store: String,
+    /// Make the DynamoDB table where it is missing, before starting
+    #[arg(long, env = "A2A_CREATE_TABLE", value_parser = FalseyValueParser::new())]
+    pub create_table: bool,
+    /// Make or migrate what the store needs (a table, a schema), and end
+    #[arg(long)]
+    pub prepare: bool,
+    /// What page tokens are signed with; all instances of an agent share it
+    #[arg(long, env = "A2A_SECRET", value_name = "TEXT", hide_env_values = true)]
+    pub secret: Option<String>,
     /// How many seconds the agent may work on one message
     #[arg(long, env = "A2A_RUN_SECONDS", default_value_t = 600)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub run_seconds: u64,
+    /// How many seconds a runner that shows no sign of life is believed to be alive
+    #[arg(long, env = "A2A_LEASE_SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub lease_seconds: u64,
 }
 
 impl Config {

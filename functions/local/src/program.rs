@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::{Brokers, Config},
-    run::Runner,
+    run::{self, Runner},
 };
 
 /// Reads the command line and serves this agent until a signal; a whole program.
@@ -22,14 +22,29 @@ pub fn main<E: Display>(
 ) -> ExitCode {
     let config = Config::parse();
     a2a_lambda::logs::init();
+    if config.prepare {
+        return end(prepare(&config));
+    }
     let executor = executor().map_err(|error| error.to_string());
-    match executor.and_then(|executor| serve(&config, card, executor)) {
+    end(executor.and_then(|executor| serve(&config, card, executor)))
+}
+
+fn end(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             eprintln!("{sentence}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Makes what the store needs and says so.
+#[tokio::main(flavor = "current_thread")]
+async fn prepare(config: &Config) -> Result<(), String> {
+    run::prepare(config).await?;
+    println!("The store is ready.");
+    Ok(())
 }
 
 /// Serves until the first signal, then finishes what is in flight; a second signal ends it at once.

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use a2a_core::{
-    AgentCard, AgentExecutor, DefaultRequestHandler, Limits, MemoryStore, http::HttpEndpoint,
-    kafka::KafkaEndpoint,
+    AgentCard, AgentExecutor, DefaultRequestHandler, Limits, Sweeper, http::HttpEndpoint,
+    kafka::KafkaEndpoint, store,
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -26,6 +26,7 @@ pub struct Runner {
     handler: DefaultRequestHandler,
     stop: CancellationToken,
     http: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
     kafka: Option<JoinHandle<Result<(), String>>>,
     /// Held until the end: it is the broker.
     _broker: Option<EmbeddedBroker>,
@@ -48,16 +49,13 @@ impl Runner {
         let address = listener
             .local_addr()
             .map_err(|error| format!("The address of {listen} is not known: {error}."))?;
-        let mut limits = Limits::default();
-        limits.run_time = Duration::from_secs(config.run_seconds);
-        let store = Arc::new(MemoryStore::new(config.memory_bytes));
-        let card = located(card, config, address);
-        let handler = DefaultRequestHandler::new(card, executor, store).with_limits(limits);
+        let handler = handler(config, located(card, config, address), executor).await?;
         let stop = CancellationToken::new();
         let (broker, brokers, kafka) = start_kafka(config, &handler, &stop).await?;
         let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
         let http = tokio::spawn(http::serve(listener, endpoint, stop.clone()));
-        Ok(Self { address, brokers, handler, stop, http, kafka, _broker: broker })
+        let sweeper = tokio::spawn(Sweeper::new(handler.clone()).run(stop.clone()));
+        Ok(Self { address, brokers, handler, stop, http, sweeper, kafka, _broker: broker })
     }
 
     /// Ends when Kafka can no longer be consumed; never without Kafka.
@@ -83,6 +81,7 @@ impl Runner {
         self.stop.cancel();
         self.handler.close();
         let _ = self.http.await;
+        let _ = self.sweeper.await;
         self.handler.settled().await;
         match self.kafka {
             Some(kafka) => {
@@ -93,6 +92,38 @@ impl Runner {
     }
 }
 
+/// Makes or migrates what the store needs.
+///
+/// # Errors
+/// One sentence for the user.
+pub async fn prepare(config: &Config) -> Result<(), String> {
+    store::prepare(&config.store).await.map_err(of_store)
+}
+
+fn of_store(sentence: String) -> String {
+    format!("--store (A2A_STORE): {sentence}")
+}
+
+async fn handler(
+    config: &Config,
+    card: AgentCard,
+    executor: Arc<dyn AgentExecutor>,
+) -> Result<DefaultRequestHandler, String> {
+    // A schema is migrated without asking. A table costs money and has settings of its own.
+    if config.create_table || !config.store.starts_with("dynamodb:") {
+        prepare(config).await?;
+    }
+    let store = store::open(&config.store).await.map_err(of_store)?;
+    let mut limits = Limits::default();
+    limits.run_time = Duration::from_secs(config.run_seconds);
+    limits.lease = Duration::from_secs(config.lease_seconds);
+    let handler = DefaultRequestHandler::new(card, executor, store).with_limits(limits);
+    Ok(match &config.secret {
+        Some(secret) => handler.with_secret(secret.as_bytes()),
+        None => handler,
+    })
+}
+
 type Consumer = JoinHandle<Result<(), String>>;
 
 async fn start_kafka(
@@ -100,8 +131,8 @@ async fn start_kafka(
     handler: &DefaultRequestHandler,
     stop: &CancellationToken,
 ) -> Result<(Option<EmbeddedBroker>, Option<String>, Option<Consumer>), String> {
-    // Within one store the positions of one cluster's records are unique, and the memory store
-    // knows only one.
+    // Within one store the positions of one cluster's records are unique. The embedded broker is a
+    // new cluster at each start, whose records have other times.
     let endpoint = KafkaEndpoint::new(handler.clone(), &config.name, "");
     let topics = endpoint.topics().clone();
     let (broker, brokers) = match config.brokers()? {

@@ -18,6 +18,7 @@
 mod agents;
 mod cases;
 mod expect;
+mod instances;
 mod kafka_client;
 mod lanes;
 mod process;

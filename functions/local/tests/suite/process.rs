@@ -4,6 +4,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -39,7 +40,21 @@ impl Process {
     /// Starts the runner with these arguments and nothing of our environment that would configure
     /// it.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_a2a-local"));
+        Self::run(Path::new(env!("CARGO_BIN_EXE_a2a-local")), arguments, variables)
+    }
+
+    /// The same with the agent of that example.
+    pub(crate) fn start_example(
+        name: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let programs = Path::new(env!("CARGO_BIN_EXE_a2a-local")).parent().unwrap();
+        Self::run(&programs.join("examples").join(name), arguments, variables)
+    }
+
+    fn run(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
             let ours = name.to_string_lossy();
