@@ -8,7 +8,9 @@ mod cache;
 mod cargo;
 mod cargo_lambda;
 mod conformance;
+mod engines;
 mod guard;
+mod installed;
 mod kafka;
 mod lambda;
 mod package;
@@ -20,6 +22,7 @@ mod text;
 use std::env;
 use std::process::ExitCode;
 
+use engines::Engines;
 use kafka::Engine;
 
 /// What a command answers: the exit code of the tool it ran, or one sentence saying why it could
@@ -38,13 +41,15 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "test",
         usage: "test [ARGS...]",
-        about: "run every test of the workspace with a real Kafka at hand; ARGS go to `cargo test`",
+        about: "run every test of the workspace with every engine at hand (Kafka, two of DynamoDB's API, \
+                Redis, PostgreSQL); ARGS go to `cargo test`",
         run: test,
     },
     Command {
         name: "bench",
-        usage: "bench [lambda] [ARGS...]",
-        about: "measure our servers, or the Lambda functions, beside the limit; ARGS: bench --help",
+        usage: "bench [lambda|stores] [ARGS...]",
+        about: "measure our servers, the Lambda functions, or the stores, beside the limit; ARGS: \
+                bench --help",
         run: bench,
     },
     Command {
@@ -112,14 +117,16 @@ fn help_text() -> String {
     )
 }
 
-/// `cargo test --workspace` beside a broker whose address the tests find in `A2A_TEST_KAFKA`.
+/// `cargo test --workspace` beside the engines, whose addresses the tests find in `A2A_TEST_KAFKA`
+/// and its like.
 fn test(args: &[String]) -> Outcome {
-    let kafka = Engine::start()?;
-    cargo::run("test", &with_workspace(args), &[("A2A_TEST_KAFKA", kafka.address())])
+    let engines = Engines::start()?;
+    cargo::run("test", &with_workspace(args), &engines.variables())
 }
 
 /// The release build of the whole workspace, then `a2a-bench` beside a broker named by
-/// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, else everything else.
+/// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `stores` the stores
+/// beside the engines of the tests, else everything else.
 fn bench(args: &[String]) -> Outcome {
     let program = cargo::build_release("a2a-bench")?;
     let mut args = args.to_vec();
@@ -129,6 +136,10 @@ fn bench(args: &[String]) -> Outcome {
     }
     if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
         return cargo::exec(&program, &args, &[]);
+    }
+    if args.first().is_some_and(|arg| arg == "stores") {
+        let engines = Engines::start()?;
+        return cargo::exec(&program, &args, &engines.variables());
     }
     let kafka = Engine::start()?;
     cargo::exec(&program, &args, &[("A2A_BENCH_KAFKA", kafka.address())])
