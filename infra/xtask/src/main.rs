@@ -18,6 +18,7 @@ mod ports;
 mod python;
 mod scratch;
 mod text;
+mod up;
 
 use std::env;
 use std::process::ExitCode;
@@ -51,6 +52,18 @@ const COMMANDS: &[Command] = &[
         about: "measure our servers, the Lambda functions, or the stores, beside the limit; ARGS: \
                 bench --help",
         run: bench,
+    },
+    Command {
+        name: "up",
+        usage: "up",
+        about: "start the same engines to work with, in Docker where it runs, and print where they are",
+        run: up::up,
+    },
+    Command {
+        name: "down",
+        usage: "down",
+        about: "stop what `up` started, and remove its data",
+        run: up::down,
     },
     Command {
         name: "conformance",
@@ -112,8 +125,9 @@ fn help_text() -> String {
     let rows: String = rows.collect();
     format!(
         "The project's own commands:\n\n{rows}\n\
-         Kafka comes from Maven and other tools from PyPI, once, into $A2A_CACHE, else \
-         $XDG_CACHE_HOME/a2a-serverless, else ~/.cache/a2a-serverless.\n"
+         Kafka comes from Maven, dynoxide from crates.io, moto and other tools from PyPI, once, into \
+         $A2A_CACHE, else $XDG_CACHE_HOME/a2a-serverless, else ~/.cache/a2a-serverless. Redis and \
+         PostgreSQL are the system's.\n"
     )
 }
 
