@@ -79,7 +79,7 @@ fn executable(message: &str, name: &str) -> Option<PathBuf> {
 }
 
 /// The cargo that runs us, so that a chosen toolchain stays chosen.
-fn program() -> OsString {
+pub(crate) fn program() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 

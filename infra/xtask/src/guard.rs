@@ -10,13 +10,24 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// `$1` is the folder, the rest the command line. The program is killed outright: nobody wants its
-/// data. A background job of a shell reads from nowhere unless told otherwise, hence descriptor 3.
+/// `$1` is the folder, `$2` the signal, the rest the command line. A program that has ended by
+/// itself is sent nothing: its process id may be another's by now. One that does not heed the signal
+/// in 10 seconds is killed. A background job of a shell reads from nowhere unless told otherwise,
+/// hence descriptor 3.
 const SCRIPT: &str = r#"
-folder=$1; shift
+folder=$1 signal=$2; shift 2
 exec 3<&0
 "$@" >"$folder/log" 2>&1 </dev/null 3<&- & program=$!
-{ read -r _ <&3; kill -KILL "$program"; } 2>/dev/null & watcher=$!
+{
+    read -r _ <&3
+    asked=0
+    until [ -e "$folder/exit" ]; do
+        kill -"$signal" "$program"
+        [ "$signal" != KILL ] || break
+        asked=$((asked + 1)); [ "$asked" -lt 200 ] || signal=KILL
+        sleep 0.05
+    done
+} 2>/dev/null & watcher=$!
 wait "$program"; echo "$?" >"$folder/exit.partial"; mv "$folder/exit.partial" "$folder/exit"
 wait "$watcher"; rm -rf -- "$folder"
 "#;
@@ -28,11 +39,22 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Starts the program with its output in `log` inside `folder`.
+    /// Starts the program with its output in `log` inside `folder`. It will be killed outright:
+    /// nobody wants its data.
     pub(crate) fn start(command: &[String], folder: &Path) -> Result<Self, String> {
+        Self::start_ended_by("KILL", command, folder)
+    }
+
+    /// The same for a program that has processes of its own to end: it gets this signal instead.
+    pub(crate) fn start_ended_by(
+        signal: &str,
+        command: &[String],
+        folder: &Path,
+    ) -> Result<Self, String> {
         let shell = Command::new("sh")
             .args(["-c", SCRIPT, "guard"])
             .arg(folder)
+            .arg(signal)
             .args(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -107,5 +129,20 @@ mod tests {
         assert!(!scratch.path().exists());
         let alive = Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status();
         assert!(!alive.expect("kill runs").success(), "process {pid} still runs");
+    }
+
+    #[test]
+    fn a_program_with_an_end_of_its_own_is_let_to_it() {
+        let scratch = Scratch::create("xtask-guard").expect("a temp folder");
+        let end = scratch.path().with_extension("end");
+        let script =
+            format!("trap 'echo over >{}; exit' TERM; echo on; sleep 600 & wait", end.display());
+        let command = ["sh", "-c", &script].map(str::to_owned);
+        let guarded = Guarded::start_ended_by("TERM", &command, scratch.path()).expect("sh starts");
+        within_seconds(|| fs::read_to_string(guarded.log()).ok().filter(|log| log == "on\n"));
+        drop(guarded);
+        assert_eq!(fs::read_to_string(&end).expect("it said so"), "over\n");
+        assert!(!scratch.path().exists());
+        let _ = fs::remove_file(end);
     }
 }

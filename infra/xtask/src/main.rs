@@ -8,7 +8,9 @@ mod cache;
 mod cargo;
 mod cargo_lambda;
 mod conformance;
+mod engines;
 mod guard;
+mod installed;
 mod kafka;
 mod lambda;
 mod package;
@@ -16,10 +18,12 @@ mod ports;
 mod python;
 mod scratch;
 mod text;
+mod up;
 
 use std::env;
 use std::process::ExitCode;
 
+use engines::Engines;
 use kafka::Engine;
 
 /// What a command answers: the exit code of the tool it ran, or one sentence saying why it could
@@ -38,14 +42,28 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "test",
         usage: "test [ARGS...]",
-        about: "run every test of the workspace with a real Kafka at hand; ARGS go to `cargo test`",
+        about: "run every test of the workspace with every engine at hand (Kafka, two of DynamoDB's API, \
+                Redis, PostgreSQL); ARGS go to `cargo test`",
         run: test,
     },
     Command {
         name: "bench",
-        usage: "bench [lambda] [ARGS...]",
-        about: "measure our servers, or the Lambda functions, beside the limit; ARGS: bench --help",
+        usage: "bench [lambda|stores] [ARGS...]",
+        about: "measure our servers, the Lambda functions, or the stores, beside the limit; ARGS: \
+                bench --help",
         run: bench,
+    },
+    Command {
+        name: "up",
+        usage: "up",
+        about: "start the same engines to work with, in Docker where it runs, and print where they are",
+        run: up::up,
+    },
+    Command {
+        name: "down",
+        usage: "down",
+        about: "stop what `up` started, and remove its data",
+        run: up::down,
     },
     Command {
         name: "conformance",
@@ -107,20 +125,22 @@ fn help_text() -> String {
     let rows: String = rows.collect();
     format!(
         "The project's own commands:\n\n{rows}\n\
-         Kafka comes from Maven and other tools from PyPI, once, into $A2A_CACHE, else \
-         $XDG_CACHE_HOME/a2a-serverless, else ~/.cache/a2a-serverless.\n"
+         Kafka comes from Maven, dynoxide from crates.io, moto and other tools from PyPI, once, into \
+         $A2A_CACHE, else $XDG_CACHE_HOME/a2a-serverless, else ~/.cache/a2a-serverless. Redis and \
+         PostgreSQL are the system's.\n"
     )
 }
 
-/// `cargo test --workspace` beside a broker whose addresses the tests find in `A2A_TEST_KAFKA` and
-/// its like.
+/// `cargo test --workspace` beside the engines, whose addresses the tests find in `A2A_TEST_KAFKA`
+/// and its like.
 fn test(args: &[String]) -> Outcome {
-    let kafka = Engine::start()?;
-    cargo::run("test", &with_workspace(args), &kafka.variables())
+    let engines = Engines::start()?;
+    cargo::run("test", &with_workspace(args), &engines.variables())
 }
 
 /// The release build of the whole workspace, then `a2a-bench` beside a broker named by
-/// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, else everything else.
+/// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `stores` the stores
+/// beside the engines of the tests, else everything else.
 fn bench(args: &[String]) -> Outcome {
     let program = cargo::build_release("a2a-bench")?;
     let mut args = args.to_vec();
@@ -130,6 +150,10 @@ fn bench(args: &[String]) -> Outcome {
     }
     if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
         return cargo::exec(&program, &args, &[]);
+    }
+    if args.first().is_some_and(|arg| arg == "stores") {
+        let engines = Engines::start()?;
+        return cargo::exec(&program, &args, &engines.variables());
     }
     let kafka = Engine::start()?;
     cargo::exec(&program, &args, &[("A2A_BENCH_KAFKA", kafka.address())])

@@ -26,6 +26,16 @@ impl Scratch {
         Err(format!("cannot find an unused name for {prefix} in {}", env::temp_dir().display()))
     }
 
+    /// Takes over a folder that another owner has let go with [`keep`](Self::keep), or lost.
+    pub(crate) fn adopt(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Leaves the folder to another owner.
+    pub(crate) fn keep(mut self) {
+        self.0 = PathBuf::new();
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.0
@@ -34,7 +44,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // It may be gone already, and a leftover in the temp folder is no reason to fail.
+        // One that was left to another has no path. It may be gone already, and a leftover in the
+        // temp folder is no reason to fail.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -51,6 +62,11 @@ mod tests {
         let path = one.path().to_owned();
         fs::write(path.join("file"), "content").expect("a file in it");
         drop(one);
+        assert!(!path.exists());
+        let path = two.path().to_owned();
+        two.keep();
+        assert!(path.exists());
+        drop(Scratch::adopt(&path));
         assert!(!path.exists());
     }
 }
