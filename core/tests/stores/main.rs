@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
 mod proxy;
+mod redis;
