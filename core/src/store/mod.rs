@@ -10,6 +10,8 @@ pub mod conformance;
 mod feed;
 mod memory;
 mod open;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 

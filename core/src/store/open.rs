@@ -12,6 +12,8 @@ use super::{MemoryStore, TaskStore};
 /// | URL | tasks are kept |
 /// |---|---|
 /// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says |
+/// | `redis://[USER:PASSWORD@]HOST:PORT[/DB][?prefix=a2a&ttl=SECONDS]` | in Redis 7 or later, or Valkey, under keys that begin with the prefix; finished ones for `ttl`, 30 days if it does not say, for ever with 0 (feature `redis`) |
+/// | `rediss://...` | the same over TLS |
 ///
 /// # Errors
 /// One sentence for the user when the URL names no store, or one that cannot be reached or used.
@@ -27,6 +29,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => memory(rest),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => super::redis::open(url).await,
         _ => Err(unknown(scheme)),
     }
 }
@@ -40,6 +44,9 @@ pub async fn prepare(url: &str) -> Result<(), String> {
     let (scheme, _) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => Ok(()),
+        // Keys need no making: that it can be used is all.
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => super::redis::open(url).await.map(drop),
         _ => Err(unknown(scheme)),
     }
 }

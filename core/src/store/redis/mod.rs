@@ -1,0 +1,312 @@
+//! Journals in Redis 7 or later, or Valkey.
+//!
+//! Owns: how a journal, its head, its places in lists and its expiry become keys, and that one
+//! append is one step. Must never know: states, rules, transports.
+//!
+//! A journal is a stream whose entries are numbered by hand, so the server itself refuses a slot
+//! that is taken. One script appends the entry, sets the head, moves the task in its lists and sets
+//! or clears its expiry; an append without a head is one `XADD`. Lists are sorted sets, one for each
+//! way to ask (owner, with context, with state, with both): a page costs the same among ten tasks
+//! and among a million, and totals are exact. Finished tasks are removed by the server; their rows
+//! leave the lists at the next look.
+//!
+//! # Operating it
+//! What Redis acknowledges is in memory. It outlives a restart with `appendonly yes`: with
+//! `appendfsync everysec` up to a second of acknowledged appends is lost when the machine dies,
+//! with `appendfsync always` none. Set `maxmemory-policy noeviction`: any other lets Redis drop
+//! unfinished tasks; with it a full server refuses appends, and callers are told to try again.
+//! Replication is asynchronous: a failover may lose what was acknowledged just before it (the
+//! store does not `WAIT`: that narrows the window without closing it). Where that must not be, use
+//! `DynamoDB` or `PostgreSQL`.
+//!
+//! In a cluster all keys of one tenant are in one slot. The store speaks to one address: a single
+//! server, or a proxy or endpoint that stands for the cluster.
+
+mod failure;
+mod hints;
+mod keys;
+mod link;
+mod opening;
+mod running;
+mod scripts;
+mod url;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt};
+use redis::{ErrorKind, RedisError, Value, cmd, pipe};
+
+use self::{
+    failure::{failed, failed_for},
+    hints::Hints,
+    keys::Keys,
+    link::Link,
+    running::Announced,
+    scripts::Scripts,
+};
+use super::{
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, TaskStore, codec,
+    feed::{Feeds, Pauses},
+};
+use crate::{
+    journal::{Head, Phase, Slot, TaskKey, Version},
+    types::Timestamp,
+};
+
+pub(super) use opening::open;
+
+/// An append may be so large. Redis takes more, but nothing else runs on it meanwhile.
+const LARGEST: usize = 64 << 20;
+/// Slots are read so many at a time.
+const SLOTS_AT_ONCE: usize = 256;
+/// How often a list may find expired rows to take out, 500 at a time, before it gives up for now.
+const PURGES: usize = 200;
+/// For hints that are lost.
+const PAUSES: Pauses =
+    Pauses { shortest: Duration::from_millis(200), longest: Duration::from_millis(800) };
+
+/// A [`TaskStore`] in Redis.
+pub(super) struct RedisStore {
+    link: Link,
+    keys: Keys,
+    scripts: Scripts,
+    /// None: journals are kept for ever.
+    ttl: Option<Duration>,
+    feeds: Arc<Feeds>,
+    hints: Arc<Hints>,
+    /// Not the same in two stores.
+    writer: String,
+    announced: Announced,
+}
+
+#[async_trait]
+impl TaskStore for RedisStore {
+    async fn append(&self, change: Change) -> Result<(), AppendError> {
+        let Change { key, after, entries, head } = change;
+        let Some(version) = after.checked_add(1) else { return Err(AppendError::Conflict) };
+        if after == 0 && head.is_none() {
+            return Err(StoreError::broken("no head at first").into());
+        }
+        if head.as_ref().is_some_and(|head| head.phase == Phase::Running) {
+            self.announce(&key.tenant).await?;
+        }
+        let bytes = codec::encode_entries(&entries)?;
+        if !self.take(&key, after, version, &bytes, head).await? {
+            return Err(AppendError::Conflict);
+        }
+        self.feeds.put(&key, Slot { version, entries });
+        Ok(())
+    }
+
+    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+        self.hints.keep();
+        let (log, head_key) = (self.keys.log(key), self.keys.head(key));
+        let (mut slots, mut last) = (Vec::new(), after);
+        loop {
+            let from = last.saturating_add(1);
+            let mut commands = pipe();
+            commands.cmd("XRANGE").arg(&log).arg(from).arg("+").arg("COUNT").arg(SLOTS_AT_ONCE);
+            // After the slots: it is to be no older than they are.
+            commands.cmd("HGET").arg(&head_key).arg("head");
+            let answers = self.link.ask_all(&mut commands).await;
+            let answers = answers.map_err(|error| failed_for(key, error))?;
+            let Ok([Value::Array(page), head]) = <[Value; 2]>::try_from(answers) else {
+                return Err(failed(unexpected()));
+            };
+            let head = match head {
+                Value::BulkString(head) => codec::decode_head(key, &head)?,
+                _ => return Ok(None),
+            };
+            let more = page.len() == SLOTS_AT_ONCE;
+            for entry in page {
+                let slot = slot(key, last.saturating_add(1), entry)?;
+                last = slot.version;
+                slots.push(slot);
+            }
+            if !more {
+                return Ok(Some(Journal { head, slots }));
+            }
+        }
+    }
+
+    async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
+        let answer = self.link.ask(cmd("HGET").arg(self.keys.head(key)).arg("head")).await;
+        match answer.map_err(|error| failed_for(key, error))? {
+            Value::BulkString(head) => Ok(Some(codec::decode_head(key, &head)?)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        let keys = [self.keys.list(query), self.keys.expiring(&query.tenant)];
+        let mut arguments = vec![
+            self.keys.tag(&query.tenant),
+            query.since.map_or_else(|| "+inf".to_owned(), |since| score(since).to_string()),
+            query.limit.to_string(),
+        ];
+        if let Some(after) = &query.after {
+            arguments.extend([score(after.at).to_string(), after.id.to_string()]);
+        }
+        let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
+        for _ in 0..PURGES {
+            let answer = self.link.run(&self.scripts.list, &keys, &arguments).await;
+            if let Value::Array(answer) = answer.map_err(failed)? {
+                return page(query, answer).ok_or_else(|| failed(unexpected()));
+            }
+        }
+        Err(StoreError::unavailable("Redis is still taking expired tasks out of its lists"))
+    }
+
+    async fn running(
+        &self,
+        after: Option<&TaskKey>,
+        limit: u32,
+    ) -> Result<Vec<TaskKey>, StoreError> {
+        self.find_running(after, limit as usize).await.map_err(failed)
+    }
+
+    fn tail(
+        self: Arc<Self>,
+        key: TaskKey,
+        after: Version,
+    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+        let following = self.hints.follow(&key, self.keys.log(&key));
+        let slots = self.feeds.tail(Arc::clone(&self), key, after);
+        let followed = slots.map(move |slot| {
+            // As long as there is the stream.
+            let _ = &following;
+            slot
+        });
+        followed.boxed()
+    }
+}
+
+impl RedisStore {
+    /// Appends; false when the slot is taken.
+    async fn take(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        version: Version,
+        entries: &[u8],
+        head: Option<Head>,
+    ) -> Result<bool, AppendError> {
+        let keys = [
+            self.keys.log(key),
+            self.keys.head(key),
+            self.keys.expiring(&key.tenant),
+            self.keys.running(&key.tenant),
+        ];
+        let (tag, after, slot) = (self.keys.tag(&key.tenant), after.to_string(), slot_id(version));
+        let mut arguments = vec![
+            tag.as_bytes(),
+            after.as_bytes(),
+            slot.as_bytes(),
+            entries,
+            self.writer.as_bytes(),
+        ];
+        let head = head.map(|head| self.facts(key, &head)).transpose()?;
+        arguments.extend(head.iter().flatten().map(Vec::as_slice));
+        if arguments.iter().map(|argument| argument.len()).sum::<usize>() > LARGEST {
+            return Err(AppendError::TooLarge);
+        }
+        match self.link.run(&self.scripts.append, &keys, &arguments).await {
+            Ok(Value::Int(taken)) => Ok(taken == 1),
+            Ok(_) => Err(failed(unexpected()).into()),
+            // A server that is configured for less.
+            Err(error) if error.to_string().contains("invalid bulk length") => {
+                Err(AppendError::TooLarge)
+            }
+            Err(error) => Err(failed_for(key, error).into()),
+        }
+    }
+
+    /// What the script needs to know of a head.
+    fn facts(&self, key: &TaskKey, head: &Head) -> Result<[Vec<u8>; 6], StoreError> {
+        let flag = |flag| if flag { "1".into() } else { Vec::new() };
+        let at = head.status.timestamp;
+        let expires = self.ttl.filter(|_| head.phase.may_expire()).and_then(|ttl| {
+            // Without a time it would be long over.
+            let at = u64::try_from(at?.as_millis()).unwrap_or_default();
+            Some(at.saturating_add(millis(ttl)).to_string().into_bytes())
+        });
+        Ok([
+            codec::encode_head(head)?,
+            keys::row(&key.id, head).into_bytes(),
+            score(at.unwrap_or_default()).to_string().into_bytes(),
+            flag(head.phase.is_listed()),
+            flag(head.phase == Phase::Running),
+            expires.unwrap_or_default(),
+        ])
+    }
+}
+
+/// Sorted sets ascend, by score and then by bytes; lists begin with the newest, ties by id. A score
+/// is a double, and every time's milliseconds fit.
+fn score(at: Timestamp) -> i64 {
+    -at.as_millis()
+}
+
+fn slot_id(version: Version) -> String {
+    format!("{version}-1")
+}
+
+/// An entry of the stream: its id, and a field with its value.
+fn slot(key: &TaskKey, version: Version, entry: Value) -> Result<Slot, StoreError> {
+    let parts = |value| match value {
+        Value::Array(parts) => <[Value; 2]>::try_from(parts).ok(),
+        _ => None,
+    };
+    if let Some([Value::BulkString(id), fields]) = parts(entry)
+        && id == slot_id(version).as_bytes()
+        && let Some([_, Value::BulkString(entries)]) = parts(fields)
+    {
+        return Ok(Slot { version, entries: codec::decode_entries(key, version, &entries)? });
+    }
+    Err(codec::corrupt(key, &format!("slot {version}")))
+}
+
+/// What the script says of a page.
+fn page(query: &ListQuery, answer: Vec<Value>) -> Option<ListPage> {
+    let [Value::Int(total), Value::Int(more), Value::Array(ids), Value::Array(heads), last] =
+        <[Value; 5]>::try_from(answer).ok()?
+    else {
+        return None;
+    };
+    let mut page = ListPage { total: total.try_into().ok()?, ..ListPage::default() };
+    let mut last_id = None;
+    for (id, head) in ids.into_iter().zip(heads) {
+        let id: Arc<str> = text(id)?.into();
+        let Value::BulkString(head) = head else { return None };
+        let key = TaskKey { tenant: Arc::clone(&query.tenant), id: Arc::clone(&id) };
+        match codec::decode_head(&key, &head) {
+            Ok(head) => page.rows.push((Arc::clone(&id), head)),
+            // One that cannot be shown does not hide the others.
+            Err(error) => tracing::error!(error = %error, "a task is left out of a list"),
+        }
+        last_id = Some(id);
+    }
+    if more == 1
+        && let Some(id) = last_id
+    {
+        let score: f64 = text(last)?.parse().ok()?;
+        page.next = Some(ListPosition { at: Timestamp::from_millis(-score as i64), id });
+    }
+    Some(page)
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        _ => None,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn unexpected() -> RedisError {
+    (ErrorKind::UnexpectedReturnType, "the answer has another form").into()
+}
