@@ -12,8 +12,11 @@ use super::{MemoryStore, TaskStore};
 /// | URL | tasks are kept |
 /// |---|---|
 /// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says |
-/// | `redis://[USER:PASSWORD@]HOST:PORT[/DB][?prefix=a2a&ttl=SECONDS]` | in Redis 7 or later, or Valkey, under keys that begin with the prefix; finished ones for `ttl`, 30 days if it does not say, for ever with 0 (feature `redis`) |
+/// | `redis://[USER:PASSWORD@]HOST:PORT[/DB]` | in Redis 7 or later, or Valkey (feature `redis`) |
 /// | `rediss://...` | the same over TLS |
+///
+/// Redis takes `?prefix=a2a`, with which all its keys begin, and `&ttl=SECONDS`, for which finished
+/// tasks are kept: 30 days if it does not say, for ever with 0.
 ///
 /// # Errors
 /// One sentence for the user when the URL names no store, or one that cannot be reached or used.
