@@ -64,5 +64,13 @@ fn memory(rest: &str) -> Result<Arc<dyn TaskStore>, String> {
 
 /// Not the whole URL: it may hold a password.
 fn unknown(scheme: &str) -> String {
-    format!("`{scheme}:` is no store this build knows: use memory:.")
+    let mut known = vec!["memory:"];
+    for (scheme, is_built) in [
+        ("dynamodb:", cfg!(feature = "dynamodb")),
+        ("postgres:", cfg!(feature = "postgres")),
+        ("redis:", cfg!(feature = "redis")),
+    ] {
+        known.extend(is_built.then_some(scheme));
+    }
+    format!("`{scheme}:` is no store this build knows; it knows {}.", known.join(", "))
 }
