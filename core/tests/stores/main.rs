@@ -1,0 +1,5 @@
+//! Every durable store, held to the contract on its real engine. `cargo xtask test` starts those.
+
+#![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
+
+mod proxy;
