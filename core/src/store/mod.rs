@@ -10,6 +10,8 @@ pub mod conformance;
 mod feed;
 mod memory;
 mod open;
+#[cfg(feature = "postgres")]
+mod postgres;
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -24,6 +26,8 @@ use crate::{
 
 pub use memory::MemoryStore;
 pub use open::{open, prepare};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 
 /// An append: "after version N, these entries".
 #[derive(Clone, Debug)]

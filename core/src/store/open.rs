@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "postgres")]
+use super::PostgresStore;
 use super::{MemoryStore, TaskStore};
 
 /// The store that a URL names:
@@ -12,6 +14,7 @@ use super::{MemoryStore, TaskStore};
 /// | URL | tasks are kept |
 /// |---|---|
 /// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says |
+/// | `postgres://user:password@host:port/database` | in PostgreSQL; [more](super::PostgresStore::open) |
 ///
 /// # Errors
 /// One sentence for the user when the URL names no store, or one that cannot be reached or used.
@@ -27,6 +30,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => memory(rest),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url).await?)),
         _ => Err(unknown(scheme)),
     }
 }
@@ -40,6 +45,8 @@ pub async fn prepare(url: &str) -> Result<(), String> {
     let (scheme, _) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => Ok(()),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => PostgresStore::prepare(url).await,
         _ => Err(unknown(scheme)),
     }
 }
