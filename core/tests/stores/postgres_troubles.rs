@@ -75,16 +75,20 @@ async fn connections_that_the_engine_ended_are_replaced_unnoticed() {
 
 #[tokio::test]
 async fn a_lost_acknowledgement_is_a_slot_that_is_taken() {
-    let (url, proxy) = behind_proxy("t_mute", "ttl=0").await;
+    let (url, proxy) = behind_proxy("t_mute", "ttl=0&pool=1").await;
     let store = open(&url).await;
     put(&store, "t", head(TaskState::Working, 1)).await;
+    let at_work = Some(head(TaskState::Working, 1));
+    append(&store, key("t"), 1, [chunk("x")], at_work).await.unwrap();
+    // The connection knows the statement by now: it takes the append and never brings the answer.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     proxy.set(Line::Mute);
-    let lost = append(&store, key("t"), 1, [chunk("x")], Some(head(TaskState::Completed, 2))).await;
-    assert!(matches!(lost, Err(AppendError::Store(error)) if error.is_retriable()));
+    let lost = append(&store, key("t"), 2, [chunk("x")], Some(head(TaskState::Completed, 2))).await;
+    assert!(matches!(&lost, Err(AppendError::Store(error)) if error.is_retriable()), "{lost:?}");
     proxy.set(Line::Open);
-    let again = append(&store, key("t"), 1, [chunk("x")], Some(head(TaskState::Failed, 3))).await;
-    assert!(matches!(again, Err(AppendError::Conflict)));
-    let journal = store.read(&key("t"), 1).await.unwrap().unwrap();
+    let again = append(&store, key("t"), 2, [chunk("y")], Some(head(TaskState::Failed, 3))).await;
+    assert!(matches!(again, Err(AppendError::Conflict)), "{again:?}");
+    let journal = store.read(&key("t"), 2).await.unwrap().unwrap();
     assert_eq!(*journal.slots[0].entries, [chunk("x")]);
     assert_eq!(journal.head, head(TaskState::Completed, 2));
 }

@@ -4,7 +4,7 @@
 //! Must never know: what is asked over them.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -43,12 +43,14 @@ const SETTINGS: [(&str, &str); 4] = [
 #[derive(Clone, Debug)]
 pub(super) struct Database {
     pool: PgPool,
+    distrust: Arc<Distrust>,
 }
 
 impl Database {
     /// Connects when it is first needed.
     pub(super) fn new(options: PgConnectOptions, connections: u32) -> Self {
-        let distrust = Arc::new(Distrust::default());
+        let distrust = Arc::<Distrust>::default();
+        let asked = Arc::clone(&distrust);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE)
@@ -56,11 +58,11 @@ impl Database {
             .max_lifetime(MAX_LIFETIME)
             .test_before_acquire(false)
             .before_acquire(move |connection, metadata| {
-                Arc::clone(&distrust).is_usable(connection, metadata)
+                Arc::clone(&asked).is_usable(connection, metadata)
             })
             .after_release(|connection, _| Box::pin(is_alive(connection)))
             .connect_lazy_with(options.options(SETTINGS));
-        Self { pool }
+        Self { pool, distrust }
     }
 
     /// The rows that a statement gives.
@@ -94,44 +96,55 @@ impl Database {
         connection: PoolConnection<Postgres>,
         outcome: Result<Result<T, Error>, tokio::time::error::Elapsed>,
     ) -> Result<T, Error> {
-        outcome.unwrap_or_else(|_| {
+        let outcome = outcome.unwrap_or_else(|_| {
             // Whoever is on the other side, it will not answer: closed, not given back.
             drop(connection.detach());
             Err(Error::Io(std::io::ErrorKind::TimedOut.into()))
-        })
+        });
+        if let Err(Error::Io(_)) = outcome {
+            self.distrust.all();
+        }
+        outcome
     }
 }
 
-/// Since when the connections there were are not to be trusted: one that died without a word is
-/// waited for, and those that are as old died with it.
+/// Until when connections were made that are not to be trusted: where one has died, those that are
+/// as old have most likely died with it, and each would be waited for.
 #[derive(Debug, Default)]
 struct Distrust(Mutex<Option<std::time::Instant>>);
 
 impl Distrust {
+    fn all(&self) {
+        *self.lock() = Some(std::time::Instant::now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<std::time::Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_usable(
         self: Arc<Self>,
         connection: &mut PgConnection,
         metadata: PoolConnectionMetadata,
     ) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async move {
+            let made = std::time::Instant::now().checked_sub(metadata.age);
+            if made < *self.lock() {
+                return Ok(false);
+            }
             if metadata.idle_for < IDLE {
                 return Ok(true);
             }
-            let made = std::time::Instant::now().checked_sub(metadata.age);
-            if made < *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-                return Ok(false);
-            }
-            let alive = is_alive(connection).await.unwrap_or(false);
+            let alive = is_alive(connection).await?;
             if !alive {
-                let now = std::time::Instant::now();
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+                self.all();
             }
             Ok(alive)
         })
     }
 }
 
-/// Whether somebody answers, soon. A call that was given up may still be answered first.
+/// Whether somebody answers, soon. Where a call was given up, its answer comes first.
 async fn is_alive(connection: &mut PgConnection) -> Result<bool, Error> {
     Ok(matches!(timeout(ALIVE, connection.ping()).await, Ok(Ok(()))))
 }

@@ -251,7 +251,7 @@ impl TaskStore for PostgresStore {
         // Every key is longer than the empty one.
         let after = after.map_or(Vec::new(), |key| journal_key(key).to_vec());
         let query = sqlx::query(self.statements.running.clone());
-        let rows = self.rows(query.bind(after).bind(i64::from(limit))).await?;
+        let rows = self.rows(query.bind(after).bind(now()).bind(i64::from(limit))).await?;
         let key =
             |row| Ok(TaskKey { tenant: id_of(column(row, 0)?)?, id: id_of(column(row, 1)?)? });
         rows.iter().map(key).collect()

@@ -54,7 +54,8 @@ const READ: &str = "
 const HEAD: &str = "select content from a2a.head where key = $1 and LIVE";
 
 const RUNNING: &str = "
-    select tenant, task from a2a.head where phase = 'running' and key > $1 order by key limit $2";
+    select tenant, task from a2a.head where phase = 'running' and key > $1 and LIVE
+    order by key limit $3";
 
 /// `MATCHES` is what a query asks for, `BEYOND` where the page begins.
 const LIST: &str = "
@@ -106,7 +107,7 @@ impl Statements {
             append: of(&append),
             read: of(&live(READ, "$2")),
             head: of(&live(HEAD, "$2")),
-            running: of(RUNNING),
+            running: of(&live(RUNNING, "$2")),
             remove: of(REMOVE),
             sweep: of(SWEEP),
             migrations: of(MIGRATIONS),
