@@ -129,6 +129,24 @@ async fn what_ended_expires_after_its_time() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_to_a_journal_that_is_being_removed() {
+    let store = open(&prepared("t_removed", "ttl=0").await).await;
+    for (id, head) in [("chunk", None), ("head", Some(head(TaskState::Completed, 2)))] {
+        put(&store, id, self::head(TaskState::Working, 1)).await;
+        let mut remover = connect().await;
+        let remove = format!("begin; delete from t_removed.head where task = '{id}'");
+        remover.execute(AssertSqlSafe(remove)).await.unwrap();
+        let writer = Arc::clone(&store);
+        let write =
+            tokio::spawn(async move { append(&writer, key(id), 1, [chunk("x")], head).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        remover.execute("commit").await.unwrap();
+        assert!(matches!(write.await.unwrap(), Err(AppendError::Conflict)), "{id}");
+    }
+    assert_eq!(count("select count(*) from t_removed.journal").await, 0);
+}
+
+#[tokio::test]
 async fn what_goes_on_does_not_expire() {
     let store = open(&prepared("t_kept", "ttl=1").await).await;
     let claimed = Head { phase: Phase::Claimed, ..head(TaskState::Submitted, millis_ago(0)) };
@@ -154,13 +172,14 @@ async fn what_is_corrupt_is_named_and_the_rest_is_fine() {
     for id in ["entry", "empty", "head", "well"] {
         put(&store, id, head(TaskState::Working, 1)).await;
     }
-    for change in [
-        "update t_corrupt.journal set entries = '[{\"no\":1}]' where key = (select key from t_corrupt.head where task = 'entry')",
-        "update t_corrupt.journal set entries = '[]' where key = (select key from t_corrupt.head where task = 'empty')",
-        "update t_corrupt.head set content = '{}' where task = 'head'",
-    ] {
-        sql(change).await;
+    for (id, entries) in [("entry", r#"[{"no":1}]"#), ("empty", "[]")] {
+        sql(&format!(
+            "update t_corrupt.journal set entries = '{entries}'
+             where key = (select key from t_corrupt.head where task = '{id}')"
+        ))
+        .await;
     }
+    sql("update t_corrupt.head set content = '{}' where task = 'head'").await;
     for id in ["entry", "empty", "head"] {
         let error = store.read(&key(id), 0).await.unwrap_err();
         assert!(!error.is_retriable() && error.to_string().contains(id), "{error}");
