@@ -10,6 +10,8 @@ pub mod conformance;
 mod feed;
 mod memory;
 mod open;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -26,6 +28,8 @@ use crate::{
 
 pub use memory::MemoryStore;
 pub use open::{open, prepare};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 
 /// An append: "after version N, these entries".
 #[derive(Clone, Debug)]

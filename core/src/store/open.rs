@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "postgres")]
+use super::PostgresStore;
 use super::{MemoryStore, TaskStore};
 
 /// The store that a URL names:
@@ -12,6 +14,7 @@ use super::{MemoryStore, TaskStore};
 /// | URL | tasks are kept |
 /// |---|---|
 /// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says |
+/// | `postgres://user:password@host:port/database` | in PostgreSQL; [more](super::PostgresStore::open) |
 /// | `redis://[USER:PASSWORD@]HOST:PORT[/DB]` | in Redis 7 or later, or Valkey (feature `redis`) |
 /// | `rediss://...` | the same over TLS |
 ///
@@ -32,6 +35,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => memory(rest),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url).await?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" => super::redis::open(url).await,
         _ => Err(unknown(scheme)),
@@ -47,6 +52,8 @@ pub async fn prepare(url: &str) -> Result<(), String> {
     let (scheme, _) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => Ok(()),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => PostgresStore::prepare(url).await,
         // Keys need no making: that it can be used is all.
         #[cfg(feature = "redis")]
         "redis" | "rediss" => super::redis::open(url).await.map(drop),

@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
+mod postgres;
+mod postgres_troubles;
 mod proxy;
 mod redis;
