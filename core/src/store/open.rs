@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "dynamodb")]
+use super::DynamoDbStore;
 use super::{MemoryStore, TaskStore};
 
 /// The store that a URL names:
@@ -12,6 +14,10 @@ use super::{MemoryStore, TaskStore};
 /// | URL | tasks are kept |
 /// |---|---|
 /// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says |
+/// | `dynamodb://TABLE` | in that table, with the region and the credentials of the environment |
+///
+/// `dynamodb://TABLE?region=eu-west-1&endpoint=http://127.0.0.1:8000&ttl=2592000` says all that may be
+/// said: `ttl` is how many seconds a finished task is kept, 30 days if nothing is said, 0 for ever.
 ///
 /// # Errors
 /// One sentence for the user when the URL names no store, or one that cannot be reached or used.
@@ -26,6 +32,8 @@ use super::{MemoryStore, TaskStore};
 pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => Ok(Arc::new(DynamoDbStore::open(rest).await?)),
         "memory" => memory(rest),
         _ => Err(unknown(scheme)),
     }
@@ -37,9 +45,11 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
 /// # Errors
 /// One sentence for the user when it cannot be made.
 pub async fn prepare(url: &str) -> Result<(), String> {
-    let (scheme, _) = url.split_once(':').unwrap_or((url, ""));
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
-        "memory" => Ok(()),
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => DynamoDbStore::prepare(rest).await,
+        "memory" => memory(rest).map(|_| ()),
         _ => Err(unknown(scheme)),
     }
 }
@@ -54,5 +64,5 @@ fn memory(rest: &str) -> Result<Arc<dyn TaskStore>, String> {
 
 /// Not the whole URL: it may hold a password.
 fn unknown(scheme: &str) -> String {
-    format!("`{scheme}:` is no store this build knows: use memory:.")
+    format!("`{scheme}:` is no store this build knows: use memory: or dynamodb:.")
 }
