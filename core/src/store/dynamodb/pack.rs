@@ -20,7 +20,19 @@ use miniz_oxide::{
 const DEFLATED: u8 = 1;
 
 /// What content refers back to. It is part of the format: another text needs another mark.
-const SKELETON: &[u8] = br#""metadata":{},"extensions":["https://"],"filename":"","mediaType":"application/json","raw":"","url":"","data":{"name":"","description":"","referenceTaskIds":["TASK_STATE_SUBMITTEDTASK_STATE_CANCELEDTASK_STATE_FAILEDTASK_STATE_INPUT_REQUIRED{"started":{"runner":"","attempt":1,"at":"2026-{"replied":{"{"owner":"","contextId":"","status":{"state":"TASK_STATE_COMPLETED","message":{"messageId":"","contextId":"","taskId":"","role":"ROLE_AGENT","parts":[{"text":""}]},"timestamp":"2026-"},"phase":"finished"}[{"submitted":{"message":{"messageId":"","contextId":"","taskId":"","role":"ROLE_USER","parts":[{"text":""}]},"request":"","at":"2026-"}},{"started":{"runner":"","attempt":1,"at":"2026-"}},{"status":{"taskId":"","contextId":"","status":{"state":"TASK_STATE_WORKING","timestamp":"2026-"}}},{"artifact":{"taskId":"","contextId":"","artifact":{"artifactId":"","parts":[{"text":""}]},"append":true,"lastChunk":true}}]"#;
+const SKELETON: &[u8] = concat!(
+    r#""metadata":{},"extensions":["https://"],"filename":"","mediaType":"application/json","#,
+    r#""raw":"","url":"","data":{"name":"","description":"","referenceTaskIds":[""#,
+    r#"TASK_STATE_SUBMITTEDTASK_STATE_CANCELEDTASK_STATE_FAILEDTASK_STATE_INPUT_REQUIRED"#,
+    r#"{"replied":{"messageId":"","contextId":"","taskId":"","role":"ROLE_AGENT","parts":[{"text":""}]"#,
+    r#"{"owner":"","contextId":"","status":{"state":"TASK_STATE_COMPLETED","message":{"messageId":""#,
+    r#"","timestamp":"2026-"},"phase":"finished"}[{"submitted":{"message":{"messageId":"","#,
+    r#""contextId":"","taskId":"","role":"ROLE_USER","parts":[{"text":""}]},"request":"","at":"2026-"}},"#,
+    r#"{"started":{"runner":"","attempt":1,"at":"2026-"}},{"status":{"taskId":"","contextId":"","#,
+    r#""status":{"state":"TASK_STATE_WORKING","timestamp":"2026-"}}},{"artifact":{"taskId":"","#,
+    r#""contextId":"","artifact":{"artifactId":"","parts":[{"text":""}]},"append":true,"lastChunk":true}}]"#,
+)
+.as_bytes();
 
 /// Less than this is not worth the attempt.
 const SMALL: usize = 120;

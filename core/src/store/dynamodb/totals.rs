@@ -24,9 +24,12 @@ type Owner = (Arc<str>, Arc<str>);
 /// Which of them.
 type Filter = (Option<Arc<str>>, Option<TaskState>, Option<Timestamp>);
 
-/// Counts.
+/// When it was counted, and how many there were.
+type Counts = HashMap<Filter, (Instant, u64)>;
+
+/// Counts of many owners.
 #[derive(Debug, Default)]
-pub(super) struct Totals(Mutex<HashMap<Owner, HashMap<Filter, (Instant, u64)>>>);
+pub(super) struct Totals(Mutex<HashMap<Owner, Counts>>);
 
 impl Totals {
     pub(super) fn get(&self, query: &ListQuery) -> Option<u64> {
