@@ -7,6 +7,8 @@
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod feed;
 mod memory;
 mod open;
@@ -26,6 +28,11 @@ use crate::{
     types::{TaskState, Timestamp},
 };
 
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoDbStore;
+#[cfg(all(feature = "dynamodb", any(test, feature = "conformance")))]
+#[doc(hidden)]
+pub use dynamodb::units;
 pub use memory::MemoryStore;
 pub use open::{open, prepare};
 #[cfg(feature = "postgres")]

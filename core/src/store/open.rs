@@ -5,21 +5,23 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "dynamodb")]
+use super::DynamoDbStore;
 #[cfg(feature = "postgres")]
 use super::PostgresStore;
 use super::{MemoryStore, TaskStore};
 
 /// The store that a URL names:
 ///
-/// | URL | tasks are kept |
-/// |---|---|
-/// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says |
-/// | `postgres://user:password@host:port/database` | in PostgreSQL; [more](super::PostgresStore::open) |
-/// | `redis://[USER:PASSWORD@]HOST:PORT[/DB]` | in Redis 7 or later, or Valkey (feature `redis`) |
-/// | `rediss://...` | the same over TLS |
+/// | URL | tasks are kept | feature |
+/// |---|---|---|
+/// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says | |
+/// | `dynamodb://TABLE?region=eu-west-1` | in that table, with the credentials of the environment; `endpoint=http://127.0.0.1:8000` is for another engine | `dynamodb` |
+/// | `redis://USER:PASSWORD@HOST:PORT/DB?prefix=a2a` | in Redis 7 or later, or Valkey, under keys that begin with the prefix; `rediss:` over TLS | `redis` |
+/// | `postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=a2a` | in that schema; `pool=10` bounds its connections | `postgres` |
 ///
-/// Redis takes `?prefix=a2a`, with which all its keys begin, and `&ttl=SECONDS`, for which finished
-/// tasks are kept: 30 days if it does not say, for ever with 0.
+/// Parameters may be left out. Each durable store takes `ttl=SECONDS`: how
+/// long a finished task is kept, 30 days if nothing is said, for ever with 0.
 ///
 /// # Errors
 /// One sentence for the user when the URL names no store, or one that cannot be reached or used.
@@ -35,6 +37,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => memory(rest),
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => Ok(Arc::new(DynamoDbStore::open(rest).await?)),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url).await?)),
         #[cfg(feature = "redis")]
@@ -49,9 +53,11 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
 /// # Errors
 /// One sentence for the user when it cannot be made.
 pub async fn prepare(url: &str) -> Result<(), String> {
-    let (scheme, _) = url.split_once(':').unwrap_or((url, ""));
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
-        "memory" => Ok(()),
+        "memory" => memory(rest).map(drop),
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => DynamoDbStore::prepare(rest).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => PostgresStore::prepare(url).await,
         // Keys need no making: that it can be used is all.
