@@ -19,7 +19,6 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use super::{
     DynamoDbStore,
     definition::unbuilt,
-    fault::Refusal,
     item::{
         Item, binary, head_attributes, now, now_millis, number, size, slot_expiry, string,
         write_units,
@@ -29,7 +28,7 @@ use super::{
     pack::pack,
 };
 use crate::{
-    journal::{Head, Phase, Version},
+    journal::{Head, Phase},
     store::{AppendError, Change, StoreError, codec::encode_entries},
 };
 
@@ -271,11 +270,7 @@ impl DynamoDbStore {
     async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), AppendError> {
         // The client gives it a token: when it has to send it again, it is done once.
         let request = self.table.client.transact_write_items().set_transact_items(Some(writes));
-        self.table.send(|| request.clone().send()).await.map_err(|refusal| match refusal {
-            // A part of another generation cannot be in the way, so a condition is the slot's.
-            Refusal::Condition => AppendError::Conflict,
-            refusal => refusal.into(),
-        })?;
+        self.table.send(|| request.clone().send()).await?;
         Ok(())
     }
 
@@ -383,6 +378,3 @@ impl Changing {
         size(&self.condition.values) + size(&self.key)
     }
 }
-
-/// How many slots there may be before a number's width changes; see [`keys::slot`].
-const _: Version = MOST_SLOTS;

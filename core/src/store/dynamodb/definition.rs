@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::{
     error::BuildError,
     operation::create_table::builders::CreateTableFluentBuilder,
     types::{
-        AttributeDefinition, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-        ProjectionType, ScalarAttributeType,
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+        Projection, ProjectionType, ScalarAttributeType,
     },
 };
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use crate::store::StoreError;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Definition {
+    billing_mode: String,
     attribute_definitions: Vec<Attribute>,
     key_schema: Vec<Key>,
     global_secondary_indexes: Vec<Index>,
@@ -104,6 +105,7 @@ impl Definition {
                 .attribute_type(ScalarAttributeType::from(&*attribute.attribute_type));
             create = create.attribute_definitions(definition.build().map_err(unbuilt)?);
         }
+        create = create.billing_mode(BillingMode::from(&*self.billing_mode));
         create = create.set_key_schema(Some(keys(&self.key_schema).map_err(unbuilt)?));
         for index in &self.global_secondary_indexes {
             let projection = Projection::builder()

@@ -87,7 +87,10 @@ impl DynamoDbStore {
 
 async fn connect(address: &str) -> Result<(Address, Client), String> {
     let address = Address::parse(address)?;
-    let client = address.client().await?;
+    // Where there are no credentials they are looked for over the network, too.
+    let client = tokio::time::timeout(table::OPENING, address.client()).await;
+    let nobody = |_| "There are no AWS credentials for DynamoDB, nor a region.".to_owned();
+    let client = client.map_err(nobody)??;
     Ok((address, client))
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
-    types::{AttributeValue, BillingMode, TableStatus, TimeToLiveSpecification, TimeToLiveStatus},
+    types::{AttributeValue, TableStatus, TimeToLiveSpecification, TimeToLiveStatus},
 };
 use tokio::sync::Semaphore;
 
@@ -23,8 +23,8 @@ use crate::store::StoreError;
 const REQUESTS: usize = 128;
 /// How often a write that another transaction kept out is tried in place.
 const TRIES: u32 = 5;
-/// How long `open` may take.
-const OPENING: Duration = Duration::from_secs(5);
+/// How long `open` may look for credentials, and how long for the table.
+pub(super) const OPENING: Duration = Duration::from_secs(5);
 /// How long the service may take to make a table.
 const MAKING: Duration = Duration::from_secs(120);
 
@@ -117,7 +117,6 @@ impl Table {
 
     async fn create(&self) -> Result<(), StoreError> {
         let create = self.client.create_table().table_name(&self.name);
-        let create = create.billing_mode(BillingMode::PayPerRequest);
         let create = Definition::read().and_then(|definition| definition.apply(create));
         let create = create.map_err(StoreError::broken)?;
         match self.send(|| create.clone().send()).await {
