@@ -32,6 +32,9 @@ pub(crate) struct Table {
     pub(crate) name: String,
 }
 
+/// An engine keeps each region's tables apart.
+const REGION: &str = "eu-central-1";
+
 impl Table {
     pub(crate) fn unmade(variable: &str, case: &str) -> Self {
         let name = format!("{case}-{}", uuid::Uuid::new_v4().simple());
@@ -45,7 +48,7 @@ impl Table {
     }
 
     pub(crate) fn url(&self, more: &str) -> String {
-        format!("dynamodb://{}?endpoint={}{more}", self.name, self.endpoint)
+        format!("dynamodb://{}?endpoint={}&region={REGION}{more}", self.name, self.endpoint)
     }
 
     /// One instance of many. These tests' times are old, so by default nothing expires.
@@ -60,7 +63,7 @@ impl Table {
     pub(crate) fn client(&self) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
+            .region(Region::new(REGION))
             .credentials_provider(Credentials::new("local", "local", None, None, "test"))
             .endpoint_url(&self.endpoint);
         Client::from_conf(config.build())

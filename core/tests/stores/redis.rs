@@ -19,8 +19,10 @@ use tokio::time::timeout;
 
 use crate::proxy::{Line, Proxy};
 
+/// HOST:PORT, which a proxy can stand before.
 fn address() -> String {
-    std::env::var("A2A_TEST_REDIS").expect("run `cargo xtask test`, which starts it")
+    let url = std::env::var("A2A_TEST_REDIS").expect("run `cargo xtask test`, which starts it");
+    url.trim_start_matches("redis://").to_owned()
 }
 
 /// A prefix that no other test has.
