@@ -17,7 +17,7 @@ mod writer;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use a2a_core::store;
 use clap::ValueEnum;
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             faults.push(format!("{}: nothing says where it is", engine.name()));
             continue;
         };
-        let begin = std::time::Instant::now();
+        let begin = Instant::now();
         let rows = runtime.block_on(async {
             match Subject::open(engine, url, options.size()).await {
                 Ok(subject) => subject.measure(&mut faults).await,
@@ -68,11 +68,18 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             }
         });
         if !rows.is_empty() {
-            let seconds = begin.elapsed().as_secs();
-            println!("{} ({seconds} s)\n{}", engine.name(), report::table_alone(&rows));
+            let (seconds, load) = (begin.elapsed().as_secs(), load());
+            println!("{} ({seconds} s, load {load})", engine.name());
+            println!("{}", report::table_alone(&rows));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\na2a-bench: ")) }
+}
+
+/// How busy the machine was in the last minute: what the figures are to be read with.
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// The child's side of [`crowd`].

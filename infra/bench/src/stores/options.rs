@@ -2,7 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-/// Which stores, where their engines are, and how much is measured.
+/// Which stores, where their engines are, and how much is measured. What is written there stays:
+/// these are to be engines of tests.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Measure only these stores
