@@ -12,6 +12,7 @@ mod loads;
 mod options;
 mod streams;
 mod tails;
+mod units;
 mod writer;
 
 use std::future::Future;
@@ -113,7 +114,7 @@ impl Subject {
     /// All parts, one after another; a part that fails does not keep the next ones from being
     /// measured. The lists are last: the other figures are of a store that is nearly empty.
     async fn measure(&self, faults: &mut Vec<String>) -> Vec<Row> {
-        let parts: [(&str, Measured); 6] = [
+        let mut parts: Vec<(&str, Measured)> = vec![
             ("followers", Box::pin(crowd::rows(self))),
             ("appends", Box::pin(appends::rows(self))),
             ("streams", Box::pin(streams::rows(self))),
@@ -121,6 +122,9 @@ impl Subject {
             ("loads", Box::pin(loads::rows(self))),
             ("lists", Box::pin(lists::rows(self))),
         ];
+        if self.engine == Engine::Dynamodb {
+            parts.push(("units", Box::pin(units::rows(self))));
+        }
         let mut all = Vec::new();
         for (part, rows) in parts {
             eprintln!("a2a-bench: {}, {part}", self.engine.name());

@@ -10,8 +10,8 @@ use a2a_core::journal::{Head, Slot, TaskKey, Version};
 use a2a_core::store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError};
 use a2a_core::{
     AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller,
-    DefaultRequestHandler, EventQueue, Message, Part, Reply, RequestContext, SendMessageRequest,
-    TaskStore, async_trait,
+    DefaultRequestHandler, EventQueue, Message, Part, Reply, RequestContext, RequestKey,
+    SendMessageRequest, TaskStore, async_trait,
 };
 use futures_util::stream::BoxStream;
 
@@ -38,7 +38,16 @@ impl Agent {
 
     /// Serves one call.
     pub(super) async fn call(&self, call: Call) -> Result<Reply, String> {
-        let caller = Caller { owner: Arc::clone(&self.owner), ..Caller::default() };
+        self.call_with(None, call).await
+    }
+
+    /// Serves one call that may have been delivered before, if it has a key.
+    pub(super) async fn call_with(
+        &self,
+        key: Option<RequestKey>,
+        call: Call,
+    ) -> Result<Reply, String> {
+        let caller = Caller { owner: Arc::clone(&self.owner), key, ..Caller::default() };
         self.handler.call(caller, call).await.map_err(|error| format!("a call failed: {error}"))
     }
 

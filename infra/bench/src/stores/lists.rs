@@ -26,10 +26,7 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
     let tasks = subject.size.tasks;
     let filled = Arc::new(Filled::new(tasks));
     let begin = Instant::now();
-    let writers =
-        (0..WRITERS).map(|_| tokio::spawn(Arc::clone(&filled).fill(Store::clone(&subject.ours))));
-    let written = try_join_all(writers).await.map_err(|error| error.to_string())?;
-    written.into_iter().collect::<Result<(), _>>()?;
+    filled.fill(&subject.ours).await?;
     let elapsed = begin.elapsed();
     let mut fill = Row::new(format!("{tasks} finished tasks, 64 at a time"), "tasks/s", Aim::None);
     fill.ours.push(Sample::of(per_second(tasks, elapsed)));
@@ -55,7 +52,7 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
 }
 
 /// What there is to be listed.
-struct Filled {
+pub(super) struct Filled {
     tasks: usize,
     next: AtomicUsize,
     contexts: Vec<Arc<str>>,
@@ -64,7 +61,7 @@ struct Filled {
 }
 
 impl Filled {
-    fn new(tasks: usize) -> Self {
+    pub(super) fn new(tasks: usize) -> Self {
         let env = Env::system();
         let contexts = (0..tasks.div_ceil(IN_CONTEXT)).map(|_| env.id()).collect();
         let since = env.now().as_millis() - i64::try_from(tasks).unwrap_or_default();
@@ -75,9 +72,15 @@ impl Filled {
         Timestamp::from_millis(self.since + i64::try_from(number).unwrap_or_default())
     }
 
-    /// Writes tasks until there are enough, each at once, as the handler writes one whose agent is
-    /// done at once.
-    async fn fill(self: Arc<Self>, store: Store) -> Result<(), String> {
+    /// Writes the tasks, each at once, as the handler writes one whose agent is done at once.
+    pub(super) async fn fill(self: &Arc<Self>, store: &Store) -> Result<(), String> {
+        let writers =
+            (0..WRITERS).map(|_| tokio::spawn(Arc::clone(self).write(Store::clone(store))));
+        let written = try_join_all(writers).await.map_err(|error| error.to_string())?;
+        written.into_iter().collect()
+    }
+
+    async fn write(self: Arc<Self>, store: Store) -> Result<(), String> {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.tasks {
@@ -95,7 +98,8 @@ impl Filled {
     }
 }
 
-fn everything() -> ListQuery {
+/// Every task of the owner's.
+pub(super) fn everything() -> ListQuery {
     ListQuery {
         tenant: "".into(),
         owner: OWNER.into(),

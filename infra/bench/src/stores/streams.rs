@@ -47,7 +47,7 @@ async fn one_by_one(store: &Store) -> Result<Sample, String> {
 }
 
 /// From the call to the stream's last event, in seconds, and how many appends it took.
-async fn from_agent(store: &Store) -> Result<(f64, f64), String> {
+pub(super) async fn from_agent(store: &Store) -> Result<(f64, f64), String> {
     let agent = Agent::new(store, OTHER);
     let begin = Instant::now();
     let Reply::Events(mut events) = agent.call(Call::SendStreamingMessage(ask(CHUNKS))).await?
