@@ -16,12 +16,15 @@ use super::{MemoryStore, TaskStore};
 /// | URL | tasks are kept | feature |
 /// |---|---|---|
 /// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says | |
-/// | `dynamodb://TABLE?region=eu-west-1` | in that table, with the credentials of the environment; `endpoint=http://127.0.0.1:8000` is for another engine | `dynamodb` |
-/// | `redis://USER:PASSWORD@HOST:PORT/DB?prefix=a2a` | in Redis 7 or later, or Valkey, under keys that begin with the prefix; `rediss:` over TLS | `redis` |
-/// | `postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=a2a` | in that schema; `pool=10` bounds its connections | `postgres` |
+/// | `dynamodb://TABLE?region=eu-west-1` | in that table | `dynamodb` |
+/// | `redis://USER:PASSWORD@HOST:PORT/DB?prefix=a2a` | under keys that begin so | `redis` |
+/// | `postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=a2a` | in that schema | `postgres` |
 ///
-/// Parameters may be left out. Each durable store takes `ttl=SECONDS`: how
-/// long a finished task is kept, 30 days if nothing is said, for ever with 0.
+/// Parameters may be left out. Each durable store takes `ttl=SECONDS`: how long a finished task is
+/// kept, 30 days if nothing is said, for ever with 0. DynamoDB takes its credentials, and the region
+/// if none is named, from the environment; `endpoint=http://127.0.0.1:8000` is for another engine of
+/// its API. Redis is 7 or later, or Valkey; `rediss:` is over TLS. PostgreSQL takes `pool=10`, the
+/// most connections, and libpq's parameters such as `sslmode`.
 ///
 /// # Errors
 /// One sentence for the user when the URL names no store, or one that cannot be reached or used.
