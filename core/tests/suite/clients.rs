@@ -74,7 +74,8 @@ fn story(dice: &mut Dice) -> String {
             _ => dice.below(60).to_string(),
         });
     }
-    words.push((*dice.pick(&["complete", "complete", "complete", "ask", "ask", "fail"])).to_owned());
+    words
+        .push((*dice.pick(&["complete", "complete", "complete", "ask", "ask", "fail"])).to_owned());
     if dice.percent(8) {
         words = vec![dice.below(900).to_string(), "reply".to_owned()];
     }
@@ -136,7 +137,12 @@ fn key(sim: &Sim, dice: &mut Dice) -> RequestKey {
     }
 }
 
-async fn again_and_again(sim: &Sim, dice: &mut Dice, request: &SendMessageRequest, key: &RequestKey) {
+async fn again_and_again(
+    sim: &Sim,
+    dice: &mut Dice,
+    request: &SendMessageRequest,
+    key: &RequestKey,
+) {
     while !deliver(sim, dice, request, Some(key.clone())).await {
         tokio::time::sleep(dice.millis(1_500)).await;
     }
@@ -332,12 +338,7 @@ async fn resume(sim: &Sim, dice: &mut Dice, mut heard: Heard) -> bool {
 
 /// Subscribes anew, from the last event on. Answers whether that came to a stream, and whether
 /// there is nothing more to come.
-async fn come_back(
-    sim: &Sim,
-    dice: &mut Dice,
-    id: &Arc<str>,
-    heard: Heard,
-) -> (Heard, bool, bool) {
+async fn come_back(sim: &Sim, dice: &mut Dice, id: &Arc<str>, heard: Heard) -> (Heard, bool, bool) {
     let resume = heard.events.last().and_then(|event| event.cursor);
     let caller = Caller { resume, ..Caller::default() };
     let (instance, reply) = call(sim, dice, caller, subscribe(id)).await;

@@ -267,10 +267,12 @@ pub(crate) async fn simulate(seed: u64) -> String {
             reader.unwrap();
         }
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(600), all).await;
+    let in_time = tokio::time::timeout(Duration::from_secs(150), all).await;
     healing.abort();
     let journals = journals(&sim).await;
-    assert!(in_time.is_ok(), "it never came to rest: {journals:#?}");
+    let told = journals.iter().map(|(id, it)| format!("{id}: {}", verdict::outline(&it.slots)));
+    let told = told.collect::<Vec<_>>().join("\n");
+    assert!(in_time.is_ok(), "it never came to rest:\n{told}");
     verdict::of(&sim, &journals);
     format!("{journals:?}")
 }

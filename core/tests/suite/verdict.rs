@@ -15,7 +15,7 @@ use a2a_core::{
 use crate::{
     chaos_store::Acknowledged,
     simulation::Sim,
-    world::{parts_text, told},
+    world::{history, parts_text, short, status_text, told},
 };
 
 /// What was seen and told while it happened.
@@ -67,7 +67,8 @@ pub(crate) fn of(sim: &Sim, journals: &Journals) {
     }
     for (key, replies) in &record.replies {
         if replies.iter().any(|reply| *reply != replies[0]) {
-            wrong.push(format!("{key} was answered in different ways: {replies:#?}"));
+            let replies: Vec<_> = replies.iter().map(|reply| brief(reply, journals)).collect();
+            wrong.push(format!("{key} was answered in different ways:\n{}", replies.join("\n")));
         }
     }
     for id in &record.canceled {
@@ -257,7 +258,7 @@ fn heard_right(heard: &Heard, slots: &[Slot], stood: &[(Cursor, Task)]) -> Optio
 }
 
 /// A journal in one line.
-fn outline(slots: &[Slot]) -> String {
+pub(crate) fn outline(slots: &[Slot]) -> String {
     let entry = |entry: &Entry| match entry {
         Entry::Submitted(it) => format!("[{}]", it.message.text()),
         Entry::Started(it) => format!("#{}", it.attempt),
@@ -274,4 +275,17 @@ fn outline(slots: &[Slot]) -> String {
     };
     let slot = |slot: &Slot| slot.entries.iter().map(entry).collect::<Vec<_>>().join(", ");
     slots.iter().map(slot).collect::<Vec<_>>().join(" | ")
+}
+
+/// An answer in one line, and what it is to be compared with.
+fn brief(reply: &SendMessageResponse, journals: &Journals) -> String {
+    match reply {
+        SendMessageResponse::Message(message) => format!("reply {}", message.text()),
+        SendMessageResponse::Task(task) => {
+            let made: Vec<_> = task.artifacts.iter().map(|it| parts_text(&it.parts)).collect();
+            let slots = journals.get(&task.id).map_or(&[][..], |journal| &journal.slots);
+            let (said, state) = (status_text(task), short(task.status.state));
+            format!("{state} {said} {made:?} {:?} of {}", history(task), outline(slots))
+        }
+    }
 }
