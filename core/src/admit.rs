@@ -95,16 +95,28 @@ fn redelivered(slots: &[Slot], fold: &Fold, caller: &Caller, limits: &Limits) ->
 }
 
 /// The journal as it stood when this request was answered, and whether it was: what came later is
-/// another request's.
+/// another request's. An answer is given when an append is done, so all of that append is in it.
 pub(crate) fn answered(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold, bool) {
     let key = caller.key.as_ref().map(|key| key.as_str());
     let mut mine = false;
-    Fold::replay_until(Arc::clone(id), slots, |fold, entry| {
-        if let Entry::Submitted(submitted) = entry {
-            mine = submitted.request.as_ref() == key;
+    let answers = |slot: &Slot| {
+        let mut settled = false;
+        for entry in slot.entries.iter() {
+            match entry {
+                Entry::Submitted(submitted) => mine = submitted.request.as_ref() == key,
+                Entry::Status(event) => {
+                    let state = event.status.state;
+                    settled = state.is_terminal() || state.is_interrupted();
+                }
+                Entry::Replied(_) => settled = true,
+                _ => {}
+            }
         }
-        mine && matches!(entry, Entry::Status(_) | Entry::Replied(_)) && fold.is_settled()
-    })
+        mine && settled
+    };
+    let answer = slots.iter().position(answers);
+    let until = answer.map_or(slots.len(), |answer| answer + 1);
+    (Fold::replay(Arc::clone(id), &slots[..until]), answer.is_some())
 }
 
 /// The journal as it stood when work on this request first began: where its stream starts.

@@ -21,7 +21,7 @@ use crate::{
     journal::{Entry, Fold, Slot, Started, Submitted, TaskKey, Version},
     ledger::{Ledger, Refused},
     queue::Scope,
-    record::{Answer, Want},
+    record::{Answer, Want, now},
     run::Run,
     store::Journal,
     types::{Message, Part, SendMessageRequest, Task, TaskState},
@@ -288,7 +288,7 @@ impl DefaultRequestHandler {
     pub(crate) fn deadline(&self, caller: &Caller) -> Instant {
         /// As good as never.
         const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-        let longest = Instant::now() + self.limits.run_time.min(LONGEST);
+        let longest = now() + self.limits.run_time.min(LONGEST);
         let margin = self.limits.deadline_margin;
         let of_call = caller.deadline.map(|at| at.checked_sub(margin).unwrap_or(at));
         of_call.map_or(longest, |at| at.min(longest))

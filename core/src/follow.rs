@@ -163,13 +163,18 @@ pub(crate) async fn next_slot(others: &mut Option<Tail>, seen: Version) -> Optio
     }
 }
 
-/// The journal's fold once its newest message is settled, whoever does it.
-pub(crate) async fn settled(store: &Arc<dyn TaskStore>, key: &TaskKey) -> Result<Fold, Error> {
+/// The journal's fold once the message whose work began at that version is settled, whoever does it;
+/// where the task rested before that is another message's answer.
+pub(crate) async fn settled(
+    store: &Arc<dyn TaskStore>,
+    key: &TaskKey,
+    begun: Version,
+) -> Result<Fold, Error> {
     let mut tail = Arc::clone(store).tail(key.clone(), 0);
     let mut slots = Vec::new();
     while let Some(slot) = tail.next().await {
         let slot = slot?;
-        let may_settle = slot.entries.iter().any(Entry::changes_head);
+        let may_settle = slot.version > begun && slot.entries.iter().any(Entry::changes_head);
         slots.push(slot);
         if may_settle {
             let fold = Fold::replay(Arc::clone(&key.id), &slots);

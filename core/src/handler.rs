@@ -250,7 +250,7 @@ impl DefaultRequestHandler {
         else {
             return;
         };
-        let now = std::time::Instant::now();
+        let now = tokio::time::Instant::now().into_std();
         let deadline = self.deadline(caller).min(now + self.limits.cancel_time);
         let context = RequestContext {
             message: Arc::clone(message),

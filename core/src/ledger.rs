@@ -95,7 +95,10 @@ impl Ledger {
                     tries -= 1;
                     match self.catch_up(&entries, on_top).await {
                         Ok(true) => continue,
-                        Ok(false) => return Ok(()),
+                        Ok(false) => {
+                            self.claimed = !listed;
+                            return Ok(());
+                        }
                         Err(refused) => refused,
                     }
                 }

@@ -323,16 +323,23 @@ impl Recorder {
         if let Some(message) = self.ledger.fold.reply.take() {
             return self.send(Ok(Answer::Message(message)));
         }
-        let due = match self.want {
-            Want::Settled => self.ledger.fold.is_settled(),
-            Want::Created => true,
-            Want::Stream => false,
-        };
-        if due {
-            let task = &mut self.ledger.fold.task;
-            // The last look at the fold needs no copy.
-            let task = if ended { std::mem::take(task) } else { task.clone() };
-            self.send(Ok(Answer::Task(Box::new(task))));
+        match self.want {
+            Want::Settled if !self.ledger.fold.is_settled() => {}
+            Want::Settled | Want::Created => {
+                let task = &mut self.ledger.fold.task;
+                // The last look at the fold needs no copy.
+                let task = if ended { std::mem::take(task) } else { task.clone() };
+                self.send(Ok(Answer::Task(Box::new(task))));
+            }
+            // The task was there before this run, and its agent is silent.
+            Want::Stream if self.owes_task() && !self.ledger.claimed => {
+                let fold = &self.ledger.fold;
+                let (task, cursor) = (Box::new(fold.task.clone()), fold.cursor);
+                let tail = follow::tail_from(&self.ledger.store, &self.ledger.key, cursor);
+                self.send(Ok(Answer::Stream { task, cursor, tail }));
+            }
+            // With its first event.
+            Want::Stream => {}
         }
     }
 
@@ -344,7 +351,8 @@ impl Recorder {
         let rest = if self.ledger.fold.is_settled() {
             Ok(std::mem::take(&mut self.ledger.fold))
         } else {
-            let settled = follow::settled(&self.ledger.store, &self.ledger.key);
+            let Ledger { store, key, .. } = &self.ledger;
+            let settled = follow::settled(store, key, self.begun.version);
             tokio::time::timeout_at(self.deadline.into(), settled).await.unwrap_or_else(|_| {
                 let sentence = "The agent is still at work on this task; try again later.";
                 Err(Error::new(ErrorKind::Unavailable, sentence))

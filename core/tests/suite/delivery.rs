@@ -277,6 +277,37 @@ async fn a_runner_that_is_overtaken_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_overtaken_in_a_continued_task_hears_the_answer_to_this_message() {
+    let world = World::new();
+    let asked = world.send(say("ask what?")).await;
+    world.script.begun.passed().await;
+    let request = say_to(&asked.id, "working\ngate\ncomplete done");
+    let first = world.spawn(keyed("k"), request.clone());
+    world.script.begun.passed().await;
+    let second = world.spawn(keyed("k"), request);
+    world.script.begun.passed().await;
+    yields().await;
+    world.script.gate.open();
+    let second = sent_task(soon(second).await.unwrap().unwrap());
+    assert_eq!(second.status.state, TaskState::Completed);
+    assert_eq!(sent_task(soon(first).await.unwrap().unwrap()), second);
+}
+
+/// What was recorded together with the rest was in the first answer.
+#[tokio::test(start_paused = true)]
+async fn a_second_delivery_hears_all_of_the_first_answer() {
+    for story in
+        ["auth how?\nappend a one\npause\ncomplete done", "auth how?\nworking\npause\ncomplete"]
+    {
+        let world = World::new();
+        let first = sent_task(deliver(&world, "k", say(story)).await);
+        assert_eq!(sent_task(deliver(&world, "k", say(story)).await), first, "{story}");
+        soon(world.handler.settled()).await;
+        assert_eq!(sent_task(deliver(&world, "k", say(story)).await), first, "{story}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_are_limited() {
     let world = limited(World::new(), |limits| limits.attempts = 3);
     let story = "working\nhang";

@@ -210,6 +210,17 @@ async fn an_acknowledgement_that_was_lost_is_not_an_append_done_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_whose_acknowledgement_was_lost_becomes_a_task() {
+    let place = place();
+    for (key, story) in [("k", "gate\ncomplete done"), ("l", "append a one\ngate\ncomplete done")] {
+        place.store.unacknowledged.store(1, Ordering::SeqCst);
+        let call = Call::SendMessage(at_once(say(story)));
+        let task = sent_task(call_on(&place.handler, keyed(key), call).await.unwrap());
+        assert_eq!(get_on(&place.handler, &task.id).await, task, "who is told of it finds it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancel_whose_acknowledgement_was_lost_is_a_cancel() {
     let place = place();
     let task = sent_task(place.call(Call::SendMessage(say("ask what?"))).await.unwrap());

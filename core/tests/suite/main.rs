@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
+mod chaos_store;
+mod clients;
 mod delivery;
 mod faulty;
 mod fold;
@@ -19,10 +21,12 @@ mod misbehave;
 mod orphans;
 mod properties;
 mod refusal;
+mod simulation;
 mod source;
 mod streams;
 mod tidy;
 mod types;
+mod verdict;
 mod world;
 
 /// Few cases and no files: these properties run at every build.

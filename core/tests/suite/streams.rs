@@ -314,3 +314,13 @@ async fn a_stream_of_an_agent_that_says_nothing_ends_with_its_failure() {
     let expected = ["task submitted", "failed The agent stopped without an outcome."];
     assert_eq!(told_all(&events), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_stream_of_a_silent_continuation_begins_with_the_task() {
+    let world = World::new();
+    let asked = world.send(say("ask what?")).await;
+    let mut stream = world.stream(say_to(&asked.id, "gate\ncomplete done")).await;
+    assert_eq!(told(&next(&mut stream).await), "task working");
+    world.script.gate.open();
+    assert_eq!(told_all(&all(stream).await), ["completed done"]);
+}
