@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{StoreError, TaskStore};
 use crate::journal::{Entry, Slot, TaskKey, Version};
@@ -54,6 +54,8 @@ struct Feed {
     state: watch::Sender<State>,
     /// Somebody says that there is more.
     more: Notify,
+    /// Followers that are far behind read one by one.
+    catching_up: Semaphore,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -144,7 +146,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Feed {
     fn new(key: TaskKey) -> Self {
         let state = watch::Sender::new(State::default());
-        Self { key, recent: Mutex::default(), state, more: Notify::new() }
+        let (more, catching_up) = (Notify::new(), Semaphore::new(1));
+        Self { key, recent: Mutex::default(), state, more, catching_up }
     }
 
     fn newest(&self) -> Version {
@@ -221,13 +224,33 @@ impl<S: TaskStore> Follower<S> {
             let slots = match self.feed.after(self.after) {
                 Some(slots) if slots.is_empty() => self.wait().await?,
                 Some(slots) => slots,
-                None => self.read(self.after).await?,
+                None => self.catch_up().await?,
             };
             if let Some(last) = slots.last() {
                 self.after = last.version;
                 return Ok(slots);
             }
         }
+    }
+
+    /// Reads for itself. Those who are far behind take turns, in a task of its own each: a follower
+    /// that is not asked for its next slot must not keep its turn.
+    async fn catch_up(&self) -> Result<Vec<Slot>, StoreError> {
+        let (store, feed, after) = (Arc::clone(&self.store), Arc::clone(&self.feed), self.after);
+        let turn = async move {
+            // Nobody closes it, so there is no error.
+            let _turn = feed.catching_up.acquire().await;
+            read(&*store, &feed.key, after).await.map(piece)
+        };
+        let slots = tokio::spawn(turn).await;
+        let slots = slots.map_err(|error| {
+            StoreError::unavailable("a read broke off").with_source(error.to_string())
+        })??;
+        if slots.is_empty() {
+            // The journal is gone, although there was more of it.
+            tokio::time::sleep(self.pauses.longest).await;
+        }
+        Ok(slots)
     }
 
     async fn read(&self, after: Version) -> Result<Vec<Slot>, StoreError> {
@@ -253,6 +276,19 @@ impl<S: TaskStore> Follower<S> {
             tokio::spawn(read_for_all(Arc::clone(&self.store), reader, self.pauses, after));
         }
     }
+}
+
+/// As much of it as the feed would keep, and at least one slot: a slow follower of a long journal
+/// must not hold the rest of it, and a thousand of them not a thousand copies.
+fn piece(mut slots: Vec<Slot>) -> Vec<Slot> {
+    let mut bytes = 0;
+    let weights = slots.iter().map(|slot| slot.entries.iter().map(Entry::weight).sum::<usize>());
+    let fit = weights.take_while(|weight| {
+        bytes += weight;
+        bytes <= KEPT_BYTES
+    });
+    slots.truncate(fit.count().clamp(1, KEPT_SLOTS));
+    slots
 }
 
 /// The one who reads for all; dropping it, however that comes, says that nobody does.

@@ -190,6 +190,27 @@ async fn one_who_begins_further_back_does_not_wait_for_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_who_is_far_behind_holds_only_a_piece_of_the_rest() {
+    let store = store(false);
+    store.grow(1..=1_000).await;
+    // Somebody has gone on, so that the slow one reads for itself.
+    let mut ahead = Arc::clone(&store).tail(key(), 1_000);
+    assert!(ahead.next().now_or_never().is_none());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let feed = store.feeds.feed(key());
+    let mut follower = Follower { store: Arc::clone(&store), feed, pauses: PAUSES, after: 0 };
+    let mut seen = Vec::new();
+    while seen.len() < 1_000 {
+        let slots = follower.next().await.unwrap();
+        let bytes: usize =
+            slots.iter().flat_map(|slot| slot.entries.iter()).map(Entry::weight).sum();
+        assert!(bytes <= KEPT_BYTES && slots.len() <= KEPT_SLOTS, "{} {bytes}", slots.len());
+        seen.extend(slots.into_iter().map(|slot| slot.version));
+    }
+    assert_eq!(seen, (1..=1_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_this_process_appends_needs_no_reading() {
     let store = store(true);
     store.grow(1..=1).await;
