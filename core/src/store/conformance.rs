@@ -798,7 +798,7 @@ async fn one_append(store: &Store, memory: &Store, tenant: &Arc<str>, dice: &mut
         1 => version + 1 + dice.below(3),
         _ => version,
     };
-    let head = (version == 0 || dice.below(2) == 0).then(|| dice.head(task));
+    let head = (after == 0 || dice.below(2) == 0).then(|| dice.head(task));
     let change = Change { key, after, entries: dice.entries().into(), head };
     if dice.below(5) > 0 {
         let (here, there) = (store.append(change.clone()).await, memory.append(change).await);
