@@ -55,12 +55,9 @@ impl Sweeper {
     pub async fn run(mut self, stop: tokio_util::sync::CancellationToken) {
         let pause = self.handler.limits.lease / 3;
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-            match stop.run_until_cancelled(self.pass()).await {
-                Some(Err(error)) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, cause, "running tasks could not be looked at");
-                }
-                Some(Ok(_)) | None => {}
+            if let Some(Err(error)) = stop.run_until_cancelled(self.pass()).await {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "running tasks could not be looked at");
             }
         }
     }
