@@ -85,9 +85,10 @@ impl DefaultRequestHandler {
                 // Waiting is bounded by the deadline, not by how often the task changes meanwhile.
                 Admission::Join | Admission::Wait => {
                     let any = decision == Admission::Join && want != Want::Settled;
-                    self.wait_turn(ledger, any, deadline).await?;
+                    // Rare, and large: boxed, so that a call that need not wait stays small.
+                    Box::pin(self.wait_turn(ledger, any, deadline)).await?;
                 }
-                Admission::GiveUp => self.fail_orphan(ledger).await?,
+                Admission::GiveUp => Box::pin(self.fail_orphan(ledger)).await?,
                 Admission::Begin | Admission::Restart(_) => {
                     let claim = Claim::new(decision, ledger, &slots);
                     if let Some((run, answer)) = self.begin(caller, claim, &request, want).await? {

@@ -18,9 +18,7 @@ export function functionRole(scope: Construct, id: string, logs: LogGroup, acces
 
 /** The tasks' table and its indexes. A transaction needs the actions of its parts, and no more. */
 export function taskAccess(tableArn: string): PolicyStatement {
-  const actions = [
-    "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem",
-  ];
+  const actions = ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"];
   return allow("Tasks", of("dynamodb", actions), tableArn, `${tableArn}/index/*`);
 }
 

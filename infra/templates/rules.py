@@ -7,6 +7,8 @@ TABLE = json.loads((Path(__file__).parents[1] / "table.json").read_text())
 FUNCTIONS = ("HttpFunction", "KafkaFunction")
 CARD = "/.well-known/agent-card.json"
 STREAMING = "lambda:path/2021-11-15/functions/<HttpFunction.Arn>/response-streaming-invocations"
+# What core/src/store/dynamodb asks of the service; a transaction needs the actions of its parts.
+ITEM_ACTIONS = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem")
 # These actions know no resource that has a name beforehand.
 UNNAMED = ("ec2:", "xray:")
 
@@ -80,6 +82,8 @@ def roles_name_actions_and_resources(facts, given):
         for action, where in role["allowed"].items():
             assert "*" not in action
             assert "*" not in where or action.startswith(UNNAMED), action
+        items = {action for action in role["allowed"] if action.startswith("dynamodb:")}
+        assert items == {f"dynamodb:{action}" for action in ITEM_ACTIONS}
         assert role["allowed"]["dynamodb:PutItem"] == ["<Tasks.Arn>", "<Tasks.Arn>/index/*"]
     for name in ("Http", "Kafka"):
         for role in each(facts, [f"{name}Role"]):

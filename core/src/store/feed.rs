@@ -102,6 +102,7 @@ impl Feeds {
     }
 
     /// Tells followers that there is more in the database.
+    #[cfg_attr(not(any(test, feature = "redis", feature = "postgres")), allow(dead_code))]
     pub(crate) fn wake(&self, key: &TaskKey) {
         if let Some(feed) = self.find(key) {
             feed.more.notify_one();
@@ -109,6 +110,7 @@ impl Feeds {
     }
 
     /// Tells all followers that there may be more: word of it may have been lost.
+    #[cfg_attr(not(any(test, feature = "redis", feature = "postgres")), allow(dead_code))]
     pub(crate) fn wake_all(&self) {
         for feed in lock(&self.live).feeds.values().filter_map(Weak::upgrade) {
             feed.more.notify_one();

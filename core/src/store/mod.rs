@@ -7,9 +7,13 @@
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod feed;
 mod memory;
 mod open;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -24,8 +28,15 @@ use crate::{
     types::{TaskState, Timestamp},
 };
 
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoDbStore;
+#[cfg(all(feature = "dynamodb", any(test, feature = "conformance")))]
+#[doc(hidden)]
+pub use dynamodb::units;
 pub use memory::MemoryStore;
 pub use open::{open, prepare};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 
 /// An append: "after version N, these entries".
 #[derive(Clone, Debug)]

@@ -5,15 +5,26 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "dynamodb")]
+use super::DynamoDbStore;
+#[cfg(feature = "postgres")]
+use super::PostgresStore;
 use super::{MemoryStore, TaskStore};
 
 /// The store that a URL names:
 ///
-/// | URL | tasks are kept |
-/// |---|---|
-/// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says |
-/// | `redis://[USER:PASSWORD@]HOST:PORT[/DB][?prefix=a2a&ttl=SECONDS]` | in Redis 7 or later, or Valkey, under keys that begin with the prefix; finished ones for `ttl`, 30 days if it does not say, for ever with 0 (feature `redis`) |
-/// | `rediss://...` | the same over TLS |
+/// | URL | tasks are kept | feature |
+/// |---|---|---|
+/// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says | |
+/// | `dynamodb://TABLE?region=eu-west-1` | in that table | `dynamodb` |
+/// | `redis://USER:PASSWORD@HOST:PORT/DB?prefix=a2a` | under keys that begin so | `redis` |
+/// | `postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=a2a` | in that schema | `postgres` |
+///
+/// Parameters may be left out. Each durable store takes `ttl=SECONDS`: how long a finished task is
+/// kept, 30 days if nothing is said, for ever with 0. DynamoDB takes its credentials, and the region
+/// if none is named, from the environment; `endpoint=http://127.0.0.1:8000` is for another engine of
+/// its API. Redis is 7 or later, or Valkey; `rediss:` is over TLS. PostgreSQL takes `pool=10`, the
+/// most connections, and libpq's parameters such as `sslmode`.
 ///
 /// # Errors
 /// One sentence for the user when the URL names no store, or one that cannot be reached or used.
@@ -29,6 +40,10 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => memory(rest),
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => Ok(Arc::new(DynamoDbStore::open(rest).await?)),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url).await?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" => super::redis::open(url).await,
         _ => Err(unknown(scheme)),
@@ -41,9 +56,13 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
 /// # Errors
 /// One sentence for the user when it cannot be made.
 pub async fn prepare(url: &str) -> Result<(), String> {
-    let (scheme, _) = url.split_once(':').unwrap_or((url, ""));
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
-        "memory" => Ok(()),
+        "memory" => memory(rest).map(drop),
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => DynamoDbStore::prepare(rest).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => PostgresStore::prepare(url).await,
         // Keys need no making: that it can be used is all.
         #[cfg(feature = "redis")]
         "redis" | "rediss" => super::redis::open(url).await.map(drop),
@@ -61,5 +80,13 @@ fn memory(rest: &str) -> Result<Arc<dyn TaskStore>, String> {
 
 /// Not the whole URL: it may hold a password.
 fn unknown(scheme: &str) -> String {
-    format!("`{scheme}:` is no store this build knows: use memory:.")
+    let mut known = vec!["memory:"];
+    for (scheme, is_built) in [
+        ("dynamodb:", cfg!(feature = "dynamodb")),
+        ("postgres:", cfg!(feature = "postgres")),
+        ("redis:", cfg!(feature = "redis")),
+    ] {
+        known.extend(is_built.then_some(scheme));
+    }
+    format!("`{scheme}:` is no store this build knows; it knows {}.", known.join(", "))
 }

@@ -339,7 +339,7 @@ mod tests {
             "",
         );
         assert_eq!(request.caller.version.as_deref(), Some("1.0"));
-        assert_eq!(request.caller.extensions, ["https://a".into(), "https://b".into()]);
+        assert_eq!(request.caller.extensions, ["https://a", "https://b"].map(Arc::<str>::from));
         assert_eq!(request.traceparent.as_deref(), Some("00-1-2-01"));
         assert_eq!(request.caller.streams_end, StreamsEnd::AtRest);
         let key = request.caller.key.unwrap();

@@ -2,5 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
+mod dynamodb;
+mod dynamodb_costs;
+mod dynamodb_troubles;
+mod postgres;
+mod postgres_troubles;
 mod proxy;
 mod redis;

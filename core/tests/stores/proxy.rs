@@ -115,7 +115,8 @@ async fn carry(
             Some(Ok(0) | Err(_)) => return,
             Some(Ok(_)) if swallowed => lost = true,
             Some(Ok(read)) => {
-                if to.write_all(&buffer[..read]).await.is_err() {
+                let written = to.write_all(&buffer[..read]).await;
+                if written.is_err() {
                     return;
                 }
             }

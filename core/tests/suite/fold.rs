@@ -170,8 +170,7 @@ fn an_append_grows_all_of_an_artifact() {
     let [grown] = &*task.artifacts else { panic!("{task:?}") };
     assert_eq!(parts_text(&grown.parts), "123");
     assert_eq!((grown.name.as_deref(), grown.description.as_deref()), (Some("n"), Some("d2")));
-    let extensions: [Arc<str>; 3] = ["e1".into(), "e2".into(), "e3".into()];
-    assert_eq!(grown.extensions, extensions);
+    assert_eq!(grown.extensions, ["e1", "e2", "e3"].map(Arc::<str>::from));
     let merged = grown.metadata.as_ref().unwrap().json();
     // Key by key, and still exact.
     let keys: std::collections::BTreeMap<String, a2a_core::Json> = merged.to().unwrap();

@@ -69,7 +69,7 @@ async fn a_sweeper_has_orphaned_work_done() {
     let again = world.script.context(1);
     assert_eq!((again.attempt(), again.text()), (2, story.to_owned()));
     let modes = &again.configuration().unwrap().accepted_output_modes;
-    assert_eq!(*modes, [Arc::<str>::from("x/y")], "it is asked as the first one was");
+    assert_eq!(*modes, ["x/y"].map(Arc::<str>::from), "it is asked as the first one was");
 }
 
 #[tokio::test(start_paused = true)]

@@ -227,6 +227,15 @@ fn clients_are_imported_where_they_belong() {
     for client in ["rdkafka", "hyper", "lambda"] {
         assert!(!dependencies.contains(client), "core depends on {client}");
     }
+    for (backend, client) in
+        [("dynamodb", "aws_sdk_dynamodb"), ("redis", "use redis"), ("postgres", "sqlx")]
+    {
+        let home = format!("core/src/store/{backend}/");
+        check(
+            |source| ours(source) && !source.path.starts_with(&home),
+            |source| lines_with(source, &[client]),
+        );
+    }
     // The agent is what a user replaces: it needs no transport either.
     check(
         |source| source.path.starts_with("functions/agent/"),

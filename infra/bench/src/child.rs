@@ -49,12 +49,17 @@ impl Server {
 
     /// Resident memory now, in megabytes of 10^6 bytes.
     pub(crate) fn resident_mb(&self) -> Result<f64, String> {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-        resident_kib(&status)
-            .map(|kib| kib * 1024.0 / 1e6)
-            .ok_or_else(|| format!("{path} does not say VmRSS"))
+        resident_mb(&self.process.id().to_string())
     }
+}
+
+/// Resident memory now of the process of this id or of `self`, in megabytes of 10^6 bytes.
+pub(crate) fn resident_mb(process: &str) -> Result<f64, String> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    resident_kib(&status)
+        .map(|kib| kib * 1024.0 / 1e6)
+        .ok_or_else(|| format!("{path} does not say VmRSS"))
 }
 
 fn resident_kib(status: &str) -> Option<f64> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::stores;
+
 /// Measures our servers beside the limit of this machine.
 #[derive(Debug, Parser)]
 #[command(name = "a2a-bench", args_conflicts_with_subcommands = true)]
@@ -100,9 +102,14 @@ impl fmt::Display for Section {
     }
 }
 
-/// What the driver asks of its own program.
+/// What is measured beside that, and what the driver asks of its own program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Measures the stores, each on its engine
+    Stores(stores::Options),
+    /// Follows one task as many, and prints what it took
+    #[command(hide = true)]
+    Follow(stores::Crowd),
     /// Serves one subject and prints where
     #[command(hide = true)]
     Serve {

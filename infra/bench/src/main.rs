@@ -4,6 +4,8 @@
 //! memory is its own and the load generator's work is not counted as a server's. It then measures
 //! the limit and ours in turn, A B A B, and prints medians ([`report`]). What "ours" is stands in
 //! one file ([`subjects`]); the rest knows only addresses, topics and bytes.
+//!
+//! The stores are measured by a command of their own, `cargo xtask bench stores` ([`stores`]).
 
 mod child;
 mod cli;
@@ -16,6 +18,7 @@ mod requests;
 mod serve;
 mod sse;
 mod stats;
+mod stores;
 mod subjects;
 
 use std::process::ExitCode;
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Some(Command::Serve { subject }) => serve::run(subject),
+        Some(Command::Stores(options)) => stores::run(&options),
+        Some(Command::Follow(crowd)) => stores::follow(&crowd),
         None => drive(&cli.options),
     };
     match outcome {

@@ -38,6 +38,7 @@ impl Row {
             Aim::TimesOther(most) => Some(self.ratio()? <= most),
             Aim::AtLeast(least) => Some(self.ours.median()? >= least),
             Aim::Below(most) => Some(self.ours.median()? < most),
+            Aim::AtMost(most) => Some(self.ours.median()? <= most),
         }
     }
 }
@@ -55,6 +56,8 @@ pub(crate) enum Aim {
     AtLeast(f64),
     /// Less than this value.
     Below(f64),
+    /// This value or less.
+    AtMost(f64),
 }
 
 impl Aim {
@@ -65,18 +68,33 @@ impl Aim {
             Self::TimesOther(most) => format!("<= {:.0} %", most * 100.0),
             Self::AtLeast(least) => format!(">= {}", number(least)),
             Self::Below(most) => format!("< {}", number(most)),
+            Self::AtMost(most) => format!("<= {}", number(most)),
         }
     }
 }
 
 const HEADER: [&str; 8] = ["", "unit", "ours", "limit", "ratio", "aim", "", "p50/p99 us (limit)"];
+/// Where nothing has a limit.
+const ALONE: [&str; 6] = ["", "unit", "", "aim", "", "p50/p99 us"];
 
 /// All rows, aligned.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let cells: Vec<[String; 8]> =
-        std::iter::once(HEADER.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
+    aligned(std::iter::once(HEADER.map(str::to_owned)).chain(rows.iter().map(cells)))
+}
+
+/// All rows, aligned, without a limit.
+pub(crate) fn table_alone(rows: &[Row]) -> String {
+    let alone = |row: &Row| {
+        let [name, unit, ours, _, _, aim, verdict, _] = cells(row);
+        [name, unit, ours, aim, verdict, latency(&row.ours).unwrap_or_default()]
+    };
+    aligned(std::iter::once(ALONE.map(str::to_owned)).chain(rows.iter().map(alone)))
+}
+
+fn aligned<const N: usize>(cells: impl Iterator<Item = [String; N]>) -> String {
+    let cells: Vec<[String; N]> = cells.collect();
     let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
+    let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
     for row in &cells {
         let mut line = String::new();
@@ -120,14 +138,15 @@ fn values(series: &Series) -> String {
 }
 
 fn latencies(row: &Row) -> String {
-    let text = |series: &Series| {
-        let pair = series.latencies().map(|(p50, p99)| format!("{p50:.0}/{p99:.0}"));
-        pair.unwrap_or_else(|| "-".to_owned())
-    };
-    match (row.ours.latencies(), row.limit.latencies()) {
+    let text = |latency: Option<String>| latency.unwrap_or_else(|| "-".to_owned());
+    match (latency(&row.ours), latency(&row.limit)) {
         (None, None) => String::new(),
-        _ => format!("{} ({})", text(&row.ours), text(&row.limit)),
+        (ours, limit) => format!("{} ({})", text(ours), text(limit)),
     }
+}
+
+fn latency(series: &Series) -> Option<String> {
+    series.latencies().map(|(p50, p99)| format!("{p50:.0}/{p99:.0}"))
 }
 
 /// Three significant digits at least, thousands apart.
@@ -174,6 +193,7 @@ mod tests {
         assert_eq!(row(Aim::TimesOther(1.2), &[1.3], &[1.0]).met(), Some(false));
         assert_eq!(row(Aim::AtLeast(5.0), &[5.0], &[]).met(), Some(true));
         assert_eq!(row(Aim::Below(5.0), &[5.0], &[]).met(), Some(false));
+        assert_eq!(row(Aim::AtMost(5.0), &[5.0], &[]).met(), Some(true));
         assert_eq!(row(Aim::None, &[5.0], &[5.0]).met(), None);
         assert_eq!(row(Aim::ShareOfLimit(0.6), &[], &[5.0]).met(), None);
     }
@@ -188,5 +208,16 @@ mod tests {
         assert_eq!(column(lines[0], "ours"), column(lines[2], "-"));
         assert!(lines[1].contains("8,500 (8,000-9,000)"), "{text}");
         assert!(lines[1].ends_with("85 %   >= 60 %  met"), "{text}");
+    }
+
+    #[test]
+    fn a_table_without_limits_has_no_columns_for_them() {
+        let mut figure = row(Aim::AtMost(5.0), &[5.0], &[]);
+        figure.ours.push(Sample::rate(5.0, &mut [7]));
+        let text = table_alone(&[figure]);
+        assert!(
+            text.lines().nth(1).is_some_and(|line| line.ends_with("<= 5.00  met  7/7")),
+            "{text}"
+        );
     }
 }

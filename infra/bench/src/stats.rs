@@ -22,6 +22,12 @@ impl Sample {
         latencies.sort_unstable();
         Self { value, p50: percentile(latencies, 50), p99: percentile(latencies, 99) }
     }
+
+    /// The median of these latencies in microseconds, in milliseconds, with their percentiles.
+    pub(crate) fn p50_millis(latencies: &mut [u32]) -> Self {
+        let sample = Self::rate(0.0, latencies);
+        Self { value: sample.p50.unwrap_or(f64::NAN) / 1e3, ..sample }
+    }
 }
 
 /// All samples of one figure.
@@ -95,5 +101,7 @@ mod tests {
         let lone = Sample::rate(1.0, &mut [7]);
         assert_eq!((lone.p50, lone.p99), (Some(7.0), Some(7.0)));
         assert_eq!(Sample::rate(1.0, &mut []).p50, None);
+        let sample = Sample::p50_millis(&mut [2_500, 9_000, 1_000]);
+        assert_eq!((sample.value, sample.p99), (2.5, Some(9_000.0)));
     }
 }

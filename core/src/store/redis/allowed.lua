@@ -5,7 +5,7 @@ for _, command in ipairs({
   { 'HGET', head, 'head' }, { 'HMGET', head, 'row' }, { 'HSET', head, 'head', '' },
   { 'ZADD', set, 0, '' }, { 'ZREM', set, '' }, { 'ZCARD', set }, { 'ZCOUNT', set, 0, 0 },
   { 'ZRANGE', set, 0, 0 }, { 'ZSCORE', set, '' }, { 'PEXPIREAT', log, 1 }, { 'PERSIST', log },
-  { 'TIME' }, { 'EVALSHA', '', 0 },
+  { 'TIME' }, { 'EVALSHA', '', 0 }, { 'EVAL', '', 0 },
 }) do
   if not redis.acl_check_cmd(unpack(command)) then
     return command[1]

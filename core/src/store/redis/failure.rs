@@ -79,9 +79,58 @@ pub(super) fn unusable(address: &str, error: &RedisError) -> String {
     if error.kind() == ErrorKind::RESP3NotSupported {
         return too_old(address, "before 6");
     }
-    format!("Redis at {address} cannot be used: {error}.")
+    let detail = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+    let detail = detail.trim_end_matches('.');
+    if error.code() == Some("NOPERM") {
+        return format!(
+            "Redis at {address} does not allow this user what the store does: {detail}."
+        );
+    }
+    format!("Redis at {address} cannot be used: {detail}.")
 }
 
 pub(super) fn too_old(address: &str, version: &str) -> String {
     format!("Redis at {address} is version {version}: version 7 or later is needed, or Valkey.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(answer: &str) -> RedisError {
+        let answer = ::redis::parse_redis_value(format!("-{answer}\r\n").as_bytes());
+        answer.and_then(::redis::Value::extract_error).unwrap_err()
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_said_to() {
+        for (answer, retriable) in [
+            ("OOM command not allowed when used memory > 'maxmemory'.", true),
+            ("READONLY You can't write against a read only replica.", true),
+            ("LOADING Redis is loading the dataset in memory", true),
+            ("BUSY Redis is busy running a script.", true),
+            ("CLUSTERDOWN The cluster is down", true),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", true),
+            ("MASTERDOWN Link with MASTER is down", true),
+            ("MISCONF Redis is configured to save RDB snapshots, but", true),
+            ("NOREPLICAS Not enough good replicas to write.", true),
+            ("ERR max number of clients reached", true),
+            ("MOVED 3999 127.0.0.1:6381", false),
+            ("CROSSSLOT Keys in request don't hash to the same slot", false),
+            ("NOAUTH Authentication required.", false),
+            ("WRONGPASS invalid username-password pair or user is disabled.", false),
+            ("NOPERM this user has no permissions to run the 'xadd' command", false),
+            ("WRONGTYPE Operation against a key holding the wrong kind of value", false),
+            ("ERR unknown command", false),
+        ] {
+            let error = failed(answered(answer));
+            assert_eq!(error.is_retriable(), retriable, "{answer}: {error}");
+        }
+        for kind in [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::TimedOut] {
+            assert!(failed(std::io::Error::from(kind).into()).is_retriable(), "{kind}");
+        }
+        let key = TaskKey { tenant: "".into(), id: "it".into() };
+        let corrupt = failed_for(&key, answered("WRONGTYPE Operation against a key"));
+        assert!(corrupt.to_string().contains("\"it\""), "{corrupt}");
+    }
 }

@@ -11,7 +11,8 @@
 //! |---|---|---|
 //! | `{a2a:TENANT}:log:ID` | stream | the journal: slot N is the entry `N-1` |
 //! | `{a2a:TENANT}:head:ID` | hash | the head, and where it is listed |
-//! | `{a2a:TENANT}:list:o:OWNER`, `:oc:OWNER:CONTEXT`, `:os:OWNER:STATE`, `:ocs:...` | sorted set | ids, newest first |
+//! | `{a2a:TENANT}:list:o:OWNER` | sorted set | ids, newest first |
+//! | `...:list:oc:OWNER:CONTEXT`, `:os:OWNER:STATE`, `:ocs:OWNER:CONTEXT:STATE` | | the same |
 //! | `{a2a:TENANT}:expiring` | sorted set | the rows of what expires, by when |
 //! | `{a2a:TENANT}:running` | sorted set | ids of what is running |
 //! | `{a2a}:tenants`, `{a2a}:tenants:seen` | sorted set | tenants that may have something running |

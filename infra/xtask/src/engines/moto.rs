@@ -11,6 +11,9 @@ const VERSION: &str = "5.2.5";
 const KIND: Kind =
     Kind { name: "moto", folder: "a2a-moto", signal: "KILL", ready: probe::dynamodb };
 
+/// Serves it one request at a time; why is said there.
+const SERVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../serve_moto.py");
+
 /// Starts it; all it knows is in memory.
 pub(super) fn start() -> Result<Running, String> {
     let packages = [format!("moto[server,dynamodb]=={VERSION}")];
@@ -18,7 +21,7 @@ pub(super) fn start() -> Result<Running, String> {
     let python = python::program(&environment).display().to_string();
     Running::start(&KIND, |_, port| {
         let port = port.to_string();
-        let command = [&python, "-m", "moto.server", "-H", "127.0.0.1", "-p", &port];
+        let command = [&python, SERVE, "127.0.0.1", &port];
         Ok(command.map(str::to_owned).to_vec())
     })
 }

@@ -1,0 +1,175 @@
+//! `dynamodb://TABLE?...`: what it says, and the client for it.
+//!
+//! Owns: the URL's parts, where the region and the credentials come from, time limits. Must never
+//! know: what the table holds.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{Credentials, ProvideCredentials},
+};
+
+/// How long one attempt at a request may take; the service answers within milliseconds.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// How long a request may take with its repetitions. Whoever asked has a deadline, and tries again.
+const REQUEST: Duration = Duration::from_secs(8);
+/// Thirty days.
+const TTL: Duration = Duration::from_secs(30 * 86_400);
+
+/// A table's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) table: String,
+    endpoint: Option<String>,
+    region: Option<String>,
+    /// How long what may expire is kept; for ever if none.
+    pub(super) ttl: Option<Duration>,
+}
+
+impl Address {
+    /// The address that follows `dynamodb:` in a URL.
+    pub(super) fn parse(rest: &str) -> Result<Self, String> {
+        let (table, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let table = table.strip_prefix("//").unwrap_or_default().trim_end_matches('/');
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if !(3..=255).contains(&table.len()) || !table.bytes().all(fits) {
+            return Err(format!(
+                "`{table}` is no name of a DynamoDB table: write dynamodb://TABLE, with 3 to 255 of \
+                 A-Z, a-z, 0-9, _, - and dots."
+            ));
+        }
+        let mut address =
+            Self { table: table.to_owned(), endpoint: None, region: None, ttl: Some(TTL) };
+        for (name, value) in form_urlencoded::parse(parameters.as_bytes()) {
+            address.set(&name, &value)?;
+        }
+        Ok(address)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "endpoint" => {
+                let url = url::Url::parse(value).ok().filter(|url| url.has_host());
+                if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
+                    return Err("`endpoint` is no URL such as http://127.0.0.1:8000.".to_owned());
+                }
+                self.endpoint = Some(value.to_owned());
+            }
+            "region" if !value.is_empty() => self.region = Some(value.to_owned()),
+            "ttl" => {
+                let seconds: u64 = value
+                    .parse()
+                    .map_err(|_| format!("`ttl={value}` is no number of seconds; 0 is never."))?;
+                self.ttl = (seconds > 0).then(|| Duration::from_secs(seconds));
+            }
+            _ => {
+                return Err(format!(
+                    "`{name}={value}` says nothing to DynamoDB: there are endpoint, region and ttl."
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the endpoint is on this machine.
+    fn is_local(&self) -> bool {
+        let url = self.endpoint.as_deref().and_then(|endpoint| url::Url::parse(endpoint).ok());
+        match url.as_ref().and_then(url::Url::host) {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
+    /// A client. It asks nothing of the service yet.
+    pub(super) async fn client(&self) -> Result<Client, String> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(6)
+                    .with_initial_backoff(Duration::from_millis(50))
+                    .with_max_backoff(Duration::from_secs(1)),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(2))
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(REQUEST)
+                    .build(),
+            );
+        if let Some(endpoint) = &self.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if self.is_local() && std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
+            // An engine on this machine checks no signature, but a request has to have one. Keys of
+            // a profile are not for it, and what is not on this machine never sees these.
+            let keys = Credentials::new("local", "local", None, None, "a local endpoint's");
+            loader = loader.credentials_provider(keys);
+        }
+        let mut config = loader.load().await;
+        if config.region().is_none() {
+            if !self.is_local() {
+                return Err(
+                    "DynamoDB has no region here: write dynamodb://TABLE?region=REGION or \
+                            set AWS_REGION."
+                        .to_owned(),
+                );
+            }
+            config = config.into_builder().region(Region::from_static("us-east-1")).build();
+        }
+        if let Some(keys) = config.credentials_provider() {
+            keys.provide_credentials().await.map_err(|_| {
+                "There are no AWS credentials for DynamoDB: set AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
+            })?;
+        }
+        Ok(Client::new(&config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_address_says() {
+        let address =
+            Address::parse("//tasks?endpoint=http://127.0.0.1:8000&region=eu-west-1&ttl=9");
+        let address = address.unwrap();
+        assert_eq!((&*address.table, address.ttl), ("tasks", Some(Duration::from_secs(9))));
+        assert_eq!(address.region.as_deref(), Some("eu-west-1"));
+        assert!(address.is_local());
+        assert_eq!(Address::parse("//tasks").unwrap().ttl, Some(TTL));
+        assert_eq!(Address::parse("//tasks?ttl=0").unwrap().ttl, None);
+        for (endpoint, local) in
+            [("http://localhost", true), ("http://[::1]:1", true), ("https://dynamodb.com", false)]
+        {
+            let address = Address::parse(&format!("//tasks?endpoint={endpoint}")).unwrap();
+            assert_eq!(address.is_local(), local, "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (rest, named) in [
+            ("", "no name of a DynamoDB table"),
+            ("tasks", "no name of a DynamoDB table"),
+            ("//a", "`a` is no name"),
+            ("//key:secret@tasks", "is no name"),
+            ("//tasks?endpoint=8000", "`endpoint` is no URL"),
+            ("//tasks?endpoint=ftp://host", "`endpoint` is no URL"),
+            ("//tasks?region=", "`region=` says nothing"),
+            ("//tasks?ttl=month", "`ttl=month`"),
+            ("//tasks?tll=1", "`tll=1`"),
+        ] {
+            let error = Address::parse(rest).unwrap_err();
+            assert!(error.contains(named), "{rest}: {error}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The texts a table is keyed by.
+//!
+//! Owns: how tenants, owners, ids, versions and times become keys that are never the same for two
+//! things, sort as the contract says, and fit. Must never know: the client, what an item holds.
+
+use std::{fmt::Write, sync::Arc};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    journal::{TaskKey, Version},
+    store::{ListPosition, ListQuery},
+    types::Timestamp,
+};
+
+/// Longer texts stand as their hash. The service allows 2,048 bytes in a partition key and 1,024 in
+/// a sort key, which is what a journal's key is in the index of running tasks.
+const LONGEST: usize = 1_000;
+/// The sort key of a head: after all entries.
+pub(super) const HEAD: &str = "H";
+/// More slots than any journal has: what keeps their numbers at one width.
+pub(super) const MOST_SLOTS: Version = 999_999_999_999;
+/// Running tasks stand in so many partitions of their index: one alone takes 1,000 writes a second.
+pub(super) const SHARDS: u8 = 8;
+/// The latest time there is, [`Timestamp`]'s own bound.
+const LATEST: i64 = 253_402_207_200_000;
+
+/// Where a journal's items are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) pk: Arc<str>,
+    /// The key as text where `pk` is only its hash.
+    pub(super) plain: Option<String>,
+}
+
+impl Place {
+    pub(super) fn of(key: &TaskKey) -> Self {
+        let plain = joined(&[&key.tenant, &key.id]);
+        if plain.len() <= LONGEST {
+            return Self { pk: plain.into(), plain: None };
+        }
+        Self { pk: bounded(plain.clone()).into(), plain: Some(plain) }
+    }
+
+    /// In which partition of the index of running tasks it stands.
+    pub(super) fn shard(&self) -> u8 {
+        Sha256::digest(self.pk.as_bytes())[0] % SHARDS
+    }
+}
+
+/// The task that is kept at that place.
+pub(super) fn key_at(pk: &str, plain: Option<&str>) -> Option<TaskKey> {
+    let (length, rest) = plain.unwrap_or(pk).split_once(':')?;
+    let (tenant, id) = rest.split_at_checked(length.parse().ok()?)?;
+    Some(TaskKey { tenant: tenant.into(), id: id.into() })
+}
+
+/// One text of many: all but the last are told from the next by their length.
+fn joined(parts: &[&str]) -> String {
+    let mut text = String::new();
+    let Some((last, parts)) = parts.split_last() else { return text };
+    for part in parts {
+        let _ = write!(text, "{}:{part}", part.len());
+    }
+    text.push_str(last);
+    text
+}
+
+/// No text that is not a hash begins with `#`: they begin with a length.
+fn bounded(text: String) -> String {
+    if text.len() <= LONGEST { text } else { format!("#{}", hash(&text)) }
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+pub(super) fn by_owner(tenant: &str, owner: &str) -> String {
+    bounded(joined(&[tenant, owner]))
+}
+
+pub(super) fn by_context(tenant: &str, owner: &str, context_id: &str) -> String {
+    bounded(joined(&[tenant, owner, context_id]))
+}
+
+pub(super) fn by_state(tenant: &str, owner: &str, state: &str) -> String {
+    bounded(joined(&[tenant, owner, state]))
+}
+
+pub(super) fn by_work(shard: u8) -> String {
+    format!("w{shard}")
+}
+
+/// A slot that is an item of its own, or its first part.
+pub(super) fn slot(version: Version) -> String {
+    format!("E{version:012}")
+}
+
+/// A further part of a slot: right after it.
+pub(super) fn part(version: Version, part: usize) -> String {
+    format!("E{version:012}#{part:02}")
+}
+
+/// The version and the part that an entry's sort key names.
+pub(super) fn parse_slot(sk: &str) -> Option<(Version, Option<usize>)> {
+    let digits = sk.strip_prefix('E')?;
+    let (version, part) = match digits.split_once('#') {
+        Some((version, part)) => (version, Some(part.parse().ok()?)),
+        None => (digits, None),
+    };
+    Some((version.parse().ok()?, part))
+}
+
+/// Where a task stands in its lists: the time counted back from the end of time, so that newer is
+/// less, then the id. A long id stands as its beginning and a hash, longer than any other id, so
+/// that no two are the same; those with one beginning and one time are not in the order of their
+/// ids.
+pub(super) fn by_time(position: &ListPosition) -> String {
+    /// With the time, and the byte that means "right after", it is a sort key of 1,024 bytes.
+    const BEGINNING: usize = 943;
+    let back = back(position.at);
+    let id = &*position.id;
+    if id.len() <= LONGEST {
+        return format!("{back}#{id}");
+    }
+    let beginning = &id[..id.floor_char_boundary(BEGINNING)];
+    format!("{back}#{beginning}{}", hash(id))
+}
+
+/// The time of a place in a list.
+pub(super) fn time_of(by_time: &str) -> Option<Timestamp> {
+    let back: i64 = by_time.get(..15)?.parse().ok()?;
+    Some(Timestamp::from_millis(LATEST - back))
+}
+
+fn back(at: Timestamp) -> String {
+    format!("{:015}", LATEST - at.as_millis())
+}
+
+/// The bounds of what a query finds, both within: after its place, since its time.
+pub(super) fn bounds(query: &ListQuery) -> (String, String) {
+    // No text lies between a text and the same with a NUL after it; `$` follows `#`.
+    let from = query.after.as_ref().map_or_else(|| "0".to_owned(), |at| by_time(at) + "\0");
+    let to = query.since.map_or_else(|| ":".to_owned(), |since| back(since) + "$");
+    (from, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(tenant: &str, id: &str) -> TaskKey {
+        TaskKey { tenant: tenant.into(), id: id.into() }
+    }
+
+    #[test]
+    fn keys_fit_and_long_ones_are_apart() {
+        let long = "é".repeat(3_000);
+        let places = [Place::of(&key("", &long)), Place::of(&key(&long, ""))];
+        assert_ne!(places[0], places[1]);
+        for (place, expected) in places.iter().zip([key("", &long), key(&long, "")]) {
+            assert!(place.pk.len() <= 1_024);
+            assert_eq!(key_at(&place.pk, place.plain.as_deref()), Some(expected));
+        }
+        let at = |id: String| {
+            let place = ListPosition { at: Timestamp::from_millis(1), id: id.into() };
+            by_time(&place) + "\0"
+        };
+        let (one, two) = (at(format!("{long}1")), at(format!("{long}2")));
+        assert_ne!(one, two);
+        assert!(one.len() <= 1_024 && at("x".repeat(1_000)).len() <= 1_024);
+        assert!(one.len() > at("x".repeat(1_000)).len(), "no short id is the same");
+    }
+
+    #[test]
+    fn parts_stand_between_slots_and_before_the_head() {
+        let order = [slot(2), part(2, 0), part(2, 99), slot(3), slot(MOST_SLOTS), HEAD.to_owned()];
+        assert!(order.is_sorted());
+        assert_eq!(parse_slot(&slot(3)), Some((3, None)));
+        assert_eq!(parse_slot(&part(12, 7)), Some((12, Some(7))));
+        assert_eq!(parse_slot(HEAD), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_are_the_same(a in ".{0,4}", b in ".{0,4}", c in ".{0,4}", d in ".{0,4}") {
+            let (one, two) = (Place::of(&key(&a, &b)), Place::of(&key(&c, &d)));
+            prop_assert_eq!(one.pk == two.pk, (&a, &b) == (&c, &d));
+            prop_assert_eq!(key_at(&one.pk, None), Some(key(&a, &b)));
+            prop_assert_eq!(by_context(&a, &b, "") == by_context(&c, &d, ""), (a, b) == (c, d));
+        }
+
+        #[test]
+        fn newer_is_less_then_ids_ascend(
+            times in any::<(i64, i64)>(), ids in (".{0,3}", ".{0,3}"),
+        ) {
+            let at = |at, id: &str| ListPosition { at: Timestamp::from_millis(at), id: id.into() };
+            let (one, two) = (at(times.0, &ids.0), at(times.1, &ids.1));
+            let expected = (two.at, &one.id).cmp(&(one.at, &two.id));
+            prop_assert_eq!(by_time(&one).cmp(&by_time(&two)), expected);
+            prop_assert_eq!(time_of(&by_time(&one)), Some(one.at));
+        }
+    }
+}

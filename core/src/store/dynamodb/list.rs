@@ -1,0 +1,255 @@
+//! Lists and counts of tasks, and what is running.
+//!
+//! Owns: which index a query reads, pages of it, and how its rows become heads. An index follows
+//! its table after a moment: so a row is only where to look, and the head that is read there, which
+//! is never stale, says whether the task is shown. Must never know: slots.
+
+use std::{cmp::Reverse, collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{
+    operation::query::builders::QueryFluentBuilder,
+    types::{KeysAndAttributes, Select},
+};
+
+use super::{
+    DynamoDbStore,
+    definition::unbuilt,
+    item::{Item, has_expired, head_of, key_of, now, number, position, string, text_of},
+    keys::{self, HEAD, Place, SHARDS},
+};
+use crate::{
+    journal::{Head, TaskKey},
+    store::{ListPage, ListPosition, ListQuery, StoreError},
+};
+
+/// How many items the service gives at once by their keys.
+const BATCH: usize = 100;
+/// How often keys are asked for again that the service left out.
+const TRIES: u32 = 8;
+
+/// A row of an index: where the task is, and where it stands in the list.
+struct Row {
+    pk: String,
+    by_time: String,
+}
+
+/// A row whose task is shown.
+struct Shown {
+    key: TaskKey,
+    head: Head,
+    /// Where it stood in the index.
+    row: ListPosition,
+}
+
+impl DynamoDbStore {
+    pub(super) async fn page(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        let limit = query.limit as usize;
+        let mut shown: Vec<Shown> = Vec::new();
+        let mut after = None;
+        let more = loop {
+            let wanted = limit - shown.len();
+            // One more than is wanted says whether there is another page.
+            let (mut rows, end) = self.rows(query, after.take(), wanted + 1).await?;
+            let more = rows.len() > wanted;
+            rows.truncate(wanted);
+            after = rows.last().map(|row| row.by_time.clone());
+            shown.extend(self.shown(query, rows).await?);
+            if shown.len() == limit || end && !more {
+                break more;
+            }
+        };
+        let next = shown.last().filter(|_| more).map(|last| last.row.clone());
+        // A task whose status has changed since stands where it belongs now.
+        let order = |shown: &Shown| {
+            let ListPosition { at, id } = position(&shown.key, &shown.head);
+            (Reverse(at), id)
+        };
+        shown.sort_by_cached_key(order);
+        let rows: Vec<_> = shown.into_iter().map(|shown| (shown.key.id, shown.head)).collect();
+        let total = match self.totals.get(query) {
+            _ if query.after.is_none() && next.is_none() => rows.len() as u64,
+            Some(total) => total,
+            None => self.count(query).await?,
+        };
+        Ok(ListPage { rows, next, total })
+    }
+
+    /// At most so many rows of an index after that place, and whether they are its last.
+    async fn rows(
+        &self,
+        query: &ListQuery,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<(Vec<Row>, bool), StoreError> {
+        let request = self.query(query, after);
+        let (mut rows, mut start) = (Vec::new(), None);
+        loop {
+            let left = i32::try_from(limit - rows.len()).unwrap_or(i32::MAX);
+            let page = request.clone().limit(left).set_exclusive_start_key(start);
+            let page = self.table.send(|| page.clone().send()).await?;
+            rows.extend(page.items.unwrap_or_default().iter().filter_map(|item| {
+                let (pk, by_time) = (text_of(item, "pk")?, text_of(item, "by_time")?);
+                Some(Row { pk: pk.to_owned(), by_time: by_time.to_owned() })
+            }));
+            start = page.last_evaluated_key;
+            let end = start.as_ref().is_none_or(Item::is_empty);
+            if end || rows.len() == limit {
+                return Ok((rows, end));
+            }
+        }
+    }
+
+    /// The request for what a query finds in an index, after that place if one is given.
+    fn query(&self, query: &ListQuery, after: Option<String>) -> QueryFluentBuilder {
+        let ListQuery { tenant, owner, context_id, state, .. } = query;
+        let (index, hash) = match (context_id, state) {
+            (Some(context_id), _) => ("by_context", keys::by_context(tenant, owner, context_id)),
+            (None, Some(state)) => ("by_state", keys::by_state(tenant, owner, state.name())),
+            (None, None) => ("by_owner", keys::by_owner(tenant, owner)),
+        };
+        let (from, to) = keys::bounds(query);
+        let from = after.map_or(from, |after| after + "\0");
+        let mut filter = "(attribute_not_exists(#ttl) OR #ttl > :now)".to_owned();
+        let mut request = self.table.client.query().table_name(&self.table.name).index_name(index);
+        request = request
+            .key_condition_expression("#hash = :hash AND by_time BETWEEN :from AND :to")
+            .expression_attribute_names("#hash", index)
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":hash", string(hash))
+            .expression_attribute_values(":from", string(from))
+            .expression_attribute_values(":to", string(to))
+            .expression_attribute_values(":now", number(now()));
+        if let (Some(_), Some(state)) = (context_id, state) {
+            filter += " AND #state = :state";
+            request = request
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":state", string(state.name()));
+        }
+        request.filter_expression(filter)
+    }
+
+    async fn shown(&self, query: &ListQuery, rows: Vec<Row>) -> Result<Vec<Shown>, StoreError> {
+        let mut shown = Vec::new();
+        for rows in rows.chunks(BATCH) {
+            let mut heads = self.heads(rows).await?;
+            for row in rows {
+                let Some(item) = heads.remove(&row.pk) else { continue };
+                let found = key_of(&item).zip(keys::time_of(&row.by_time));
+                let Some((key, at)) = found.filter(|_| !has_expired(&item)) else { continue };
+                let head = head_of(&key, &item)?;
+                let row = ListPosition { at, id: key.id.clone() };
+                if is_shown(query, &row, &key, &head) {
+                    shown.push(Shown { key, head, row });
+                }
+            }
+        }
+        Ok(shown)
+    }
+
+    /// The head's items of these rows, by their keys.
+    async fn heads(&self, rows: &[Row]) -> Result<HashMap<String, Item>, StoreError> {
+        let key = |row: &Row| {
+            let key = [("pk", string(row.pk.as_str())), ("sk", string(HEAD))];
+            Item::from(key.map(|(name, value)| (name.to_owned(), value)))
+        };
+        let mut left: Vec<Item> = rows.iter().map(key).collect();
+        let mut heads = HashMap::new();
+        let mut pause = Duration::from_millis(20);
+        for _ in 0..TRIES {
+            if left.is_empty() {
+                return Ok(heads);
+            }
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(left))
+                .consistent_read(true)
+                .projection_expression("pk, #id, #h, #ttl")
+                .expression_attribute_names("#id", "id")
+                .expression_attribute_names("#h", "h")
+                .expression_attribute_names("#ttl", "ttl");
+            let request = self.table.client.batch_get_item();
+            let request = request.request_items(&self.table.name, keys.build().map_err(unbuilt)?);
+            let answer = self.table.send(|| request.clone().send()).await?;
+            let items = answer.responses.into_iter().flat_map(HashMap::into_values).flatten();
+            let before = heads.len();
+            heads.extend(items.filter_map(|item| Some((text_of(&item, "pk")?.to_owned(), item))));
+            let tables = answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values);
+            left = tables.flat_map(|table| table.keys).collect();
+            // It gives 16 MB at once: then the rest is for the asking.
+            if !left.is_empty() && heads.len() == before {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
+        if left.is_empty() {
+            return Ok(heads);
+        }
+        Err(StoreError::unavailable("DynamoDB leaves out items time and again"))
+    }
+
+    async fn count(&self, query: &ListQuery) -> Result<u64, StoreError> {
+        let whole = ListQuery { after: None, ..query.clone() };
+        let request = self.query(&whole, None).select(Select::Count);
+        let (mut total, mut start) = (0, None);
+        loop {
+            let page = request.clone().set_exclusive_start_key(start);
+            let page = self.table.send(|| page.clone().send()).await?;
+            total += u64::try_from(page.count).unwrap_or_default();
+            start = page.last_evaluated_key;
+            if start.as_ref().is_none_or(Item::is_empty) {
+                self.totals.put(query, total);
+                return Ok(total);
+            }
+        }
+    }
+
+    pub(super) async fn at_work(
+        &self,
+        after: Option<&TaskKey>,
+        limit: u32,
+    ) -> Result<Vec<TaskKey>, StoreError> {
+        let after = after.map(Place::of);
+        let mut running = Vec::new();
+        for shard in after.as_ref().map_or(0, Place::shard)..SHARDS {
+            // A key's own partition goes on after it, the others are read from their beginning.
+            let from = after.as_ref().filter(|after| after.shard() == shard);
+            // Every key is greater than a space.
+            let from = from.map_or_else(|| " ".to_owned(), |after| after.pk.to_string());
+            let request = self.table.client.query().table_name(&self.table.name);
+            let request = request
+                .index_name("by_work")
+                .key_condition_expression("by_work = :shard AND pk > :from")
+                .expression_attribute_values(":shard", string(keys::by_work(shard)))
+                .expression_attribute_values(":from", string(from));
+            let mut start = None;
+            loop {
+                let left = limit as usize - running.len();
+                if left == 0 {
+                    return Ok(running);
+                }
+                let page = request.clone().limit(i32::try_from(left).unwrap_or(i32::MAX));
+                let page = page.set_exclusive_start_key(start);
+                let page = self.table.send(|| page.clone().send()).await?;
+                running.extend(page.items.unwrap_or_default().iter().filter_map(key_of));
+                start = page.last_evaluated_key;
+                if start.as_ref().is_none_or(Item::is_empty) {
+                    break;
+                }
+            }
+        }
+        Ok(running)
+    }
+}
+
+/// Whether a task is on this page by its head. It may have moved up since it was listed, but not
+/// before the page; one that moved down is found on a later page.
+fn is_shown(query: &ListQuery, row: &ListPosition, key: &TaskKey, head: &Head) -> bool {
+    let order = |position: &ListPosition| (Reverse(position.at), position.id.clone());
+    let now = position(key, head);
+    head.phase.is_listed()
+        && head.owner == query.owner
+        && query.context_id.as_ref().is_none_or(|wanted| head.context_id == *wanted)
+        && query.state.is_none_or(|wanted| head.status.state == wanted)
+        && query.since.is_none_or(|since| now.at >= since)
+        && query.after.as_ref().is_none_or(|after| order(&now) > order(after))
+        && order(&now) <= order(row)
+}

@@ -1,0 +1,193 @@
+//! Reads of one journal.
+//!
+//! Owns: that slots and head come from one query, in which the head is last, and what is done when
+//! it saw half of a write. Must never know: how slots are written, beyond their places.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{
+    DynamoDbStore,
+    item::{Item, bytes_of, has_expired, head_of, number_of, string, text_of},
+    keys::{self, HEAD, MOST_SLOTS, Place},
+    known::Seen,
+    pack::unpack,
+};
+use crate::{
+    journal::{Head, Slot, TaskKey, Version},
+    store::{
+        Journal, StoreError,
+        codec::{corrupt, decode_entries},
+    },
+};
+
+/// Pauses before reading again what is torn: a transaction is visible item by item for a moment.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+    Duration::ZERO,
+];
+
+/// Why items make no journal.
+enum Unread {
+    /// This slot, or the head with it, is not all there yet, or not any more.
+    Torn(Version),
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl DynamoDbStore {
+    /// A journal's slots after that version, and what is known of it then.
+    pub(super) async fn load(
+        &self,
+        key: &TaskKey,
+        place: &Place,
+        after: Version,
+    ) -> Result<Option<(Journal, Seen)>, StoreError> {
+        let after = after.min(MOST_SLOTS);
+        let mut torn = after + 1;
+        for pause in PAUSES {
+            let items = self.items(place, after).await?;
+            match assemble(key, after, items) {
+                Ok(loaded) => {
+                    if let Some((_, seen)) = &loaded {
+                        self.known.put(&place.pk, *seen);
+                    }
+                    return Ok(loaded);
+                }
+                Err(Unread::Torn(version)) => torn = version,
+                Err(Unread::Failed(error)) => return Err(error),
+            }
+            tokio::time::sleep(pause).await;
+        }
+        // Lost with its time, or by somebody's hand.
+        Err(corrupt(key, &format!("slot {torn}")))
+    }
+
+    /// The items of the slots after that version, and the head's last: read in the order of their
+    /// keys, the head is no older than any of them.
+    async fn items(&self, place: &Place, after: Version) -> Result<Vec<Item>, StoreError> {
+        let from = if after < MOST_SLOTS { keys::slot(after + 1) } else { HEAD.to_owned() };
+        let query = self.table.client.query().table_name(&self.table.name).consistent_read(true);
+        let query = query
+            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
+            .expression_attribute_values(":pk", string(&*place.pk))
+            .expression_attribute_values(":from", string(from))
+            .expression_attribute_values(":to", string(HEAD));
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let page = query.clone().set_exclusive_start_key(start);
+            let page = self.table.send(|| page.clone().send()).await?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.as_ref().is_none_or(Item::is_empty) {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// A head.
+    pub(super) async fn head_alone(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
+        let get = self.table.client.get_item().table_name(&self.table.name).consistent_read(true);
+        let get = get
+            .key("pk", string(&*Place::of(key).pk))
+            .key("sk", string(HEAD))
+            .projection_expression("#h, #ttl")
+            .expression_attribute_names("#h", "h")
+            .expression_attribute_names("#ttl", "ttl");
+        let found = self.table.send(|| get.clone().send()).await?.item;
+        found.filter(|item| !has_expired(item)).map(|item| head_of(key, &item)).transpose()
+    }
+}
+
+fn assemble(
+    key: &TaskKey,
+    after: Version,
+    mut items: Vec<Item>,
+) -> Result<Option<(Journal, Seen)>, Unread> {
+    let last = items.pop_if(|item| text_of(item, "sk") == Some(HEAD));
+    let Some(last) = last.filter(|item| !has_expired(item)) else { return Ok(None) };
+    let head = head_of(key, &last)?;
+    let born = number_of(&last, "g").ok_or_else(|| corrupt(key, "head"))?;
+    let head_version = number_of(&last, "n").ok_or_else(|| corrupt(key, "head"))?;
+    let mut own = BTreeMap::new();
+    for item in &items {
+        let place = text_of(item, "sk").and_then(keys::parse_slot);
+        let (version, part) = place.ok_or_else(|| corrupt(key, "journal"))?;
+        // What is left of an earlier journal under this key has another birth.
+        if number_of(item, "g") == Some(born) {
+            own.insert((version, part.unwrap_or(0)), item);
+        }
+    }
+    let mut slots = Vec::new();
+    for version in after + 1.. {
+        let stored = match version {
+            1 => last.get("e1").map(|first| of_head(key, version, first, &own)),
+            2 => last.get("e2").map(|second| of_head(key, version, second, &own)),
+            _ => own.get(&(version, 0)).map(|first| of_items(key, version, first, &own)),
+        };
+        let Some(stored) = stored else {
+            // Slots go on without a gap: what is beyond one was written after it.
+            if own.range((version, 0)..).next().is_some() {
+                return Err(Unread::Torn(version));
+            }
+            break;
+        };
+        let stored = stored?;
+        let changed = own.get(&(version, 0)).is_some_and(|item| item.contains_key("c"));
+        if changed && head_version < version {
+            return Err(Unread::Torn(version));
+        }
+        let bytes = unpack(&stored).ok_or_else(|| corrupt(key, &format!("slot {version}")))?;
+        slots.push(Slot { version, entries: decode_entries(key, version, &bytes)? });
+    }
+    let end = if last.contains_key("e2") { 2 } else { 1 };
+    let version = slots.last().map_or(end, |slot: &Slot| slot.version);
+    Ok(Some((Journal { head, slots }, Seen { born, version })))
+}
+
+type Own<'a> = BTreeMap<(Version, usize), &'a Item>;
+
+/// One of the first two slots: in the head's item, or as many parts as that says.
+fn of_head(
+    key: &TaskKey,
+    version: Version,
+    stored: &AttributeValue,
+    own: &Own<'_>,
+) -> Result<Vec<u8>, Unread> {
+    match stored {
+        AttributeValue::B(bytes) => Ok(bytes.as_ref().to_vec()),
+        AttributeValue::N(parts) => {
+            let parts = parts.parse().map_err(|_| corrupt(key, &format!("slot {version}")))?;
+            joined(key, version, parts, own)
+        }
+        _ => Err(corrupt(key, &format!("slot {version}")).into()),
+    }
+}
+
+fn of_items(
+    key: &TaskKey,
+    version: Version,
+    first: &Item,
+    own: &Own<'_>,
+) -> Result<Vec<u8>, Unread> {
+    let parts = number_of(first, "p").unwrap_or(1);
+    joined(key, version, usize::try_from(parts).unwrap_or(usize::MAX), own)
+}
+
+fn joined(key: &TaskKey, version: Version, parts: usize, own: &Own<'_>) -> Result<Vec<u8>, Unread> {
+    let mut content = Vec::new();
+    for part in 0..parts {
+        let item = own.get(&(version, part)).ok_or(Unread::Torn(version))?;
+        let bytes = bytes_of(item, "v");
+        content.extend(bytes.ok_or_else(|| corrupt(key, &format!("slot {version}")))?);
+    }
+    Ok(content)
+}

@@ -1,0 +1,164 @@
+//! A task's journal as the handler would write it, without the handler.
+//!
+//! Owns: the entries of a task, their heads, and how long an append takes. Must never know: what is
+//! measured with them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use a2a_core::journal::{Cursor, Entry, Fold, Started, Submitted, TaskKey};
+use a2a_core::store::Change;
+use a2a_core::{
+    Artifact, Env, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus,
+    TaskStatusUpdateEvent, TaskStore, Timestamp,
+};
+
+/// A store as it is handed around.
+pub(crate) type Store = Arc<dyn TaskStore>;
+
+/// Whose tasks are listed, as a token's subject would name them.
+pub(crate) const OWNER: &str = "5f2b6f0e-3f0a-4c36-8a53-2b6f4d1f9a77";
+/// Whose all other tasks are.
+pub(crate) const OTHER: &str = "0c8e7d0a-91d4-4d0b-9a1c-7f3e5a2b6c11";
+/// What a chunk of a stream and an artifact hold.
+pub(crate) const KILOBYTE: usize = 1_024;
+
+/// One task's journal, and its one writer.
+pub(crate) struct Writer {
+    store: Store,
+    key: TaskKey,
+    owner: Arc<str>,
+    context: Arc<str>,
+    fold: Fold,
+    env: Env,
+    time: Option<Timestamp>,
+    seed: u64,
+}
+
+impl Writer {
+    /// A new task's, in a context of its own.
+    pub(crate) fn new(store: &Store) -> Self {
+        let context = Env::system().id();
+        Self::of(store, OTHER, context)
+    }
+
+    /// A new task's of this owner, in this context.
+    pub(crate) fn of(store: &Store, owner: &str, context: Arc<str>) -> Self {
+        let env = Env::system();
+        let key = TaskKey { tenant: "".into(), id: env.id() };
+        let fold = Fold::new(Arc::clone(&key.id));
+        // Ids are random: so is what is made of them.
+        let seed =
+            key.id.bytes().fold(7, |seed: u64, byte| seed * 31 % 1_000_003 + u64::from(byte));
+        let owner = owner.into();
+        Self { store: Arc::clone(store), key, owner, context, fold, env, time: None, seed }
+    }
+
+    /// The same with a clock that stands at this time.
+    pub(crate) fn at(mut self, time: Timestamp) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    fn now(&self) -> Timestamp {
+        self.time.unwrap_or_else(|| self.env.now())
+    }
+
+    /// Whose journal it is.
+    pub(crate) fn key(&self) -> &TaskKey {
+        &self.key
+    }
+
+    /// Appends the entries, with a head where the handler would write one. Answers how long it
+    /// took.
+    pub(crate) async fn append(&mut self, entries: Vec<Entry>) -> Result<Duration, String> {
+        let entries: Arc<[Entry]> = entries.into();
+        let changed = entries.iter().any(Entry::changes_head);
+        let head = changed.then(|| self.fold.head_after(&self.owner, &entries));
+        let after = self.fold.cursor.version;
+        let change = Change { key: self.key.clone(), after, entries: Arc::clone(&entries), head };
+        let begin = Instant::now();
+        self.store.append(change).await.map_err(|error| format!("an append failed: {error}"))?;
+        let took = begin.elapsed();
+        for (index, entry) in (0..).zip(entries.iter()) {
+            self.fold.apply(Cursor { version: after + 1, index }, entry);
+        }
+        Ok(took)
+    }
+
+    /// The message, and that work on it begins.
+    pub(crate) fn opening(&self) -> Vec<Entry> {
+        let mut message = Message::user(self.env.id(), vec![Part::text("What is new today?")]);
+        message.task_id = Some(Arc::clone(&self.key.id));
+        message.context_id = Some(Arc::clone(&self.context));
+        let at = self.now();
+        let started = Started { runner: self.env.id(), attempt: 1, at };
+        vec![Entry::Submitted(Submitted::new(Arc::new(message), at)), Entry::Started(started)]
+    }
+
+    /// A new state.
+    pub(crate) fn status(&self, state: TaskState) -> Entry {
+        Entry::Status(Arc::new(TaskStatusUpdateEvent {
+            task_id: Arc::clone(&self.key.id),
+            context_id: Arc::clone(&self.context),
+            status: TaskStatus { state, message: None, timestamp: Some(self.now()) },
+            ..TaskStatusUpdateEvent::default()
+        }))
+    }
+
+    /// A kilobyte of the one artifact.
+    pub(crate) fn chunk(&mut self) -> Entry {
+        self.seed += 1;
+        let text = text(self.seed, KILOBYTE);
+        Entry::Artifact(Arc::new(TaskArtifactUpdateEvent {
+            task_id: Arc::clone(&self.key.id),
+            context_id: Arc::clone(&self.context),
+            artifact: Artifact::new("answer", vec![Part::text(text)]),
+            append: self.fold.cursor.version > 2,
+            ..TaskArtifactUpdateEvent::default()
+        }))
+    }
+}
+
+/// So many letters, each of 64 by chance: a store that compresses finds no more in it than in
+/// base64, which is the least that texts hold.
+pub(crate) fn text(seed: u64, bytes: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let letter = |_| {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(LETTERS[(state >> 58) as usize])
+    };
+    (0..bytes).map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use a2a_core::MemoryStore;
+
+    #[tokio::test]
+    async fn a_task_is_what_the_handler_would_write() {
+        let store: Store = Arc::new(MemoryStore::default());
+        let mut writer = Writer::new(&store);
+        writer.append(writer.opening()).await.unwrap();
+        writer.append(vec![writer.status(TaskState::Working)]).await.unwrap();
+        let chunk = writer.chunk();
+        writer.append(vec![chunk]).await.unwrap();
+        writer.append(vec![writer.status(TaskState::Completed)]).await.unwrap();
+        let journal = store.read(writer.key(), 0).await.unwrap().unwrap();
+        let task = Fold::replay(Arc::clone(&writer.key().id), &journal.slots).task;
+        assert_eq!(task.status.state, TaskState::Completed);
+        assert_eq!(task.artifacts[0].parts[0].as_text().map(str::len), Some(KILOBYTE));
+        assert_eq!(journal.head.status, task.status);
+    }
+
+    #[test]
+    fn texts_differ_and_are_as_long_as_asked() {
+        assert_eq!(text(1, 1_024).len(), 1_024);
+        assert_ne!(text(1, 64), text(2, 64));
+    }
+}
