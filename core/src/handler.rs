@@ -221,8 +221,12 @@ impl DefaultRequestHandler {
                 patience: self.limits.store_patience,
             };
             let canceled = scope.status(TaskState::Canceled, None);
-            // Events of the run that come first do not matter; its end does.
-            let on_top = |slot: &crate::journal::Slot| !slot.entries.iter().any(Entry::ends_run);
+            // Events of the run that come first do not matter; its end does, and so does another
+            // attempt, with which they no longer count.
+            let on_top = |slot: &crate::journal::Slot| {
+                let changes = |it: &Entry| it.ends_run() || matches!(it, Entry::Started(_));
+                !slot.entries.iter().any(changes)
+            };
             match ledger.append(vec![canceled], true, on_top).await {
                 Ok(()) => {
                     let task = ledger.fold.task;

@@ -29,7 +29,7 @@ use futures_util::StreamExt;
 
 use crate::{
     journal::{Entry, Head, Phase, Slot, Submitted, TaskKey},
-    store::{AppendError, Change, ListPage, ListPosition, ListQuery, TaskStore},
+    store::{AppendError, Change, ListPage, ListPosition, ListQuery, MemoryStore, TaskStore},
     types::{Artifact, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, Timestamp},
 };
 
@@ -47,24 +47,34 @@ macro_rules! store_conformance {
     ($store:path, $(#[$attribute:meta])+) => {
         $crate::store_conformance!(@cases $store, ($(#[$attribute])+),
             what_is_appended_is_read,
+            random_histories_are_kept_as_in_memory,
             a_read_from_any_version_is_the_rest,
             unknown_journals_are_none,
             a_stale_append_writes_nothing,
+            an_append_beyond_the_end_writes_nothing,
             of_sixteen_racers_one_wins,
             racing_appends_are_all_read_in_order,
             the_head_is_the_last_one_given,
             odd_texts_are_kept,
+            odd_ids_are_told_apart,
+            long_ids_are_told_apart,
             large_journals_and_entries_are_kept,
+            an_artifact_of_5_mb_is_kept,
+            hundreds_of_entries_fit_in_one_slot,
             lists_are_newest_first_and_ties_by_id,
             lists_are_filtered,
             lists_show_what_is_listed,
             a_list_moves_with_the_status,
+            what_is_taken_back_is_not_found,
+            times_before_1970_are_times,
             what_is_running_is_found_page_by_page,
             tenants_and_owners_are_apart,
             pages_are_whole_and_never_overlap,
+            three_hundred_tasks_are_listed_page_by_page,
             a_tail_is_what_was_and_what_comes,
             a_stalled_tail_delays_nobody,
             tails_of_one_journal_are_the_same,
+            tails_of_many_journals_are_their_own,
         );
     };
     (@cases $store:path, $attributes:tt, $($case:ident,)*) => {
@@ -204,6 +214,26 @@ pub async fn a_stale_append_writes_nothing(store: Store) {
     append(&store, key("t"), 2, [chunk("2")], None).await.unwrap();
 }
 
+pub async fn an_append_beyond_the_end_writes_nothing(store: Store) {
+    let first = || Some(head(TaskState::Working, 1));
+    for after in [1, 2, 1_000] {
+        let refused = append(&store, key("t"), after, [chunk("no")], first()).await;
+        assert!(matches!(refused, Err(AppendError::Conflict)), "{after}");
+        assert!(store.read(&key("t"), 0).await.unwrap().is_none(), "{after}");
+    }
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    for after in [2, 3, 1_000, u64::from(u32::MAX)] {
+        let failed = Some(head(TaskState::Failed, 9));
+        let refused = append(&store, key("t"), after, [chunk("no")], failed).await;
+        assert!(matches!(refused, Err(AppendError::Conflict)), "{after}");
+    }
+    append(&store, key("t"), 1, [chunk("2")], None).await.unwrap();
+    let all = slots(&store, "t", 0).await;
+    assert_eq!((all.len(), &*all[1].entries), (2, &[chunk("2")][..]));
+    assert_eq!(store.head(&key("t")).await.unwrap(), first());
+    assert_eq!(listed(&store, everything()).await, ["t"]);
+}
+
 pub async fn of_sixteen_racers_one_wins(store: Store) {
     for after in 0..8 {
         let racers: Vec<_> = (0..16)
@@ -285,6 +315,53 @@ pub async fn odd_texts_are_kept(store: Store) {
     }
 }
 
+/// Each id through everything that takes or gives one.
+async fn are_told_apart(store: &Store, odd: BTreeSet<String>) {
+    for id in &odd {
+        let first = Head { owner: id.as_str().into(), ..head(TaskState::Working, 1) };
+        put(store, id, first).await;
+        append(store, key(id), 1, [chunk(id)], None).await.unwrap();
+    }
+    let (mut running, mut after) = (BTreeSet::new(), None);
+    loop {
+        let page = store.running(after.as_ref(), 7).await.unwrap();
+        after = page.last().cloned();
+        running.extend(page.into_iter().map(|key| key.id.to_string()));
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(running, odd);
+    for id in &odd {
+        let mine = ListQuery { owner: id.as_str().into(), ..everything() };
+        assert_eq!(listed(store, mine).await, [&**id], "{id:?}");
+        let mut tail = Arc::clone(store).tail(key(id), 1);
+        assert_eq!(*soon(tail.next()).await.unwrap().unwrap().entries, [chunk(id)], "{id:?}");
+        assert_eq!(*slots(store, id, 0).await[0].entries, [submitted(id)], "{id:?}");
+        let one_owner = Head { owner: "o".into(), ..head(TaskState::Completed, 2) };
+        let theirs = TaskKey { tenant: "theirs".into(), id: id.as_str().into() };
+        append(store, theirs, 0, [submitted(id)], Some(one_owner)).await.unwrap();
+    }
+    // All of one time, so that the ids alone make the order.
+    let theirs = ListQuery { tenant: "theirs".into(), owner: "o".into(), ..everything() };
+    assert_eq!(listed(store, theirs).await, odd.into_iter().collect::<Vec<_>>());
+}
+
+pub async fn odd_ids_are_told_apart(store: Store) {
+    let controls = (0..32).chain([127]).map(|code| char::from(code).to_string());
+    let signs =
+        ["'", "\"", "`", "{}", "{a}", "#", "*", "[]", "?", "\\", "/", "%", "_", "$1", ":", ";"];
+    let others =
+        ["\u{1F980}", "\u{1F469}\u{200D}\u{1F680}", "\u{FFFD}", "\u{E000}", "é", "e\u{301}"];
+    let odd = controls.chain(signs.into_iter().chain(others).map(str::to_owned));
+    are_told_apart(&store, odd.map(|text| format!("a{text}b")).collect()).await;
+}
+
+pub async fn long_ids_are_told_apart(store: Store) {
+    let odd = ["a", "b"].map(|last| format!("{}{last}", "x".repeat(999)));
+    are_told_apart(&store, odd.into()).await;
+}
+
 pub async fn large_journals_and_entries_are_kept(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     let large = "x".repeat(450_000);
@@ -294,6 +371,32 @@ pub async fn large_journals_and_entries_are_kept(store: Store) {
     let all = slots(&store, "t", 0).await;
     assert_eq!(all.len(), 5);
     assert_eq!(*all[3].entries, [chunk(&large), chunk("and")]);
+}
+
+pub async fn an_artifact_of_5_mb_is_kept(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    let pieces: Vec<Entry> = ('a'..='e').map(|it| chunk(&it.to_string().repeat(1 << 20))).collect();
+    for (after, piece) in (1..).zip(&pieces) {
+        append(&store, key("t"), after, [piece.clone()], None).await.unwrap();
+    }
+    // As large as an entry may be.
+    let largest = chunk(&"é".repeat((4 << 20) / 2 - 500));
+    append(&store, key("t"), 6, [largest.clone()], None).await.unwrap();
+    let read = slots(&store, "t", 1).await;
+    let entries: Vec<&Entry> = read.iter().flat_map(|slot| slot.entries.iter()).collect();
+    // Nobody wants to see them where they differ.
+    assert!(entries == pieces.iter().chain([&largest]).collect::<Vec<_>>());
+    let mut tail = Arc::clone(&store).tail(key("t"), 6);
+    assert!(*soon(tail.next()).await.unwrap().unwrap().entries == [largest]);
+}
+
+pub async fn hundreds_of_entries_fit_in_one_slot(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    let entries: Vec<Entry> = (0..400).map(|number| chunk(&number.to_string())).collect();
+    append(&store, key("t"), 1, entries.clone(), None).await.unwrap();
+    append(&store, key("t"), 2, [chunk("next")], None).await.unwrap();
+    let read = slots(&store, "t", 1).await;
+    assert_eq!((read.len(), &*read[0].entries), (2, &*entries));
 }
 
 pub async fn lists_are_newest_first_and_ties_by_id(store: Store) {
@@ -354,6 +457,59 @@ pub async fn a_list_moves_with_the_status(store: Store) {
     assert_eq!(listed(&store, everything()).await, ["a", "b"]);
     let working = ListQuery { state: Some(TaskState::Working), ..everything() };
     assert_eq!(listed(&store, working).await, ["b"]);
+}
+
+pub async fn what_is_taken_back_is_not_found(store: Store) {
+    let claimed = Head { phase: Phase::Claimed, ..head(TaskState::Submitted, 3) };
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    for (after, head, found) in [
+        (1, claimed.clone(), false),
+        (2, head(TaskState::Working, 2), true),
+        (3, Head { phase: Phase::Answered, ..claimed }, false),
+    ] {
+        append(&store, key("t"), after, [chunk("x")], Some(head)).await.unwrap();
+        assert_eq!(listed(&store, everything()).await.len(), usize::from(found), "{after}");
+        let context_id = Some("c".into());
+        let of_context = ListQuery { context_id, ..everything() };
+        assert_eq!(listed(&store, of_context).await.len(), usize::from(found), "{after}");
+        assert_eq!(store.running(None, 9).await.unwrap().len(), usize::from(found), "{after}");
+        assert_eq!(slots(&store, "t", 0).await.len(), after as usize + 1);
+    }
+}
+
+pub async fn times_before_1970_are_times(store: Store) {
+    let times = [0, -1, 1, -1_000, 1_000, -62_135_596_800_000, 253_402_300_799_999, -1, -1_000];
+    let mut expected = Vec::new();
+    for (number, at) in times.into_iter().enumerate() {
+        let id = format!("{number}");
+        put(&store, &id, head(TaskState::Working, at)).await;
+        expected.push((std::cmp::Reverse(at), id));
+    }
+    expected.sort();
+    let expected: Vec<_> = expected.into_iter().map(|(at, id)| (at.0, id)).collect();
+    for since in times {
+        let query = ListQuery { since: Some(Timestamp::from_millis(since)), ..everything() };
+        let rest = expected.iter().filter(|(at, _)| *at >= since).map(|(_, id)| id.clone());
+        assert_eq!(listed(&store, query).await, rest.collect::<Vec<_>>(), "{since}");
+    }
+    let (paged, _) = paged(&store, ListQuery { limit: 2, ..everything() }).await;
+    let expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
+    assert_eq!(paged.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), expected);
+}
+
+/// All rows of a list, and the total, which every page must tell.
+async fn paged(store: &Store, mut query: ListQuery) -> (Vec<(Arc<str>, Head)>, u64) {
+    let (mut rows, mut total) = (Vec::new(), None);
+    loop {
+        let page = store.list(&query).await.unwrap();
+        assert_eq!(*total.get_or_insert(page.total), page.total, "{query:?}");
+        assert!(page.rows.len() <= query.limit as usize, "{query:?}");
+        rows.extend(page.rows);
+        query.after = page.next;
+        if query.after.is_none() {
+            return (rows, total.unwrap_or_default());
+        }
+    }
 }
 
 pub async fn what_is_running_is_found_page_by_page(store: Store) {
@@ -459,6 +615,19 @@ pub async fn pages_are_whole_and_never_overlap(store: Store) {
     assert_eq!(ids(&page)[..3], ["13", "14", "05"]);
 }
 
+pub async fn three_hundred_tasks_are_listed_page_by_page(store: Store) {
+    for number in 0..300 {
+        put(&store, &format!("{number:03}"), head(TaskState::Working, number / 7)).await;
+    }
+    let query = ListQuery { context_id: Some("c".into()), ..everything() };
+    let (rows, total) = paged(&store, query).await;
+    let mut expected: Vec<i64> = (0..300).collect();
+    expected.sort_by_key(|number| (-number / 7, *number));
+    let expected: Vec<String> = expected.iter().map(|number| format!("{number:03}")).collect();
+    assert_eq!(rows.iter().map(|(id, _)| &**id).collect::<Vec<_>>(), expected);
+    assert_eq!(total, 300);
+}
+
 pub async fn a_tail_is_what_was_and_what_comes(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     append(&store, key("t"), 1, [chunk("2"), chunk("3")], None).await.unwrap();
@@ -510,5 +679,183 @@ pub async fn tails_of_one_journal_are_the_same(store: Store) {
     let all = slots(&store, "t", 0).await;
     for reader in readers {
         assert_eq!(soon(reader).await.unwrap(), all);
+    }
+}
+
+pub async fn tails_of_many_journals_are_their_own(store: Store) {
+    let entry = |journal: u64, number: u64| chunk(&format!("{journal}.{number}"));
+    let mut readers = Vec::new();
+    for journal in 0..40 {
+        let id = journal.to_string();
+        put(&store, &id, head(TaskState::Working, 1)).await;
+        for _ in 0..3 {
+            let tail = Arc::clone(&store).tail(key(&id), 1);
+            let read = tokio::spawn(tail.take(5).map(Result::unwrap).collect::<Vec<Slot>>());
+            readers.push((journal, read));
+        }
+    }
+    for number in 1..=5 {
+        for journal in 0..40 {
+            let id = key(&journal.to_string());
+            append(&store, id, number, [entry(journal, number)], None).await.unwrap();
+        }
+    }
+    for (journal, read) in readers {
+        let slots = soon(read).await.unwrap();
+        for (number, slot) in (1..).zip(&slots) {
+            assert_eq!(
+                *slot,
+                Slot { version: number + 1, entries: [entry(journal, number)].into() }
+            );
+        }
+    }
+}
+
+/// Chance from a seed (splitmix64), so that a history that is kept wrongly can be had again.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    fn head(&mut self, task: u64) -> Head {
+        const STATES: [TaskState; 5] = [
+            TaskState::Submitted,
+            TaskState::Working,
+            TaskState::InputRequired,
+            TaskState::Completed,
+            TaskState::Canceled,
+        ];
+        let (state, at) = (STATES[self.below(5) as usize], self.below(6) as i64 - 2);
+        let mut head = head(state, at);
+        match self.below(8) {
+            0 => head.phase = Phase::Claimed,
+            1 => head.phase = Phase::Answered,
+            _ => {}
+        }
+        // A task never changes hands.
+        (head.owner, head.context_id) = (format!("o{}", task % 2).into(), context(task));
+        head
+    }
+
+    fn entries(&mut self) -> Vec<Entry> {
+        let number = self.below(1_000_000).to_string();
+        let entries = [submitted(&number), chunk(&number), chunk("same")];
+        (0..=self.below(3)).map(|_| entries[self.below(3) as usize].clone()).collect()
+    }
+}
+
+fn context(task: u64) -> Arc<str> {
+    format!("c{}", task % 3).into()
+}
+
+pub async fn random_histories_are_kept_as_in_memory(store: Store) {
+    random_histories(store, 0..30).await;
+}
+
+/// One random history per seed, each in a tenant of its own, and every answer compared with a
+/// [`MemoryStore`]'s. For a store that is fast enough for more of them.
+pub async fn random_histories(store: Store, seeds: std::ops::Range<u64>) {
+    let memory: Store = Arc::<MemoryStore>::default();
+    for seed in seeds {
+        let tenant: Arc<str> = format!("history {seed}").into();
+        let mut dice = Dice(seed);
+        for _ in 0..25 {
+            one_append(&store, &memory, &tenant, &mut dice).await;
+        }
+        same_journals(&store, &memory, &tenant).await;
+        same_lists(&store, &memory, &tenant, &mut dice).await;
+    }
+    let of = async |store: &Store| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.running(after.as_ref(), 50).await.unwrap();
+            after = page.last().cloned();
+            found.extend(page);
+            if after.is_none() {
+                found.sort();
+                return found;
+            }
+        }
+    };
+    // Each store has an order of its own.
+    assert_eq!(of(&store).await, of(&memory).await);
+}
+
+const TASKS: u64 = 5;
+
+async fn one_append(store: &Store, memory: &Store, tenant: &Arc<str>, dice: &mut Dice) {
+    let task = dice.below(TASKS);
+    let key = TaskKey { tenant: Arc::clone(tenant), id: format!("t{task}").into() };
+    let journal = memory.read(&key, 0).await.unwrap();
+    let version = journal.map_or(0, |journal| journal.slots.len() as u64);
+    let after = match dice.below(10) {
+        0 => version.saturating_sub(1),
+        1 => version + 1 + dice.below(3),
+        _ => version,
+    };
+    let head = (after == 0 || dice.below(2) == 0).then(|| dice.head(task));
+    let change = Change { key, after, entries: dice.entries().into(), head };
+    if dice.below(5) > 0 {
+        let (here, there) = (store.append(change.clone()).await, memory.append(change).await);
+        assert_eq!(outcome(&here), outcome(&there));
+        return;
+    }
+    // Two at once: the one that wins here has its turn there.
+    let entries = dice.entries().into();
+    let head = change.head.is_some().then(|| dice.head(task));
+    let other = Change { entries, head, ..change.clone() };
+    let (one, two) = tokio::join!(store.append(change.clone()), store.append(other.clone()));
+    let (first, second) = if two.is_ok() { (other, change) } else { (change, other) };
+    let expected = [memory.append(first).await, memory.append(second).await];
+    let mut outcomes = [outcome(&one), outcome(&two)];
+    outcomes.sort();
+    assert_eq!(outcomes, expected.each_ref().map(outcome), "{one:?} {two:?}");
+}
+
+/// Success comes first.
+fn outcome(appended: &Result<(), AppendError>) -> u8 {
+    match appended {
+        Ok(()) => 0,
+        Err(AppendError::Conflict) => 1,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+async fn same_journals(store: &Store, memory: &Store, tenant: &Arc<str>) {
+    for task in 0..=TASKS {
+        let key = TaskKey { tenant: Arc::clone(tenant), id: format!("t{task}").into() };
+        let expected = memory.read(&key, 0).await.unwrap();
+        assert_eq!(store.head(&key).await.unwrap(), expected.as_ref().map(|it| it.head.clone()));
+        let versions = expected.as_ref().map_or(0, |journal| journal.slots.len() as u64);
+        for after in 0..=versions + 1 {
+            let here = store.read(&key, after).await.unwrap().map(|it| (it.head, it.slots));
+            let there = memory.read(&key, after).await.unwrap().map(|it| (it.head, it.slots));
+            assert_eq!(here, there, "{key:?} after {after}");
+        }
+    }
+}
+
+async fn same_lists(store: &Store, memory: &Store, tenant: &Arc<str>, dice: &mut Dice) {
+    for _ in 0..10 {
+        let states = [None, None, Some(TaskState::Working), Some(TaskState::Completed)];
+        let mut query = ListQuery {
+            tenant: Arc::clone(tenant),
+            owner: format!("o{}", dice.below(3)).into(),
+            context_id: None,
+            state: states[dice.below(4) as usize],
+            since: None,
+            after: None,
+            limit: 1 + dice.below(4) as u32,
+        };
+        query.context_id = (dice.below(2) == 0).then(|| context(dice.below(4)));
+        query.since =
+            (dice.below(3) == 0).then(|| Timestamp::from_millis(dice.below(6) as i64 - 2));
+        let (here, there) = (paged(store, query.clone()).await, paged(memory, query.clone()).await);
+        assert_eq!(here, there, "{query:?}");
     }
 }

@@ -319,3 +319,9 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn many_random_histories_are_kept_the_same_by_two_of_them() {
+    let store = Arc::<MemoryStore>::default();
+    a2a_core::store::conformance::random_histories(store, 30..500).await;
+}

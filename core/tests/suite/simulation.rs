@@ -274,6 +274,8 @@ pub(crate) async fn simulate(seed: u64) -> String {
     let told = told.collect::<Vec<_>>().join("\n");
     assert!(in_time.is_ok(), "it never came to rest:\n{told}");
     verdict::of(&sim, &journals);
+    // Their agents know the simulation: without this neither would ever be dropped.
+    sim.instances.lock().unwrap().clear();
     format!("{journals:?}")
 }
 

@@ -92,6 +92,10 @@ fn acknowledged(sim: &Sim, journals: &Journals, wrong: &mut Vec<String>) {
         let slots = journals.get(&change.key.id).map_or(&[][..], |journal| &journal.slots);
         let mine = |slot: &&Slot| Arc::ptr_eq(&slot.entries, &change.entries);
         let places: Vec<u64> = slots.iter().filter(mine).map(|slot| slot.version).collect();
+        let beats = change.entries.iter().all(|entry| matches!(entry, Entry::Heartbeat(_)));
+        if beats && change.head.is_some() {
+            wrong.push(format!("{}: a sign of life changes its head", change.key.id));
+        }
         // It was tried before, and nobody knew with what success.
         let unsure = || {
             book.iter().any(|other| {
