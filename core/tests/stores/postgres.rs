@@ -228,6 +228,22 @@ async fn texts_of_any_length_find_their_rows() {
     assert_eq!(store.running(None, 9).await.unwrap().len(), 2);
 }
 
+/// However the rows came to lie in the table.
+#[tokio::test]
+async fn ties_are_paged_by_id() {
+    let store = fresh("ties").await;
+    for id in ["c", "a", "d", "b"] {
+        put(&store, id, head(TaskState::Working, 5)).await;
+    }
+    let mut query = ListQuery { limit: 1, ..everything() };
+    for expected in ["a", "b", "c", "d"] {
+        let page = store.list(&query).await.unwrap();
+        assert_eq!(&*page.rows[0].0, expected);
+        query.after = page.next;
+    }
+    assert!(query.after.is_none());
+}
+
 #[tokio::test]
 async fn nothing_comes_beyond_the_end_and_much_fits() {
     let store = fresh("beyond").await;

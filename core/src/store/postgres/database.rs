@@ -15,7 +15,7 @@ use sqlx::{
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
     query::Query,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 /// What a whole call may take, with the wait for a connection; the ledger above tries again.
 const CALL: Duration = Duration::from_secs(5);
@@ -60,6 +60,7 @@ impl Database {
             .before_acquire(move |connection, metadata| {
                 Arc::clone(&asked).is_usable(connection, metadata)
             })
+            // The client itself would wait without end for one that is dead, and never replace it.
             .after_release(|connection, _| Box::pin(is_alive(connection)))
             .connect_lazy_with(options.options(SETTINGS));
         Self { pool, distrust }
@@ -72,7 +73,7 @@ impl Database {
     ) -> Result<Vec<PgRow>, Error> {
         let (mut connection, end) = self.connection().await?;
         let rows = timeout_at(end, query.fetch_all(&mut *connection)).await;
-        self.outcome(connection, rows)
+        self.outcome(rows)
     }
 
     /// How many rows a statement changed.
@@ -82,7 +83,7 @@ impl Database {
     ) -> Result<u64, Error> {
         let (mut connection, end) = self.connection().await?;
         let result = timeout_at(end, query.execute(&mut *connection)).await;
-        Ok(self.outcome(connection, result)?.rows_affected())
+        Ok(self.outcome(result)?.rows_affected())
     }
 
     async fn connection(&self) -> Result<(PoolConnection<Postgres>, Instant), Error> {
@@ -91,16 +92,9 @@ impl Database {
         Ok((connection.map_err(|_| Error::PoolTimedOut)??, end))
     }
 
-    fn outcome<T>(
-        &self,
-        connection: PoolConnection<Postgres>,
-        outcome: Result<Result<T, Error>, tokio::time::error::Elapsed>,
-    ) -> Result<T, Error> {
-        let outcome = outcome.unwrap_or_else(|_| {
-            // Whoever is on the other side, it will not answer: closed, not given back.
-            drop(connection.detach());
-            Err(Error::Io(std::io::ErrorKind::TimedOut.into()))
-        });
+    fn outcome<T>(&self, outcome: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
+        let outcome =
+            outcome.unwrap_or_else(|_| Err(Error::Io(std::io::ErrorKind::TimedOut.into())));
         if let Err(Error::Io(_)) = outcome {
             self.distrust.all();
         }

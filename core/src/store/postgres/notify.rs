@@ -18,7 +18,7 @@ use std::{
 };
 
 use sqlx::{
-    Error, PgPool,
+    Error,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::{sleep, timeout};
@@ -166,14 +166,8 @@ impl Shared {
 
 /// Listens for ever, over one connection after another.
 async fn listen(shared: Arc<Shared>, options: PgConnectOptions) {
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(ALIVE)
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .connect_lazy_with(options);
     loop {
-        if let Err(error) = listen_once(&shared, &pool).await {
+        if let Err(error) = listen_once(&shared, options.clone()).await {
             tracing::debug!(%error, "not listening: followers ask by themselves meanwhile");
         }
         sleep(RETRY).await;
@@ -181,9 +175,17 @@ async fn listen(shared: Arc<Shared>, options: PgConnectOptions) {
 }
 
 /// Until the connection is lost.
-async fn listen_once(shared: &Shared, pool: &PgPool) -> Result<(), Error> {
+async fn listen_once(shared: &Shared, options: PgConnectOptions) -> Result<(), Error> {
     let silent = |_| Error::Io(std::io::ErrorKind::TimedOut.into());
-    let mut listener = PgListener::connect_with(pool).await?;
+    // The client's listener takes its connection from a pool and says farewell over it. Where it
+    // has died that may take long, so the next one does not wait for its place.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ALIVE)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(options);
+    let mut listener = PgListener::connect_with(&pool).await?;
     // A new connection would have missed something: this is told of first.
     listener.eager_reconnect(false);
     timeout(ALIVE, listener.listen(&shared.channel)).await.map_err(silent)??;
