@@ -335,6 +335,12 @@ fn seeds_from_1500() {
     run_all(1_500..2_000);
 }
 
+/// A cancel that was recorded on top of another attempt told of what the first one had made.
+#[test]
+fn seeds_that_found_something_rare() {
+    run_all(3_219..3_220);
+}
+
 #[test]
 fn a_seed_is_the_same_each_time() {
     for seed in 0..20 {
