@@ -14,7 +14,7 @@ use super::{MemoryStore, TaskStore};
 /// | URL | tasks are kept |
 /// |---|---|
 /// | `memory:` | in this process, at most 100 MB of them or as `memory:?bytes=N` says |
-/// | `postgres://user:password@host:port/database` | in PostgreSQL; [more](super::PostgresStore::open) |
+/// | `postgres://user:password@host:port/database` | in PostgreSQL, see `PostgresStore::open` |
 ///
 /// # Errors
 /// One sentence for the user when the URL names no store, or one that cannot be reached or used.
