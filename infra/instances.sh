@@ -12,7 +12,7 @@ logs=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$logs"' EXIT
 
 url() {
-    local name=instances-$$
+    local name=instances_$$
     case $1 in
         dynamodb) echo "dynamodb://$name?region=eu-central-1&endpoint=${A2A_TEST_DYNAMODB:?run: eval \"\$(cargo xtask up)\"}" ;;
         redis) echo "${A2A_TEST_REDIS:?run: eval \"\$(cargo xtask up)\"}/0?prefix=$name" ;;
@@ -23,7 +23,8 @@ url() {
 
 # start NAME STORE: a runner on a free port; its address goes to the variable NAME.
 start() {
-    "$runner" --no-kafka --port 0 --lease-seconds 3 --create-table --store "$2" >"$logs/$1" 2>&1 &
+    : >"$logs/$1"
+    "$runner" --no-kafka --port 0 --lease-seconds 3 --create-table --store "$2" >>"$logs/$1" 2>&1 &
     until grep -q 'listens on' "$logs/$1"; do
         kill -0 $! 2>/dev/null || { cat "$logs/$1" >&2; exit 1; }
         sleep 0.1
@@ -70,10 +71,10 @@ for store; do
 
     id=$(send "$A" 30 | jq -r .task.id)
     until grep -q "$id begins" "$logs/A"; do sleep 0.01; done
-    kill -KILL "$pid_A"
+    { kill -KILL "$pid_A" && wait "$pid_A"; } 2>/dev/null || true
     began=$SECONDS
     until [[ $(task "$B" "$id") == *COMPLETED* ]]; do sleep 0.1; done
-    echo "A was killed; B did its work after $((SECONDS - began)) s: $(grep "$id" "$logs/B" | tr '\n' ';')"
+    echo "A was killed; B did its work after $((SECONDS - began)) s: $(grep -o 'begins, attempt.*' "$logs/B" | tail -1)"
     kill $(jobs -p) 2>/dev/null || true
     wait
 done
