@@ -139,7 +139,8 @@ async fn slots(store: &Store, id: &str, after: u64) -> Vec<Slot> {
     store.read(&key(id), after).await.unwrap().unwrap().slots
 }
 
-fn everything() -> ListQuery {
+/// The list of all tasks of the anonymous owner without a tenant, 100 at most.
+pub fn everything() -> ListQuery {
     ListQuery {
         tenant: "".into(),
         owner: "".into(),

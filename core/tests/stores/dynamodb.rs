@@ -10,7 +10,7 @@ use a2a_core::{
     journal::{Entry, Head, Phase, Slot, TaskKey},
     store::{
         self, AppendError, ListQuery,
-        conformance::{append, chunk, head, key, put, submitted},
+        conformance::{append, chunk, everything, head, key, put, submitted},
     },
 };
 use aws_sdk_dynamodb::{
@@ -97,12 +97,6 @@ fn text(text: &str) -> AttributeValue {
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
-}
-
-fn everything() -> ListQuery {
-    let (tenant, owner) = ("".into(), "".into());
-    let (context_id, state, since, after) = (None, None, None, None);
-    ListQuery { tenant, owner, context_id, state, since, after, limit: 100 }
 }
 
 async fn ids(store: &Arc<dyn TaskStore>, query: ListQuery) -> (Vec<String>, u64) {

@@ -10,7 +10,7 @@ use a2a_core::{
     journal::{Entry, Head, Phase, TaskKey},
     store::{
         AppendError, ListQuery, PostgresStore,
-        conformance::{Store, append, chunk, head, key, put, submitted},
+        conformance::{Store, append, chunk, everything, head, key, put, submitted},
     },
 };
 use futures_util::StreamExt;
@@ -58,18 +58,6 @@ mod keeps_the_contract {
 fn millis_ago(millis: i64) -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     i64::try_from(now.as_millis()).unwrap() - millis
-}
-
-fn everything() -> ListQuery {
-    ListQuery {
-        tenant: "".into(),
-        owner: "".into(),
-        context_id: None,
-        state: None,
-        since: None,
-        after: None,
-        limit: 100,
-    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use a2a_core::{
     journal::{Head, Phase, TaskKey},
     store::{
         self, AppendError, ListQuery, StoreError,
-        conformance::{Store, append, chunk, head, key, put, submitted},
+        conformance::{Store, append, chunk, everything, head, key, put, submitted},
     },
     types::{TaskState, Timestamp},
 };
@@ -51,11 +51,6 @@ async fn raw(words: &[&str]) -> Value {
     let client = ::redis::Client::open(format!("redis://{}/", address())).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
-}
-
-fn everything() -> ListQuery {
-    let (tenant, owner) = ("".into(), "".into());
-    ListQuery { tenant, owner, context_id: None, state: None, since: None, after: None, limit: 100 }
 }
 
 async fn listed(store: &Store, query: ListQuery) -> (u64, Vec<String>) {
