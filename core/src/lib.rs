@@ -29,6 +29,7 @@
 //! | [`handler`] | every operation |
 //! | [`wire`] | bytes to calls, replies to bytes; the only place with method names, paths and codes |
 //! | [`http`], [`kafka`] | the transports: two pure functions and one await |
+//! | `client` | calling agents, over the same transports (feature `client`) |
 //!
 //! Invariants, each kept in one place: only `journal` changes a task; only `wire` knows the
 //! protocol's names; a store appends and reads and knows no rules; nothing outlives the invocation
@@ -37,6 +38,8 @@
 mod admit;
 pub mod call;
 mod claim;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod env;
 pub mod error;
 pub mod executor;

@@ -32,6 +32,7 @@ const MAY_NAME: &[(&str, &str)] = &[
     ("sweep", "error handler journal"),
     ("http", "admit call env error handler types wire"),
     ("kafka", "admit call error handler wire"),
+    ("client", "call error handler journal types wire"),
 ];
 
 /// No runtime, no clock: these decide and translate.
