@@ -68,9 +68,42 @@ impl Call {
         .as_ref()
     }
 
+    /// Where the parameters name their tenant; none for the public card, which has none.
+    pub(crate) fn tenant_mut(&mut self) -> Option<&mut Option<Arc<str>>> {
+        Some(match self {
+            Self::SendMessage(request) | Self::SendStreamingMessage(request) => &mut request.tenant,
+            Self::GetTask(request) => &mut request.tenant,
+            Self::ListTasks(request) => &mut request.tenant,
+            Self::CancelTask(request) => &mut request.tenant,
+            Self::SubscribeToTask(request) => &mut request.tenant,
+            Self::CreateTaskPushNotificationConfig(request) => &mut request.tenant,
+            Self::GetTaskPushNotificationConfig(request) => &mut request.tenant,
+            Self::ListTaskPushNotificationConfigs(request) => &mut request.tenant,
+            Self::DeleteTaskPushNotificationConfig(request) => &mut request.tenant,
+            Self::GetExtendedAgentCard(request) => &mut request.tenant,
+            Self::GetAgentCard => return None,
+        })
+    }
+
     /// Whether the reply is a stream of events.
     pub fn is_streaming(&self) -> bool {
-        matches!(self, Self::SendStreamingMessage(_) | Self::SubscribeToTask(_))
+        self.reply_kind() == ReplyKind::Events
+    }
+
+    /// What the reply is when nothing goes wrong.
+    pub fn reply_kind(&self) -> ReplyKind {
+        match self {
+            Self::SendMessage(_) => ReplyKind::Sent,
+            Self::SendStreamingMessage(_) | Self::SubscribeToTask(_) => ReplyKind::Events,
+            Self::GetTask(_) | Self::CancelTask(_) => ReplyKind::Task,
+            Self::ListTasks(_) => ReplyKind::Tasks,
+            Self::CreateTaskPushNotificationConfig(_) | Self::GetTaskPushNotificationConfig(_) => {
+                ReplyKind::PushConfig
+            }
+            Self::ListTaskPushNotificationConfigs(_) => ReplyKind::PushConfigs,
+            Self::DeleteTaskPushNotificationConfig(_) => ReplyKind::Nothing,
+            Self::GetExtendedAgentCard(_) | Self::GetAgentCard => ReplyKind::Card,
+        }
     }
 }
 
@@ -173,6 +206,27 @@ pub enum Reply {
     Nothing,
     /// To asking for a card.
     Card(Arc<AgentCard>),
+}
+
+/// Which [`Reply`] answers a call: what a client reads an answer as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// [`Reply::Sent`].
+    Sent,
+    /// [`Reply::Task`].
+    Task,
+    /// [`Reply::Tasks`].
+    Tasks,
+    /// [`Reply::Events`].
+    Events,
+    /// [`Reply::PushConfig`].
+    PushConfig,
+    /// [`Reply::PushConfigs`].
+    PushConfigs,
+    /// [`Reply::Nothing`].
+    Nothing,
+    /// [`Reply::Card`].
+    Card,
 }
 
 /// A stream of recorded events. It never ends before its last one, unless the server closes while

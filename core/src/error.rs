@@ -62,7 +62,7 @@ pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
     violations: Vec<FieldViolation>,
-    metadata: Vec<(&'static str, String)>,
+    metadata: Vec<(Cow<'static, str>, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -79,9 +79,7 @@ impl Error {
             .iter()
             .map(|violation| format!("{} {}", violation.field, violation.description))
             .collect();
-        let mut error = Self::new(ErrorKind::InvalidParams, list.join("; "));
-        error.violations = violations;
-        error
+        Self::new(ErrorKind::InvalidParams, list.join("; ")).with_violations(violations)
     }
 
     /// One parameter that is wrong.
@@ -109,8 +107,15 @@ impl Error {
 
     /// The same error with a public detail, for `google.rpc.ErrorInfo.metadata`.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.metadata.push((key, value.into()));
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.metadata.push((key.into(), value.into()));
+        self
+    }
+
+    /// The same error with these faulty fields, which its sentence names already.
+    #[must_use]
+    pub fn with_violations(mut self, violations: Vec<FieldViolation>) -> Self {
+        self.violations = violations;
         self
     }
 
@@ -130,7 +135,7 @@ impl Error {
     }
 
     /// Public details.
-    pub fn metadata(&self) -> &[(&'static str, String)] {
+    pub fn metadata(&self) -> &[(Cow<'static, str>, String)] {
         &self.metadata
     }
 

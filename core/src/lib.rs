@@ -62,7 +62,7 @@ pub mod types;
 pub mod wire;
 
 pub use async_trait::async_trait;
-pub use call::{Call, Caller, Event, Events, Reply, RequestKey, StreamsEnd};
+pub use call::{Call, Caller, Event, Events, Reply, ReplyKind, RequestKey, StreamsEnd};
 pub use env::Env;
 pub use error::{AgentError, Error, ErrorKind};
 pub use executor::{AgentExecutor, RequestContext};

@@ -258,7 +258,7 @@ fn success_type(headers: &HeaderMap) -> HeaderValue {
 fn rest_error(error: &Error) -> Response<Body> {
     let row = status::of(error.kind());
     let mut response = full(row.http, JSON, status::rest_error(error));
-    let allow = error.metadata().iter().find(|(key, _)| *key == "allow");
+    let allow = error.metadata().iter().find(|(key, _)| key == "allow");
     if let Some(allow) = allow.and_then(|(_, allow)| HeaderValue::from_str(allow).ok()) {
         response.headers_mut().insert(ALLOW, allow);
     }

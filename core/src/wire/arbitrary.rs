@@ -8,35 +8,12 @@ use proptest::{collection::vec, option, prelude::*};
 use serde_json::{Map, Value};
 
 use crate::{
-    call::{Call, Event},
-    error::ErrorKind,
+    call::{Call, Event, Reply, ReplyKind},
+    error::Error,
     journal::Cursor,
     types::*,
+    wire::status::KINDS,
 };
-
-/// Every meaning an error can have.
-pub(crate) const KINDS: [ErrorKind; 20] = [
-    ErrorKind::TaskNotFound,
-    ErrorKind::TaskNotCancelable,
-    ErrorKind::PushNotificationNotSupported,
-    ErrorKind::UnsupportedOperation,
-    ErrorKind::ContentTypeNotSupported,
-    ErrorKind::InvalidAgentResponse,
-    ErrorKind::ExtendedAgentCardNotConfigured,
-    ErrorKind::ExtensionSupportRequired,
-    ErrorKind::VersionNotSupported,
-    ErrorKind::Parse,
-    ErrorKind::InvalidRequest,
-    ErrorKind::MethodNotFound,
-    ErrorKind::MethodNotAllowed,
-    ErrorKind::InvalidParams,
-    ErrorKind::TooLarge,
-    ErrorKind::Unauthenticated,
-    ErrorKind::PermissionDenied,
-    ErrorKind::Unavailable,
-    ErrorKind::DeadlineExceeded,
-    ErrorKind::Internal,
-];
 
 /// A text that is not empty, as an empty one is the same as none.
 pub(crate) fn text() -> BoxedStrategy<Arc<str>> {
@@ -324,6 +301,51 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
             cursor: cursor.map(|(version, index)| Cursor { version, index }),
             response,
             last,
+        })
+        .boxed()
+}
+
+/// Any reply that is no stream, with its kind.
+pub(crate) fn reply() -> BoxedStrategy<(ReplyKind, Reply)> {
+    let page = (vec(task(), 0..3), any::<String>(), any::<i32>(), any::<i32>()).prop_map(
+        |(tasks, next_page_token, page_size, total_size)| ListTasksResponse {
+            tasks,
+            next_page_token,
+            page_size,
+            total_size,
+        },
+    );
+    let configs =
+        (vec(config(maybe()), 0..3), any::<String>()).prop_map(|(configs, next_page_token)| {
+            ListTaskPushNotificationConfigsResponse { configs, next_page_token }
+        });
+    let card = (any::<String>(), any::<String>()).prop_map(|(name, address)| {
+        Arc::new(AgentCard { name, ..AgentCard::default() }.located_at(&address))
+    });
+    let sent_task = task().prop_map(|task| SendMessageResponse::Task(Box::new(task)));
+    let sent_message = message().prop_map(|it| SendMessageResponse::Message(Arc::new(it)));
+    prop_oneof![
+        sent_task.prop_map(|sent| (ReplyKind::Sent, Reply::Sent(sent))),
+        sent_message.prop_map(|sent| (ReplyKind::Sent, Reply::Sent(sent))),
+        task().prop_map(|task| (ReplyKind::Task, Reply::Task(Box::new(task)))),
+        page.prop_map(|page| (ReplyKind::Tasks, Reply::Tasks(page))),
+        config(maybe()).prop_map(|config| (ReplyKind::PushConfig, Reply::PushConfig(config))),
+        configs.prop_map(|page| (ReplyKind::PushConfigs, Reply::PushConfigs(page))),
+        any::<()>().prop_map(|()| (ReplyKind::Nothing, Reply::Nothing)),
+        card.prop_map(|card| (ReplyKind::Card, Reply::Card(card))),
+    ]
+    .boxed()
+}
+
+/// Any error as a caller sees it. Its details are in order, as they are written.
+pub(crate) fn error() -> BoxedStrategy<Error> {
+    let violation = (any::<String>(), any::<String>())
+        .prop_map(|(field, description)| FieldViolation { field, description });
+    let details = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..3);
+    (prop::sample::select(KINDS.to_vec()), "\\PC{1,20}", vec(violation, 0..3), details)
+        .prop_map(|(kind, message, violations, details)| {
+            let error = Error::new(kind, message).with_violations(violations);
+            details.into_iter().fold(error, |error, (key, value)| error.with(key, value))
         })
         .boxed()
 }

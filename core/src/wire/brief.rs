@@ -11,7 +11,7 @@ use serde::{
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Body, is_object, read, status, write};
+use super::{answer::Body, is_object, read, status, write};
 use crate::{
     call::{Event, Reply, RequestKey},
     error::{Error, ErrorKind},

@@ -7,11 +7,14 @@
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Body, is_object, object, read, shortened, status, text, write};
+use super::{
+    answer::{self, Body},
+    is_object, object, read, shortened, status, text, write,
+};
 use crate::{
-    call::{Call, Event, Reply},
+    call::{Call, Event, Reply, ReplyKind},
     error::{Error, ErrorKind},
-    types::Json,
+    types::{Json, StreamResponse},
 };
 
 /// A request's id, answered exactly as it came.
@@ -264,6 +267,59 @@ fn respond_error(out: &mut Vec<u8>, id: &Id, error: &Error) {
     }
     // Texts and numbers can always be written.
     let _ = write(out, &Failure { jsonrpc: "2.0", id, error: status::jsonrpc_error(error) });
+}
+
+/// A response as it was read.
+#[derive(Debug)]
+pub struct Response<T> {
+    /// What it answers; [`Id::Null`] also where it could not be read, or the request could not.
+    pub id: Id,
+    /// The result, the agent's error, or why it is neither.
+    pub outcome: Result<T, Error>,
+}
+
+/// Reads what [`write_response`] wrote. It never fails as a whole: what is no response has the
+/// outcome [`ErrorKind::InvalidAgentResponse`]. One response that answers a stream is that stream's
+/// only event.
+pub fn read_response(kind: ReplyKind, body: &[u8]) -> Response<Reply> {
+    respond_read(body, |result| answer::read_reply(kind, result))
+}
+
+/// Reads what [`write_event`] wrote; as [`read_response`].
+pub fn read_event(body: &[u8]) -> Response<StreamResponse> {
+    respond_read(body, |result| answer::read(result))
+}
+
+fn respond_read<T>(body: &[u8], read: impl FnOnce(&str) -> Result<T, Error>) -> Response<T> {
+    let incoming = match answer::text(body).and_then(answer::read::<Incoming>) {
+        Ok(incoming) => incoming,
+        Err(error) => return Response { id: Id::Null, outcome: Err(error) },
+    };
+    let outcome = match (incoming.error, incoming.result) {
+        (Some(error), _) => Err(status::read_error(error.get(), None)),
+        (None, Some(result)) => read(result.get()),
+        (None, None) => Err(answer::unreadable("it has neither a result nor an error")),
+    };
+    Response { id: Id::read(incoming.id).unwrap_or(Id::Null), outcome }
+}
+
+/// The members of a response, unread.
+#[derive(Deserialize)]
+struct Incoming<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    /// Some servers write `null` here where nothing is answered, and where there is an error.
+    #[serde(borrow, default, deserialize_with = "member")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// A member that is there, also as `null`.
+fn member<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]

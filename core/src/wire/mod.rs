@@ -1,4 +1,5 @@
-//! The wire: bytes to [`Call`](crate::call::Call) and [`Reply`] to bytes, for every transport.
+//! The wire: bytes to [`Call`](crate::call::Call) and [`Reply`](crate::call::Reply) to bytes, for
+//! every transport, and for its clients the other way round.
 //!
 //! Owns: method names, paths, query names, error codes, record forms, and the reading and writing
 //! of them all. Encode and decode stand side by side. Must never know: the clock, the runtime,
@@ -10,6 +11,7 @@
 //! buffer. There is no tree of values in between. A request that cannot be read is read a second
 //! time, slowly, to name the field that is at fault.
 
+mod answer;
 mod brief;
 pub mod jsonrpc;
 pub mod kafka;
@@ -24,15 +26,11 @@ pub(crate) mod arbitrary;
 use std::borrow::Cow;
 
 use serde::{
-    Serialize, Serializer,
+    Serialize,
     de::{DeserializeOwned, IgnoredAny},
-    ser::{Error as _, SerializeMap},
 };
 
-use crate::{
-    call::Reply,
-    error::{Error, ErrorKind},
-};
+use crate::error::{Error, ErrorKind};
 
 /// The request as text.
 ///
@@ -131,24 +129,6 @@ pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Resu
         out.truncate(start);
         Error::internal(error)
     })
-}
-
-/// A reply as the HTTP bindings have it: JSON-RPC's `result`, REST's body.
-pub(crate) struct Body<'a>(pub(crate) &'a Reply);
-
-impl Serialize for Body<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Reply::Sent(response) => response.serialize(serializer),
-            Reply::Task(task) => task.serialize(serializer),
-            Reply::Tasks(page) => page.serialize(serializer),
-            Reply::PushConfig(config) => config.serialize(serializer),
-            Reply::PushConfigs(page) => page.serialize(serializer),
-            Reply::Nothing => serializer.serialize_map(Some(0))?.end(),
-            Reply::Card(card) => card.serialize(serializer),
-            Reply::Events(_) => Err(S::Error::custom("a stream is written event by event")),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,18 +11,19 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Body, object,
+    answer::{self, Body},
+    object,
     query::{self, Query},
     shortened, status, write,
 };
 use crate::{
-    call::{Call, Event, Reply},
+    call::{Call, Event, Reply, ReplyKind},
     error::{Error, ErrorKind},
     types::{
         CancelTaskRequest, DeleteTaskPushNotificationConfigRequest,
         GetTaskPushNotificationConfigRequest, GetTaskRequest,
-        ListTaskPushNotificationConfigsRequest, ListTasksRequest, Metadata, SubscribeToTaskRequest,
-        TaskPushNotificationConfig, TaskState,
+        ListTaskPushNotificationConfigsRequest, ListTasksRequest, Metadata, StreamResponse,
+        SubscribeToTaskRequest, TaskPushNotificationConfig, TaskState,
     },
 };
 
@@ -50,7 +51,7 @@ pub fn decode(
     })?;
     let tenant = tenant.map(segment).transpose()?;
     let mut call = resource.call(method, query, body)?;
-    if let (Some(tenant), Some(field)) = (tenant, tenant_mut(&mut call)) {
+    if let (Some(tenant), Some(field)) = (tenant, call.tenant_mut()) {
         match field {
             Some(named) if **named != *tenant => {
                 return Err(Error::invalid_field("tenant", "is another one than the path's"));
@@ -203,22 +204,6 @@ fn new_config(task: Arc<str>, body: &[u8]) -> Result<TaskPushNotificationConfig,
     }
 }
 
-fn tenant_mut(call: &mut Call) -> Option<&mut Option<Arc<str>>> {
-    Some(match call {
-        Call::SendMessage(request) | Call::SendStreamingMessage(request) => &mut request.tenant,
-        Call::GetTask(request) => &mut request.tenant,
-        Call::ListTasks(request) => &mut request.tenant,
-        Call::CancelTask(request) => &mut request.tenant,
-        Call::SubscribeToTask(request) => &mut request.tenant,
-        Call::CreateTaskPushNotificationConfig(request) => &mut request.tenant,
-        Call::GetTaskPushNotificationConfig(request) => &mut request.tenant,
-        Call::ListTaskPushNotificationConfigs(request) => &mut request.tenant,
-        Call::DeleteTaskPushNotificationConfig(request) => &mut request.tenant,
-        Call::GetExtendedAgentCard(request) => &mut request.tenant,
-        Call::GetAgentCard => return None,
-    })
-}
-
 /// A request to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
@@ -329,6 +314,18 @@ pub fn write_reply(out: &mut Vec<u8>, reply: &Reply) -> Result<(), Error> {
     write(out, &Body(reply))
 }
 
+/// Reads the body of a response that succeeded; of one that failed, see [`status::read_failure`].
+/// One body that answers a stream is that stream's only event.
+///
+/// # Errors
+/// [`ErrorKind::InvalidAgentResponse`] when it is no such reply.
+pub fn read_reply(kind: ReplyKind, body: &[u8]) -> Result<Reply, Error> {
+    if kind == ReplyKind::Nothing {
+        return Ok(Reply::Nothing);
+    }
+    answer::read_reply(kind, answer::text(body)?)
+}
+
 /// Adds one event of a stream to `out` (specification section 11.7). The specification has no word
 /// for a stream that fails after it began: it ends with the object that a failed call has for its
 /// body.
@@ -339,6 +336,16 @@ pub fn write_event(out: &mut Vec<u8>, item: &Result<Event, Error>) {
         Ok(Err(error)) => out.extend(status::rest_error(&error)),
         Err(error) => out.extend(status::rest_error(error)),
     }
+}
+
+/// Reads what [`write_event`] wrote: an event, or the error that ends the stream.
+///
+/// # Errors
+/// That error; [`ErrorKind::InvalidAgentResponse`] when it is neither.
+pub fn read_event(data: &[u8]) -> Result<StreamResponse, Error> {
+    let text = answer::text(data)?;
+    // A body without an event may be an error; no event is a failed body.
+    answer::read(text).map_err(|no_event| status::told_in(text, None).unwrap_or(no_event))
 }
 
 #[cfg(test)]

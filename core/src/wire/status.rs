@@ -1,4 +1,4 @@
-//! The one table from an error's meaning to its codes, and the bodies made of it.
+//! The one table from an error's meaning to its codes and back, and the bodies made of it.
 //!
 //! Owns: JSON-RPC codes, HTTP statuses, gRPC names, reasons (specification section 5.4), and the
 //! error objects of the JSON-RPC (section 9.5) and REST (section 11.6) bindings. Must never know:
@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
-use serde::{Serialize, Serializer, ser::SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
+use serde_json::value::RawValue;
 
 use super::write;
 use crate::{
@@ -133,7 +134,7 @@ impl Serialize for Details<'_> {
             reason: of(self.0.kind()).reason,
             domain: "a2a-protocol.org",
             // As a map, a key that was given twice is written once.
-            metadata: self.0.metadata().iter().map(|(key, value)| (*key, &**value)).collect(),
+            metadata: self.0.metadata().iter().map(|(key, value)| (&**key, &**value)).collect(),
         })?;
         if !self.0.violations().is_empty() {
             details.serialize_element(&BadRequest {
@@ -152,7 +153,7 @@ struct ErrorInfo<'a> {
     reason: &'static str,
     domain: &'static str,
     /// Texts only: the Go client drops the whole object otherwise.
-    metadata: BTreeMap<&'static str, &'a str>,
+    metadata: BTreeMap<&'a str, &'a str>,
 }
 
 #[derive(Serialize)]
@@ -175,67 +176,158 @@ impl<'a> From<&'a FieldViolation> for Violation<'a> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
+/// Every meaning. Where several have one code, the code alone means the first of them.
+pub(super) const KINDS: [ErrorKind; 20] = [
+    ErrorKind::TaskNotFound,
+    ErrorKind::TaskNotCancelable,
+    ErrorKind::PushNotificationNotSupported,
+    ErrorKind::UnsupportedOperation,
+    ErrorKind::ContentTypeNotSupported,
+    ErrorKind::InvalidAgentResponse,
+    ErrorKind::ExtendedAgentCardNotConfigured,
+    ErrorKind::ExtensionSupportRequired,
+    ErrorKind::VersionNotSupported,
+    ErrorKind::Parse,
+    ErrorKind::InvalidRequest,
+    ErrorKind::MethodNotFound,
+    ErrorKind::MethodNotAllowed,
+    ErrorKind::InvalidParams,
+    ErrorKind::TooLarge,
+    ErrorKind::Unauthenticated,
+    ErrorKind::PermissionDenied,
+    ErrorKind::Unavailable,
+    ErrorKind::DeadlineExceeded,
+    ErrorKind::Internal,
+];
 
-    use super::*;
-    use crate::wire::arbitrary::KINDS;
+/// The meaning of a JSON-RPC code. Of a code that is not in the table: the server's own fault where
+/// JSON-RPC leaves it to servers, and no meaning elsewhere.
+fn of_code(code: i64) -> Option<ErrorKind> {
+    let known = KINDS.into_iter().find(|kind| i64::from(of(*kind).jsonrpc) == code);
+    known.or_else(|| (-32099..=-32000).contains(&code).then_some(ErrorKind::Internal))
+}
 
-    #[test]
-    fn every_meaning_has_its_own_reason_and_a_failing_status() {
-        let mut reasons = HashSet::new();
-        for kind in KINDS {
-            let status = of(kind);
-            assert!(status.http.is_client_error() || status.http.is_server_error(), "{kind:?}");
-            assert!(reasons.insert(status.reason), "{}", status.reason);
-            // Section 9.5: the standard's codes, and A2A's range, of which ours leave room for
-            // A2A's own.
-            assert!(
-                matches!(status.jsonrpc, -32700 | -32603..=-32600 | -32059..=-32050 | -32009..=-32001),
-                "{kind:?}"
-            );
-        }
-        assert_eq!(of(ErrorKind::TooLarge).http, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(of(ErrorKind::MethodNotAllowed).http, StatusCode::METHOD_NOT_ALLOWED);
-    }
-
-    #[test]
-    fn rest_body() {
-        let error = Error::task_not_found("t\"1").with_source("secret");
-        assert_eq!(
-            String::from_utf8(rest_error(&error)).unwrap(),
-            concat!(
-                r#"{"error":{"code":404,"status":"NOT_FOUND","message":"There is no task \"t\\\"1\".","#,
-                r#""details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","#,
-                r#""reason":"TASK_NOT_FOUND","domain":"a2a-protocol.org","#,
-                r#""metadata":{"taskId":"t\"1"}}]}}"#
-            )
-        );
-    }
-
-    #[test]
-    fn jsonrpc_object_lists_the_fields_at_fault() {
-        let error = Error::invalid_field("message", "is required").with("a", "1").with("a", "2");
-        assert_eq!(
-            serde_json::to_string(&jsonrpc_error(&error)).unwrap(),
-            concat!(
-                r#"{"code":-32602,"message":"message is required","#,
-                r#""data":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","#,
-                r#""reason":"INVALID_PARAMS","domain":"a2a-protocol.org","metadata":{"a":"2"}},"#,
-                r#"{"@type":"type.googleapis.com/google.rpc.BadRequest","#,
-                r#""fieldViolations":[{"field":"message","description":"is required"}]}]}"#
-            )
-        );
-    }
-
-    #[test]
-    fn causes_stay_private() {
-        let error = Error::internal("the password is 1234");
-        for body in [rest_error(&error), bare_error(&error)] {
-            let body = String::from_utf8(body).unwrap();
-            assert!(!body.contains("1234"), "{body}");
-            assert!(body.starts_with(r#"{"error":{"#), "{body}");
-        }
+/// The nearest meaning of an HTTP status by itself, as whatever stands before an agent answers. A
+/// status that tells of no failure means that the answer is none.
+fn of_http(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        401 => ErrorKind::Unauthenticated,
+        403 => ErrorKind::PermissionDenied,
+        404 | 410 => ErrorKind::MethodNotFound,
+        405 => ErrorKind::MethodNotAllowed,
+        408 | 504 => ErrorKind::DeadlineExceeded,
+        413 => ErrorKind::TooLarge,
+        415 => ErrorKind::ContentTypeNotSupported,
+        429 | 502 | 503 => ErrorKind::Unavailable,
+        400..500 => ErrorKind::InvalidRequest,
+        500..600 => ErrorKind::Internal,
+        _ => ErrorKind::InvalidAgentResponse,
     }
 }
+
+/// The error of an HTTP response that failed, whichever binding it is of: the error object in its
+/// body where there is one, and otherwise what the status says.
+pub fn read_failure(http: StatusCode, body: &[u8]) -> Error {
+    let told = std::str::from_utf8(body).ok().and_then(|text| told_in(text, Some(http)));
+    told.unwrap_or_else(|| {
+        Error::new(of_http(http), format!("The agent answered with the HTTP status {http}."))
+    })
+}
+
+/// The error in a body with the member `error`.
+pub(super) fn told_in(text: &str, http: Option<StatusCode>) -> Option<Error> {
+    #[derive(Deserialize)]
+    struct Failed<'a> {
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+    }
+    let failed: Failed = serde_json::from_str(text).ok()?;
+    Some(read_error(failed.error?.get(), http))
+}
+
+/// Reads an error object of either binding back to what it means: by its reason, else by its code,
+/// else by the response's HTTP status. An error without any of these keeps its sentence, and means
+/// that the answer is none. A code that is not in the table is kept as the detail `code`.
+pub(super) fn read_error(object: &str, http: Option<StatusCode>) -> Error {
+    let told: Told = serde_json::from_str(object).unwrap_or_default();
+    let bare = || serde_json::from_str::<String>(object).ok();
+    let message = told.message.or_else(bare).filter(|message| !message.is_empty());
+    let message = message.unwrap_or_else(|| "The agent failed and did not say why.".to_owned());
+    let details = told.details.map(read_details).unwrap_or_default();
+    let by_reason =
+        details.reason.and_then(|reason| KINDS.into_iter().find(|kind| of(*kind).reason == reason));
+    let code = told.code.and_then(|code| code.get().parse::<i64>().ok());
+    // HTTP+JSON writes the status as the code.
+    let http = http.or_else(|| StatusCode::from_u16(u16::try_from(code?).ok()?).ok());
+    let kind = by_reason.or_else(|| of_code(code?)).or_else(|| http.map(of_http));
+    let mut error = Error::new(kind.unwrap_or(ErrorKind::InvalidAgentResponse), message)
+        .with_violations(details.violations);
+    for (key, value) in details.metadata {
+        error = error.with(key, value);
+    }
+    match code {
+        Some(code) if by_reason.is_none() && !in_table(code) => {
+            error.with("code", code.to_string())
+        }
+        _ => error,
+    }
+}
+
+fn in_table(code: i64) -> bool {
+    KINDS.into_iter().any(|kind| {
+        let status = of(kind);
+        i64::from(status.jsonrpc) == code || i64::from(status.http.as_u16()) == code
+    })
+}
+
+/// An error object, unread: JSON-RPC's, or HTTP+JSON's.
+#[derive(Default, Deserialize)]
+struct Told<'a> {
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    message: Option<String>,
+    #[serde(borrow, alias = "data")]
+    details: Option<&'a RawValue>,
+}
+
+#[derive(Default)]
+struct ToldDetails {
+    reason: Option<String>,
+    metadata: BTreeMap<String, String>,
+    violations: Vec<FieldViolation>,
+}
+
+/// Reads what [`Details`] wrote, and of other details what is alike: they are any server's own.
+fn read_details(details: &RawValue) -> ToldDetails {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Detail<'a> {
+        reason: Option<String>,
+        #[serde(borrow)]
+        metadata: Option<&'a RawValue>,
+        field_violations: Option<Vec<ToldViolation>>,
+    }
+    #[derive(Deserialize)]
+    struct ToldViolation {
+        #[serde(default)]
+        field: String,
+        #[serde(default)]
+        description: String,
+    }
+    let mut told = ToldDetails::default();
+    let details: Vec<&RawValue> = serde_json::from_str(details.get()).unwrap_or_default();
+    for detail in details.iter().filter_map(|it| serde_json::from_str::<Detail>(it.get()).ok()) {
+        told.reason = told.reason.or(detail.reason);
+        let metadata = detail.metadata.and_then(|it| serde_json::from_str(it.get()).ok());
+        told.metadata.extend::<BTreeMap<String, String>>(metadata.unwrap_or_default());
+        let violations = detail.field_violations.unwrap_or_default().into_iter();
+        told.violations.extend(
+            violations
+                .map(|ToldViolation { field, description }| FieldViolation { field, description }),
+        );
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     call::Events,
-    types::{GetTaskRequest, SendMessageResponse, StreamResponse, Task},
+    types::{GetTaskRequest, SendMessageResponse, Task},
     wire::arbitrary,
 };
 
@@ -160,6 +160,43 @@ fn the_card_has_no_method() {
     assert_eq!(encode(&Id::Null, &Call::GetAgentCard), None);
 }
 
+#[test]
+fn what_is_no_answer_says_why_and_keeps_its_id() {
+    let (none, seven) = (Id::Null, Id::from(7));
+    for (body, id, reason) in [
+        ("", &none, "it is no JSON object"),
+        ("<html>", &none, "it is no JSON object"),
+        ("[]", &none, "it is no JSON object"),
+        (r#"{"id":7"#, &none, "EOF while parsing an object"),
+        ("{}", &none, "it has neither a result nor an error"),
+        (r#"{"id":7,"error":null}"#, &seven, "it has neither a result nor an error"),
+        (r#"{"id":{},"result":{}}"#, &none, "expected a task, a message or an update"),
+        (r#"{"id":7,"result":null}"#, &seven, "it is no JSON object"),
+        (r#"{"id":7,"result":{"task":5}}"#, &seven, "task is wrong: invalid type: integer `5`"),
+        (
+            r#"{"id":7,"result":{"task":{"status":{"state":"TASK_STATE_ODD"}}}}"#,
+            &seven,
+            "task.status.state is wrong: invalid value: string \"TASK_STATE_ODD\"",
+        ),
+        (
+            r#"{"id":7,"result":{"statusUpdate":{}}}"#,
+            &seven,
+            "expected a task or a message, not an update",
+        ),
+    ] {
+        let read = read_response(ReplyKind::Sent, body.as_bytes());
+        let error = read.outcome.unwrap_err();
+        assert_eq!((&read.id, error.kind()), (id, ErrorKind::InvalidAgentResponse), "{body}");
+        let message = error.message().strip_prefix("The agent's answer cannot be read: ");
+        assert!(message.is_some_and(|message| message.starts_with(reason)), "{body}: {error}");
+    }
+    // Other servers' ways: `null` for nothing, and beside an error.
+    let read = |kind, body: &str| read_response(kind, body.as_bytes()).outcome;
+    assert!(matches!(read(ReplyKind::Nothing, r#"{"id":7,"result":null}"#), Ok(Reply::Nothing)));
+    let error = r#"{"id":null,"result":null,"error":{"code":-32001,"message":"no"}}"#;
+    assert_eq!(read(ReplyKind::Task, error).unwrap_err().kind(), ErrorKind::TaskNotFound);
+}
+
 fn id() -> impl Strategy<Value = Id> {
     prop_oneof![
         Just(Id::Null),
@@ -184,19 +221,42 @@ proptest! {
 
     #[test]
     fn events_round_trip(id in id(), event in arbitrary::event()) {
-        #[derive(Deserialize)]
-        struct Response<'a> {
-            #[serde(borrow)]
-            id: Option<&'a RawValue>,
-            result: StreamResponse,
-        }
         let mut out = Vec::new();
         write_event(&mut out, &id, &Ok(event.clone()));
         // An event fits on one line.
         prop_assert!(!out.iter().any(|byte| matches!(byte, b'\n' | b'\r')));
-        let response: Response = serde_json::from_slice(&out).unwrap();
-        prop_assert_eq!(Id::read(response.id).unwrap(), id);
-        prop_assert_eq!(response.result, event.response);
+        let read = read_event(&out);
+        prop_assert_eq!(read.id, id);
+        prop_assert_eq!(read.outcome.unwrap(), event.response);
+    }
+
+    #[test]
+    fn responses_round_trip(id in id(), (kind, reply) in arbitrary::reply()) {
+        let written = response(&id, &Ok(reply));
+        let read = read_response(kind, written.as_bytes());
+        prop_assert_eq!(&read.id, &id);
+        prop_assert_eq!(response(&id, &read.outcome), written);
+    }
+
+    #[test]
+    fn errors_round_trip(id in id(), error in arbitrary::error()) {
+        let written = response(&id, &Err(error));
+        let read = read_response(ReplyKind::Sent, written.as_bytes());
+        prop_assert_eq!(&read.id, &id);
+        prop_assert_eq!(response(&id, &read.outcome), &*written);
+        let mut event = Vec::new();
+        write_event(&mut event, &id, &Err(read_event(written.as_bytes()).outcome.unwrap_err()));
+        prop_assert_eq!(String::from_utf8(event).unwrap(), written);
+    }
+
+    #[test]
+    fn any_answer_is_survived(bytes in any::<Vec<u8>>(), (kind, reply) in arbitrary::reply()) {
+        let valid = response(&7.into(), &Ok(reply)).into_bytes();
+        for cut in [1, valid.len() / 2, valid.len() - 1] {
+            prop_assert!(read_response(kind, &valid[..cut]).outcome.is_err());
+        }
+        let _ = read_response(kind, &bytes);
+        let _ = read_event(&bytes);
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn every_route() {
         assert_eq!(read(&line.replace(" /", " /v1/"), body).unwrap(), call, "{line} below /v1");
         for prefix in ["/x/", "/v1/x/"] {
             let mut expected = call.clone();
-            if let Some(tenant) = tenant_mut(&mut expected) {
+            if let Some(tenant) = expected.tenant_mut() {
                 *tenant = Some("x".into());
             }
             let line = line.replace(" /", &format!(" {prefix}"));
@@ -185,7 +185,7 @@ fn what_is_not_there_and_what_is_not_allowed() {
     ] {
         let error = read(line, "").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MethodNotAllowed, "{line}");
-        assert_eq!(error.metadata(), [("allow", allow.to_owned())], "{line}");
+        assert_eq!(error.metadata(), [("allow".into(), allow.to_owned())], "{line}");
     }
 }
 
@@ -254,12 +254,44 @@ fn replies() {
     assert!(out.starts_with(br#"before {"error":{"code":404,"#));
 }
 
+#[test]
+fn a_body_that_answers_a_stream_is_its_only_event() {
+    use futures_util::{FutureExt, StreamExt};
+    let body = br#"{"message":{"messageId":"m","role":"ROLE_AGENT","parts":[]}}"#;
+    let Ok(Reply::Events(mut events)) = read_reply(ReplyKind::Events, body) else { panic!() };
+    let event = events.0.next().now_or_never().flatten().unwrap().unwrap();
+    assert!(event.last && matches!(event.response, StreamResponse::Message(_)));
+    assert!(events.0.next().now_or_never().unwrap().is_none());
+    assert_eq!(read_event(b"{}").unwrap_err().kind(), ErrorKind::InvalidAgentResponse);
+    assert!(matches!(read_reply(ReplyKind::Nothing, b""), Ok(Reply::Nothing)));
+}
+
 proptest! {
     #[test]
     fn round_trip(call in arbitrary::call()) {
         let Encoded { method, path_and_query, body } = encode(&call);
         let uri: Uri = path_and_query.parse().unwrap();
         prop_assert_eq!(decode(&method, uri.path(), uri.query(), &body).unwrap(), call);
+    }
+
+    #[test]
+    fn replies_round_trip((kind, reply) in arbitrary::reply()) {
+        let (mut written, mut again) = (Vec::new(), Vec::new());
+        write_reply(&mut written, &reply).unwrap();
+        write_reply(&mut again, &read_reply(kind, &written).unwrap()).unwrap();
+        prop_assert_eq!(written, again);
+    }
+
+    #[test]
+    fn events_round_trip(event in arbitrary::event(), error in arbitrary::error()) {
+        let mut out = Vec::new();
+        write_event(&mut out, &Ok(event.clone()));
+        prop_assert_eq!(&read_event(&out).unwrap(), &event.response);
+        out.clear();
+        write_event(&mut out, &Err(error));
+        let mut again = Vec::new();
+        write_event(&mut again, &read_event(&out).map(|_| event));
+        prop_assert_eq!(out, again);
     }
 
     #[test]
