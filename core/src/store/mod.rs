@@ -16,6 +16,8 @@ mod open;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "dynamodb", feature = "postgres"))]
+mod totals;
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 

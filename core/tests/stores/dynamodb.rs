@@ -138,6 +138,7 @@ macro_rules! on {
                 what_is_corrupt_is_named,
                 nobody_writes_beyond_the_end,
                 large_slots_are_split_or_refused,
+                large_slots_are_raced_for,
                 instances_race_and_follow_each_other,
                 a_stale_index_shows_nothing_wrong,
                 totals_are_exact,
@@ -256,6 +257,8 @@ async fn what_is_corrupt_is_named(table: Table) {
     assert!(error.to_string().contains("slot 3") && error.to_string().contains("gap"), "{error}");
     put(&store, "fine", head(TaskState::Working, 1)).await;
     assert_eq!(slots(&store, "fine").await.len(), 1);
+    let others = ["fine", "first", "gap", "slot"].map(String::from);
+    assert_eq!(ids(&store, everything()).await.0, others, "a list shows the others");
 }
 
 async fn nobody_writes_beyond_the_end(table: Table) {
@@ -292,12 +295,17 @@ async fn large_slots_are_split_or_refused(table: Table) {
             append(&store, key(id), after, entries.clone(), head).await.unwrap();
             expected.push(entries);
         }
+        // What was laid aside for slots that others took, or that nobody came to take.
+        for sk in ["E000000000003#left#00", "E000000000007#left#00", "E000000000009#left#00"] {
+            let part = AttributeValue::B(Blob::new(b"left".to_vec()));
+            table.set(&format!("0:{id}"), sk, "v", part).await;
+        }
         let read = slots(&table.open().await, id).await;
         let read: Vec<&[Entry]> = read.iter().map(|slot| &*slot.entries).collect();
         assert!(read == expected, "{id}");
         assert!(store.head(&key(id)).await.unwrap().is_some());
     }
-    let huge = noise(8_000_000);
+    let huge = noise(12_000_000);
     for (id, after) in [("working", 6), ("new", 0)] {
         let at_work = Some(head(TaskState::Working, 1));
         let refused = append(&store, key(id), after, [chunk(&huge)], at_work).await;
@@ -305,6 +313,25 @@ async fn large_slots_are_split_or_refused(table: Table) {
     }
     assert!(store.head(&key("new")).await.unwrap().is_none());
     assert_eq!(slots(&store, "working").await.len(), 6);
+}
+
+async fn large_slots_are_raced_for(table: Table) {
+    let (one, two) = (table.open().await, table.open().await);
+    for (after, length) in (0..).zip([40_000, 40_000, 40_000, 800_000]) {
+        let entry = |name: &str| [chunk(&format!("{name}{}", noise(length)))];
+        let at_work = || (after != 3).then(|| head(TaskState::Working, 1));
+        let (first, second) = tokio::join!(
+            append(&one, key("t"), after, entry("one"), at_work()),
+            append(&two, key("t"), after, entry("two"), at_work()),
+        );
+        let won = match (first, second) {
+            (Ok(()), Err(AppendError::Conflict)) => "one",
+            (Err(AppendError::Conflict), Ok(())) => "two",
+            outcomes => panic!("{outcomes:?}"),
+        };
+        let read = slots(&table.open().await, "t").await;
+        assert!(*read.last().unwrap().entries == entry(won), "{after}");
+    }
 }
 
 async fn instances_race_and_follow_each_other(table: Table) {

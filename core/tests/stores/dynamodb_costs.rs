@@ -77,6 +77,23 @@ async fn a_stream_takes_little_more_than_a_unit_per_kilobyte() {
 }
 
 #[tokio::test]
+async fn a_stream_that_comes_at_once_costs_no_more_and_few_requests() {
+    let (store, units) = counted("burst").await;
+    let state = |state| Some(Head { owner: "caller".into(), ..head(state, 1_800_000_000_000) });
+    let slots = [(100, state(TaskState::Working)), (200, None), (100, state(TaskState::Completed))];
+    for (after, (chunks, head)) in (0..).zip(slots) {
+        let chunk = |number| chunk(&prose((after * 200 + number) as usize * 700, 1_024));
+        let entries = (0..chunks).map(chunk).chain([completed()]);
+        append(&store, key(ID), after, entries.collect::<Vec<_>>(), head).await.unwrap();
+    }
+    let cost = units.take_sum();
+    println!("burst {cost:?}");
+    assert!(cost.requests <= 10, "{cost:?}");
+    assert!(cost.writes / 400.0 <= 1.15, "{} units per KB", cost.writes / 400.0);
+    assert_eq!(store.read(&key(ID), 0).await.unwrap().unwrap().slots.len(), 3);
+}
+
+#[tokio::test]
 async fn a_page_costs_the_same_among_many() {
     let (store, units) = counted("page").await;
     let query = || ListQuery {

@@ -9,12 +9,17 @@
 //! - every later one is an item of its own, put if there is none: one plain write, or with a new
 //!   head a transaction of two.
 //!
-//! What is too large for its place is split over further items in the same transaction. Must never
-//! know: how it is read.
+//! What is too large for its place is laid aside before, in parts under a name that nobody else
+//! uses: there they are nothing to anybody until the slot names them. So large content is written
+//! plainly, at half the units of a transaction. Whoever then loses the slot leaves its parts
+//! behind, to expire: what looks lost may have been acknowledged in vain, so nothing is removed.
+//! Must never know: how it is read.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
 
 use super::{
     DynamoDbStore,
@@ -23,12 +28,12 @@ use super::{
         Item, binary, head_attributes, now, now_millis, number, size, slot_expiry, string,
         write_units,
     },
-    keys::{self, HEAD, MOST_SLOTS, Place},
+    keys::{self, HEAD, MOST_SLOTS, Parts, Place},
     known::Seen,
     pack::pack,
 };
 use crate::{
-    journal::{Head, Phase},
+    journal::{Head, Phase, Version},
     store::{AppendError, Change, StoreError, codec::encode_entries},
 };
 
@@ -38,12 +43,17 @@ const INLINE: usize = 2 << 10;
 /// And up to this one when the head never changes again: a write of two kilobytes in a transaction
 /// costs as much as reading them in twenty lists.
 const INLINE_AT_END: usize = 32 << 10;
+/// A later slot's content goes into a transaction with a new head up to this size. More is worth a
+/// request of its own.
+const WITH_HEAD: usize = 16 << 10;
 /// An item may have 400 KB with its names.
 const ITEM: usize = 390_000;
-/// What one part of a slot holds.
+/// What one item holds of a slot.
 const PART: usize = 350_000;
-/// A transaction may have 4 MB and 100 writes.
-const TRANSACTION: usize = 4_000_000;
+/// What a slot may hold in all. More than the largest entry and a batch make.
+const SLOT: usize = 8 << 20;
+/// How many parts are written at the same time.
+const WRITES: usize = 4;
 
 impl DynamoDbStore {
     pub(super) async fn write(&self, change: &Change) -> Result<(), AppendError> {
@@ -78,8 +88,8 @@ impl DynamoDbStore {
         for (name, value) in head_attributes(&change.key, head, self.ttl)? {
             item.extend(value.map(|value| (name.to_owned(), value)));
         }
-        let (e1, parts) = self.inline(place, seen, content, Some(head));
-        item.insert("e1".to_owned(), e1);
+        let room = room_in_head(Some(head));
+        item.insert("e1".to_owned(), self.content(place, 1, content, room).await?);
         // One that has expired may still be there. Slots of it stay, and are told by their birth.
         let condition = Condition::of("attribute_not_exists(#pk) OR (#ttl <= :now AND #g < :g)")
             .name("#pk", "pk")
@@ -87,7 +97,7 @@ impl DynamoDbStore {
             .name("#g", "g")
             .value(":now", number(now()))
             .value(":g", number(seen.born));
-        self.put(item, condition, None, parts).await?;
+        self.put(item, condition).await?;
         Ok(seen)
     }
 
@@ -98,29 +108,14 @@ impl DynamoDbStore {
         place: &Place,
         content: Vec<u8>,
     ) -> Result<Option<Seen>, AppendError> {
-        let known = self.known.get(&place.pk);
-        let born = match known {
-            Some(seen) => seen.born,
-            None if content.len() > INLINE => self.seen(change, place).await?.born,
-            None => 0,
-        };
-        let seen = Seen { born, version: 2 };
-        let (e2, parts) = self.inline(place, seen, content, change.head.as_ref());
+        let e2 = self.content(place, 2, content, room_in_head(change.head.as_ref())).await?;
         let condition = Condition::of("attribute_exists(#e1) AND attribute_not_exists(#e2)")
             .name("#e1", "e1")
             .name("#e2", "e2");
         let mut changes = vec![("e2", Some(e2))];
         changes.extend(self.head_changes(change)?);
-        let update = Changing::of(place, condition, changes);
-        if parts.is_empty() {
-            self.update(update).await?;
-        } else {
-            let writes = parts.into_iter().map(|part| self.put_of(part, Condition::default()));
-            let mut writes: Vec<_> = writes.collect::<Result<_, _>>()?;
-            writes.push(self.update_of(update)?);
-            self.transact(writes).await?;
-        }
-        Ok((born > 0).then_some(seen))
+        self.update(Changing::of(place, condition, changes)).await?;
+        Ok(self.known.get(&place.pk).map(|seen| Seen { version: 2, ..seen }))
     }
 
     async fn later(
@@ -136,31 +131,25 @@ impl DynamoDbStore {
         if change.head.is_some() {
             item.insert("c".to_owned(), number(1));
         }
-        let mut parts = Vec::new();
+        let room = if change.head.is_some() { WITH_HEAD } else { PART };
         let content = smaller(content, size(&item));
-        if content.len() <= PART {
-            item.insert("v".to_owned(), binary(content));
-        } else {
-            let (first, rest) = content.split_at(PART);
-            item.insert("v".to_owned(), binary(first.to_vec()));
-            parts = self.parts(place, seen, rest, 1);
-            item.insert("p".to_owned(), number(parts.len() as u64 + 1));
-        }
+        item.insert("v".to_owned(), self.content(place, seen.version, content, room).await?);
         // What is left of an earlier journal under this key is written over.
         let condition = Condition::of("attribute_not_exists(#pk) OR #g < :g")
             .name("#pk", "pk")
             .name("#g", "g")
             .value(":g", number(born));
-        let head = change.head.is_some().then(|| self.head_changes(change)).transpose()?;
-        let head = head.map(|changes| {
-            // Costs nothing, and keeps out whoever is beyond the end or of an earlier journal.
-            let condition = Condition::of("attribute_exists(#e2) AND #g = :g")
-                .name("#e2", "e2")
-                .name("#g", "g")
-                .value(":g", number(born));
-            Changing::of(place, condition, changes)
-        });
-        self.put(item, condition, head, parts).await?;
+        if change.head.is_none() {
+            self.put(item, condition).await?;
+            return Ok(seen);
+        }
+        // Costs nothing, and keeps out whoever is beyond the end or of an earlier journal.
+        let of_head = Condition::of("attribute_exists(#e2) AND #g = :g")
+            .name("#e2", "e2")
+            .name("#g", "g")
+            .value(":g", number(born));
+        let head = Changing::of(place, of_head, self.head_changes(change)?);
+        self.put_with_head(item, condition, head).await?;
         Ok(seen)
     }
 
@@ -176,31 +165,39 @@ impl DynamoDbStore {
         loaded.map(|(_, seen)| seen).filter(is_there).ok_or(AppendError::Conflict)
     }
 
-    /// The attribute for one of the first two slots: its content, or how many further items hold
-    /// it; and those.
-    fn inline(
+    /// A slot's content as its attribute: itself where there is room for it, otherwise the name of
+    /// the parts that hold it, which are there then.
+    async fn content(
         &self,
         place: &Place,
-        seen: Seen,
+        version: Version,
         content: Vec<u8>,
-        head: Option<&Head>,
-    ) -> (AttributeValue, Vec<Item>) {
-        let ends = head.is_some_and(|head| matches!(head.phase, Phase::Finished | Phase::Answered));
-        if content.len() <= if ends { INLINE_AT_END } else { INLINE } {
-            return (binary(content), Vec::new());
+        room: usize,
+    ) -> Result<AttributeValue, AppendError> {
+        if content.len() <= room {
+            return Ok(binary(content));
         }
-        let parts = self.parts(place, seen, &content, 0);
-        (number(parts.len() as u64), parts)
-    }
-
-    fn parts(&self, place: &Place, seen: Seen, content: &[u8], from: usize) -> Vec<Item> {
-        let parts = (from..).zip(content.chunks(PART)).map(|(part, content)| {
-            let mut item = self.item(place, keys::part(seen.version, part), seen.born);
-            item.insert("v".to_owned(), binary(content.to_vec()));
+        if content.len() > SLOT {
+            return Err(AppendError::TooLarge);
+        }
+        let parts = Parts {
+            name: Uuid::new_v4().simple().to_string(),
+            count: content.len().div_ceil(PART),
+        };
+        let item = |(part, content): (usize, &[u8])| {
+            let sk = keys::part(version, &parts.name, part);
+            let mut item = Item::from([
+                ("pk".to_owned(), string(&*place.pk)),
+                ("sk".to_owned(), string(sk)),
+                ("v".to_owned(), binary(content.to_vec())),
+            ]);
             item.extend(slot_expiry(self.ttl).map(|ttl| ("ttl".to_owned(), ttl)));
             item
-        });
-        parts.collect()
+        };
+        let items: Vec<Item> = content.chunks(PART).enumerate().map(item).collect();
+        let writes = stream::iter(items).map(|item| self.put(item, Condition::default()));
+        writes.buffer_unordered(WRITES).try_collect::<()>().await?;
+        Ok(string(parts.to_string()))
     }
 
     fn item(&self, place: &Place, sk: String, born: u64) -> Item {
@@ -218,38 +215,18 @@ impl DynamoDbStore {
         Ok(changes)
     }
 
-    /// One plain write if that is all.
-    async fn put(
-        &self,
-        item: Item,
-        condition: Condition,
-        head: Option<Changing>,
-        parts: Vec<Item>,
-    ) -> Result<(), AppendError> {
+    async fn put(&self, item: Item, condition: Condition) -> Result<(), AppendError> {
         if size(&item) > ITEM {
             return Err(AppendError::TooLarge);
         }
-        if head.is_none() && parts.is_empty() {
-            let put = self.table.client.put_item().table_name(&self.table.name);
-            let put = put
-                .set_item(Some(item))
-                .condition_expression(condition.expression)
-                .set_expression_attribute_names(Some(condition.names))
-                .set_expression_attribute_values(Some(condition.values));
-            self.table.send(|| put.clone().send()).await?;
-            return Ok(());
-        }
-        let total: usize = [&item].into_iter().chain(&parts).map(size).sum();
-        let total = total + head.as_ref().map_or(0, Changing::size);
-        if total > TRANSACTION || parts.len() > 90 {
-            return Err(AppendError::TooLarge);
-        }
-        let mut writes = vec![self.put_of(item, condition)?];
-        for part in parts {
-            writes.push(self.put_of(part, Condition::default())?);
-        }
-        writes.extend(head.map(|head| self.update_of(head)).transpose()?);
-        self.transact(writes).await
+        let put = self.table.client.put_item().table_name(&self.table.name);
+        let put = put
+            .set_item(Some(item))
+            .set_condition_expression(condition.expression())
+            .set_expression_attribute_names(some(condition.names))
+            .set_expression_attribute_values(some(condition.values));
+        self.table.send(|| put.clone().send()).await?;
+        Ok(())
     }
 
     async fn update(&self, update: Changing) -> Result<(), AppendError> {
@@ -260,41 +237,50 @@ impl DynamoDbStore {
         let request = request
             .set_key(Some(update.key))
             .update_expression(update.expression)
-            .condition_expression(update.condition.expression)
-            .set_expression_attribute_names(Some(update.condition.names))
+            .set_condition_expression(update.condition.expression())
+            .set_expression_attribute_names(some(update.condition.names))
             .set_expression_attribute_values(some(update.condition.values));
         self.table.send(|| request.clone().send()).await?;
         Ok(())
     }
 
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), AppendError> {
+    async fn put_with_head(
+        &self,
+        item: Item,
+        condition: Condition,
+        head: Changing,
+    ) -> Result<(), AppendError> {
+        if size(&item) > ITEM || head.size() > ITEM {
+            return Err(AppendError::TooLarge);
+        }
+        let put = Put::builder()
+            .table_name(&self.table.name)
+            .set_item(Some(item))
+            .set_condition_expression(condition.expression())
+            .set_expression_attribute_names(some(condition.names))
+            .set_expression_attribute_values(some(condition.values));
+        let update = Update::builder()
+            .table_name(&self.table.name)
+            .set_key(Some(head.key))
+            .update_expression(head.expression)
+            .set_condition_expression(head.condition.expression())
+            .set_expression_attribute_names(some(head.condition.names))
+            .set_expression_attribute_values(some(head.condition.values));
+        let writes = vec![
+            TransactWriteItem::builder().put(put.build().map_err(unbuilt)?).build(),
+            TransactWriteItem::builder().update(update.build().map_err(unbuilt)?).build(),
+        ];
         // The client gives it a token: when it has to send it again, it is done once.
         let request = self.table.client.transact_write_items().set_transact_items(Some(writes));
         self.table.send(|| request.clone().send()).await?;
         Ok(())
     }
+}
 
-    fn put_of(&self, item: Item, condition: Condition) -> Result<TransactWriteItem, StoreError> {
-        let some_expression = Some(condition.expression).filter(|text| !text.is_empty());
-        let put = Put::builder()
-            .table_name(&self.table.name)
-            .set_item(Some(item))
-            .set_condition_expression(some_expression)
-            .set_expression_attribute_names(some(condition.names))
-            .set_expression_attribute_values(some(condition.values));
-        Ok(TransactWriteItem::builder().put(put.build().map_err(unbuilt)?).build())
-    }
-
-    fn update_of(&self, update: Changing) -> Result<TransactWriteItem, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.table.name)
-            .set_key(Some(update.key))
-            .update_expression(update.expression)
-            .condition_expression(update.condition.expression)
-            .set_expression_attribute_names(Some(update.condition.names))
-            .set_expression_attribute_values(some(update.condition.values));
-        Ok(TransactWriteItem::builder().update(update.build().map_err(unbuilt)?).build())
-    }
+/// How much of a slot's content the head's item takes.
+fn room_in_head(head: Option<&Head>) -> usize {
+    let ends = head.is_some_and(|head| matches!(head.phase, Phase::Finished | Phase::Answered));
+    if ends { INLINE_AT_END } else { INLINE }
 }
 
 /// Compressed if that saves a write unit: then it is worth the reader's time.
@@ -307,7 +293,7 @@ fn smaller(content: Vec<u8>, beside: usize) -> Vec<u8> {
     if units(&packed) < units(&content) { packed } else { content }
 }
 
-/// An empty map is refused where none is needed.
+/// The same for a map.
 fn some<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
     Some(map).filter(|map| !map.is_empty())
 }
@@ -323,6 +309,11 @@ struct Condition {
 impl Condition {
     fn of(expression: &str) -> Self {
         Self { expression: expression.to_owned(), ..Self::default() }
+    }
+
+    /// The expression; an empty one is refused where none is needed.
+    fn expression(&self) -> Option<String> {
+        Some(self.expression.clone()).filter(|text| !text.is_empty())
     }
 
     /// Many plain words are reserved.

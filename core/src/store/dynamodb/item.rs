@@ -6,8 +6,9 @@
 //! A journal's items have one partition key, `pk`. The head's item is last (`sk` is `H`) and holds
 //! `h`, the head; `e1` and `e2`, the first two slots; `g`, when the journal was begun; `n`, the
 //! slot the head is of; `ttl`, and what the indexes need. A slot from the third on is an item of
-//! its own: `g`, `ttl`, and `v`, its entries; `p`, how many items hold it if more than one; `c`, if
-//! the head changed with it. Names are short because they are billed.
+//! its own: `g`, `ttl`, and `v`, its entries; `c`, if the head changed with it. A slot's entries
+//! are bytes, or a text that names the items which hold them. Names are short because they are
+//! billed.
 
 use std::{
     collections::HashMap,

@@ -3,7 +3,10 @@
 //! Owns: how tenants, owners, ids, versions and times become keys that are never the same for two
 //! things, sort as the contract says, and fit. Must never know: the client, what an item holds.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -99,19 +102,35 @@ pub(super) fn slot(version: Version) -> String {
     format!("E{version:012}")
 }
 
-/// A further part of a slot: right after it.
-pub(super) fn part(version: Version, part: usize) -> String {
-    format!("E{version:012}#{part:02}")
+/// A part of what a slot holds: after the slot, and before the next.
+pub(super) fn part(version: Version, name: &str, part: usize) -> String {
+    format!("E{version:012}#{name}#{part:02}")
 }
 
-/// The version and the part that an entry's sort key names.
-pub(super) fn parse_slot(sk: &str) -> Option<(Version, Option<usize>)> {
-    let digits = sk.strip_prefix('E')?;
-    let (version, part) = match digits.split_once('#') {
-        Some((version, part)) => (version, Some(part.parse().ok()?)),
-        None => (digits, None),
-    };
-    Some((version.parse().ok()?, part))
+/// The version of the slot that a sort key is of; `None` for a part's.
+pub(super) fn version_of(sk: &str) -> Option<Version> {
+    sk.strip_prefix('E')?.parse().ok()
+}
+
+/// What a slot says of its content where that is in parts, as `NAME#COUNT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    /// Unique, so that two writers of one slot do not write over each other's.
+    pub(super) name: String,
+    pub(super) count: usize,
+}
+
+impl fmt::Display for Parts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}#{}", self.name, self.count)
+    }
+}
+
+impl Parts {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (name, count) = text.split_once('#')?;
+        Some(Self { name: name.to_owned(), count: count.parse().ok()? })
+    }
 }
 
 /// Where a task stands in its lists: the time counted back from the end of time, so that newer is
@@ -179,11 +198,13 @@ mod tests {
 
     #[test]
     fn parts_stand_between_slots_and_before_the_head() {
-        let order = [slot(2), part(2, 0), part(2, 99), slot(3), slot(MOST_SLOTS), HEAD.to_owned()];
+        let parts = Parts { name: "f0".to_owned(), count: 3 };
+        assert_eq!(Parts::parse(&parts.to_string()), Some(parts.clone()));
+        let part = |at| part(2, &parts.name, at);
+        let order = [slot(2), part(0), part(99), slot(3), slot(MOST_SLOTS), HEAD.to_owned()];
         assert!(order.is_sorted());
-        assert_eq!(parse_slot(&slot(3)), Some((3, None)));
-        assert_eq!(parse_slot(&part(12, 7)), Some((12, Some(7))));
-        assert_eq!(parse_slot(HEAD), None);
+        assert_eq!(version_of(&slot(3)), Some(3));
+        assert_eq!((version_of(&part(7)), version_of(HEAD)), (None, None));
     }
 
     proptest! {

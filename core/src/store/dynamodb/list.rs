@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     journal::{Head, TaskKey},
-    store::{ListPage, ListPosition, ListQuery, StoreError},
+    store::{ListPage, ListPosition, ListQuery, StoreError, codec::readable},
 };
 
 /// How many items the service gives at once by their keys.
@@ -66,10 +66,9 @@ impl DynamoDbStore {
         };
         shown.sort_by_cached_key(order);
         let rows: Vec<_> = shown.into_iter().map(|shown| (shown.key.id, shown.head)).collect();
-        let total = match self.totals.get(query) {
-            _ if query.after.is_none() && next.is_none() => rows.len() as u64,
-            Some(total) => total,
-            None => self.count(query).await?,
+        let total = match query.after.is_none() && next.is_none() {
+            true => rows.len() as u64,
+            false => self.totals.of(query, self.count(query)).await?,
         };
         Ok(ListPage { rows, next, total })
     }
@@ -136,7 +135,7 @@ impl DynamoDbStore {
                 let Some(item) = heads.remove(&row.pk) else { continue };
                 let found = key_of(&item).zip(keys::time_of(&row.by_time));
                 let Some((key, at)) = found.filter(|_| !has_expired(&item)) else { continue };
-                let head = head_of(&key, &item)?;
+                let Some(head) = readable(&key, head_of(&key, &item)) else { continue };
                 let row = ListPosition { at, id: key.id.clone() };
                 if is_shown(query, &row, &key, &head) {
                     shown.push(Shown { key, head, row });
@@ -196,7 +195,6 @@ impl DynamoDbStore {
             total += u64::try_from(page.count).unwrap_or_default();
             start = page.last_evaluated_key;
             if start.as_ref().is_none_or(Item::is_empty) {
-                self.totals.put(query, total);
                 return Ok(total);
             }
         }

@@ -14,7 +14,6 @@ mod list;
 mod pack;
 mod read;
 mod table;
-mod totals;
 #[cfg(any(test, feature = "conformance"))]
 pub mod units;
 
@@ -24,10 +23,11 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use futures_util::stream::BoxStream;
 
-use self::{address::Address, keys::Place, known::Known, table::Table, totals::Totals};
+use self::{address::Address, keys::Place, known::Known, table::Table};
 use super::{
     AppendError, Change, Journal, ListPage, ListQuery, StoreError, TaskStore,
     feed::{Feeds, Pauses},
+    totals::Totals,
 };
 use crate::journal::{Head, Slot, TaskKey, Version};
 

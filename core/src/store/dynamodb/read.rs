@@ -3,14 +3,18 @@
 //! Owns: that slots and head come from one query, in which the head is last, and what is done when
 //! it saw half of a write. Must never know: how slots are written, beyond their places.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     DynamoDbStore,
     item::{Item, bytes_of, has_expired, head_of, number_of, string, text_of},
-    keys::{self, HEAD, MOST_SLOTS, Place},
+    keys::{self, HEAD, MOST_SLOTS, Parts, Place},
     known::Seen,
     pack::unpack,
 };
@@ -117,31 +121,32 @@ fn assemble(
     let head = head_of(key, &last)?;
     let born = number_of(&last, "g").ok_or_else(|| corrupt(key, "head"))?;
     let head_version = number_of(&last, "n").ok_or_else(|| corrupt(key, "head"))?;
-    let mut own = BTreeMap::new();
+    let (mut own, mut parts) = (BTreeMap::new(), Stored::new());
     for item in &items {
-        let place = text_of(item, "sk").and_then(keys::parse_slot);
-        let (version, part) = place.ok_or_else(|| corrupt(key, "journal"))?;
-        // What is left of an earlier journal under this key has another birth.
-        if number_of(item, "g") == Some(born) {
-            own.insert((version, part.unwrap_or(0)), item);
+        let sk = text_of(item, "sk").ok_or_else(|| corrupt(key, "journal"))?;
+        match keys::version_of(sk) {
+            // What is left of an earlier journal under this key has another birth.
+            Some(version) if number_of(item, "g") == Some(born) => _ = own.insert(version, item),
+            Some(_) => {}
+            None => _ = parts.insert(sk, item),
         }
     }
     let mut slots = Vec::new();
     for version in after + 1.. {
         let stored = match version {
-            1 => last.get("e1").map(|first| of_head(key, version, first, &own)),
-            2 => last.get("e2").map(|second| of_head(key, version, second, &own)),
-            _ => own.get(&(version, 0)).map(|first| of_items(key, version, first, &own)),
+            1 => last.get("e1"),
+            2 => last.get("e2"),
+            _ => own.get(&version).and_then(|item| item.get("v")),
         };
         let Some(stored) = stored else {
             // Slots go on without a gap: what is beyond one was written after it.
-            if own.range((version, 0)..).next().is_some() {
+            if own.range(version..).next().is_some() {
                 return Err(Unread::Torn(version));
             }
             break;
         };
-        let stored = stored?;
-        let changed = own.get(&(version, 0)).is_some_and(|item| item.contains_key("c"));
+        let stored = content(key, version, stored, &parts)?;
+        let changed = own.get(&version).is_some_and(|item| item.contains_key("c"));
         if changed && head_version < version {
             return Err(Unread::Torn(version));
         }
@@ -153,41 +158,28 @@ fn assemble(
     Ok(Some((Journal { head, slots }, Seen { born, version })))
 }
 
-type Own<'a> = BTreeMap<(Version, usize), &'a Item>;
+/// Items by their sort keys.
+type Stored<'a> = HashMap<&'a str, &'a Item>;
 
-/// One of the first two slots: in the head's item, or as many parts as that says.
-fn of_head(
+/// A slot's content: in its attribute, or in the parts that it names. Those were there before it,
+/// but may have been passed by before it was.
+fn content<'a>(
     key: &TaskKey,
     version: Version,
-    stored: &AttributeValue,
-    own: &Own<'_>,
-) -> Result<Vec<u8>, Unread> {
-    match stored {
-        AttributeValue::B(bytes) => Ok(bytes.as_ref().to_vec()),
-        AttributeValue::N(parts) => {
-            let parts = parts.parse().map_err(|_| corrupt(key, &format!("slot {version}")))?;
-            joined(key, version, parts, own)
-        }
-        _ => Err(corrupt(key, &format!("slot {version}")).into()),
-    }
-}
-
-fn of_items(
-    key: &TaskKey,
-    version: Version,
-    first: &Item,
-    own: &Own<'_>,
-) -> Result<Vec<u8>, Unread> {
-    let parts = number_of(first, "p").unwrap_or(1);
-    joined(key, version, usize::try_from(parts).unwrap_or(usize::MAX), own)
-}
-
-fn joined(key: &TaskKey, version: Version, parts: usize, own: &Own<'_>) -> Result<Vec<u8>, Unread> {
+    stored: &'a AttributeValue,
+    parts: &Stored<'_>,
+) -> Result<Cow<'a, [u8]>, Unread> {
+    let corrupt = || corrupt(key, &format!("slot {version}"));
+    let named = match stored {
+        AttributeValue::B(bytes) => return Ok(Cow::Borrowed(bytes.as_ref())),
+        AttributeValue::S(named) => Parts::parse(named).ok_or_else(corrupt)?,
+        _ => return Err(corrupt().into()),
+    };
     let mut content = Vec::new();
-    for part in 0..parts {
-        let item = own.get(&(version, part)).ok_or(Unread::Torn(version))?;
-        let bytes = bytes_of(item, "v");
-        content.extend(bytes.ok_or_else(|| corrupt(key, &format!("slot {version}")))?);
+    for part in 0..named.count {
+        let item = parts.get(&*keys::part(version, &named.name, part));
+        let item = item.ok_or(Unread::Torn(version))?;
+        content.extend(bytes_of(item, "v").ok_or_else(corrupt)?);
     }
-    Ok(content)
+    Ok(Cow::Owned(content))
 }

@@ -17,6 +17,7 @@
 mod address;
 mod database;
 mod error;
+mod list;
 mod notify;
 mod schema;
 mod statements;
@@ -45,9 +46,10 @@ use self::{
     statements::{Key, Statements, context_list, journal_key, owner_list, phase},
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, StoreError, TaskStore,
     codec::{corrupt, decode_entries, decode_head, encode_entries, encode_head},
     feed::{Feeds, Pauses},
+    totals::Totals,
 };
 use crate::journal::{Head, Slot, TaskKey, Version};
 
@@ -70,6 +72,7 @@ pub struct PostgresStore {
     /// Milliseconds until what ended expires.
     ttl: Option<i64>,
     sweeping: Arc<AtomicBool>,
+    totals: Totals,
 }
 
 impl PostgresStore {
@@ -93,8 +96,9 @@ impl PostgresStore {
             &address.schema,
             Arc::clone(&feeds),
         );
-        let (statements, sweeping) = (Arc::new(statements), Arc::default());
-        Ok(Self { database, statements, feeds, notifications, ttl: address.ttl, sweeping })
+        let (ttl, statements) = (address.ttl, Arc::new(statements));
+        let (sweeping, totals) = (Arc::default(), Totals::default());
+        Ok(Self { database, statements, feeds, notifications, ttl, sweeping, totals })
     }
 
     /// Makes the schema, or brings it up to date.
@@ -167,7 +171,12 @@ impl PostgresStore {
 #[async_trait]
 impl TaskStore for PostgresStore {
     async fn append(&self, change: Change) -> Result<(), AppendError> {
-        match self.write(&change).await {
+        let written = self.write(&change).await;
+        // Also after an error: it may have been written.
+        if let Some(head) = &change.head {
+            self.totals.forget(&change.key.tenant, &head.owner);
+        }
+        match written {
             Ok(0) => return Err(AppendError::Conflict),
             Ok(_) => {}
             Err(error) => {
@@ -211,36 +220,7 @@ impl TaskStore for PostgresStore {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
-        let ListQuery { tenant, owner, context_id, state, since, after, limit } = query;
-        let list = match context_id {
-            Some(context_id) => context_list(tenant, owner, context_id),
-            None => owner_list(tenant, owner),
-        };
-        // One more than asked for says whether there is a next page.
-        let asked = sqlx::query(self.statements.list(query)).bind(list).bind(now());
-        let mut asked = asked.bind(i64::from(*limit) + 1);
-        if let Some(state) = state {
-            asked = asked.bind(state.name());
-        }
-        if let Some(since) = since {
-            asked = asked.bind(since.as_millis());
-        }
-        if let Some(ListPosition { at, id }) = after {
-            asked = asked.bind(at.as_millis()).bind(id.as_bytes());
-        }
-        let (mut page, limit) = (ListPage::default(), *limit as usize);
-        for row in self.rows(asked).await? {
-            page.total = u64::try_from(column::<i64>(&row, 0)?).unwrap_or(0);
-            let Some(id) = column::<Option<&[u8]>>(&row, 1)? else { continue };
-            let key = TaskKey { tenant: Arc::clone(tenant), id: id_of(id)? };
-            if page.rows.len() == limit {
-                page.next = page.rows.last().map(position);
-                break;
-            }
-            let head = decode_head(&key, raw(&row, 2)?)?;
-            page.rows.push((key.id, head));
-        }
-        Ok(page)
+        self.page(query).await
     }
 
     async fn running(
@@ -268,10 +248,6 @@ impl TaskStore for PostgresStore {
         // It is followed for as long as there is somebody to read this.
         slots.inspect(move |_| _ = &followed).boxed()
     }
-}
-
-fn position((id, head): &(Arc<str>, Head)) -> ListPosition {
-    ListPosition { at: head.status.timestamp.unwrap_or_default(), id: Arc::clone(id) }
 }
 
 /// A head as its row.

@@ -57,15 +57,11 @@ const RUNNING: &str = "
     select tenant, task from a2a.head where phase = 'running' and key > $1 and LIVE
     order by key limit $3";
 
-/// `MATCHES` is what a query asks for, `BEYOND` where the page begins.
+/// `MATCHES` is what a query asks for, `BEYOND` where the page begins, and how long it is.
 const LIST: &str = "
-    select total, task, content from
-        (select count(*) as total from a2a.head where MATCHES) as counted
-        left join
-        (select task, content, at from a2a.head where MATCHES BEYOND
-            order by at desc, task limit $3) as page
-        on true
-    order by at desc, task";
+    select task, at, content from a2a.head where MATCHES BEYOND";
+
+const COUNT: &str = "select count(*) from a2a.head where MATCHES";
 
 const REMOVE: &str = "delete from a2a.head where key = $1 and expires_at <= $2";
 
@@ -114,32 +110,46 @@ impl Statements {
         }
     }
 
-    /// The statement for queries with these filters. One for each kind, since a plan for "this
-    /// state or any" would use no index. Parameters: list, now, limit; then state, since, place's
-    /// time, place's id, those that there are.
+    /// The statement for pages of queries with these filters. One for each kind, since a plan for
+    /// "this state or any" would use no index. Parameters: those of [`count`](Self::count), then
+    /// the place's time and id if there is one, then the limit.
     pub(super) fn list(&self, query: &ListQuery) -> SqlStr {
-        let list = if query.context_id.is_some() { "context_list" } else { "owner_list" };
-        let mut matches = format!(
-            "{list} = $1 and {} and phase in ('running', 'waiting', 'finished')",
-            LIVE.replace("$now", "$2")
-        );
-        let mut parameters = 4..;
-        let mut next = || parameters.next().unwrap_or_default();
-        if query.state.is_some() {
-            matches += &format!(" and state = ${}", next());
-        }
-        if query.since.is_some() {
-            matches += &format!(" and at >= ${}", next());
-        }
-        let beyond = if query.after.is_some() {
-            let (at, id) = (next(), next());
+        let (matches, mut next) = matches(query);
+        let place = query.after.is_some().then(|| (next(), next()));
+        let beyond = place.map_or_else(String::new, |(at, id)| {
             // The first half is for the index, which knows nothing of the task.
             format!("and at <= ${at} and (at < ${at} or task > ${id})")
-        } else {
-            String::new()
-        };
+        });
+        let beyond = format!("{beyond} order by at desc, task limit ${}", next());
         in_schema(&self.schema, &LIST.replace("MATCHES", &matches).replace("BEYOND", &beyond))
     }
+
+    /// The statement for how many tasks those queries find, over all pages. Parameters: list, now;
+    /// then state and since, those that there are.
+    pub(super) fn count(&self, query: &ListQuery) -> SqlStr {
+        in_schema(&self.schema, &COUNT.replace("MATCHES", &matches(query).0))
+    }
+}
+
+/// What a query asks for, and the numbers of the parameters after its own.
+fn matches(query: &ListQuery) -> (String, impl FnMut() -> u32) {
+    let list = if query.context_id.is_some() { "context_list" } else { "owner_list" };
+    let mut matches = format!(
+        "{list} = $1 and {} and phase in ('running', 'waiting', 'finished')",
+        LIVE.replace("$now", "$2")
+    );
+    let mut last = 2;
+    let mut next = move || {
+        last += 1;
+        last
+    };
+    if query.state.is_some() {
+        matches += &format!(" and state = ${}", next());
+    }
+    if query.since.is_some() {
+        matches += &format!(" and at >= ${}", next());
+    }
+    (matches, next)
 }
 
 fn in_schema(schema: &str, sql: &str) -> SqlStr {
@@ -222,6 +232,9 @@ mod tests {
             after: None,
             limit: 1,
         };
-        assert_eq!(Statements::new("x").list(&query).as_str().matches(&condition).count(), 2);
+        let statements = Statements::new("x");
+        for statement in [statements.list(&query), statements.count(&query)] {
+            assert!(statement.as_str().contains(&condition));
+        }
     }
 }

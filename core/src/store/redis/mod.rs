@@ -280,11 +280,8 @@ fn page(query: &ListQuery, answer: Vec<Value>) -> Option<ListPage> {
         let id: Arc<str> = text(id)?.into();
         let Value::BulkString(head) = head else { return None };
         let key = TaskKey { tenant: Arc::clone(&query.tenant), id: Arc::clone(&id) };
-        match codec::decode_head(&key, &head) {
-            Ok(head) => page.rows.push((Arc::clone(&id), head)),
-            // One that cannot be shown does not hide the others.
-            Err(error) => tracing::error!(error = %error, "a task is left out of a list"),
-        }
+        let head = codec::readable(&key, codec::decode_head(&key, &head));
+        page.rows.extend(head.map(|head| (Arc::clone(&id), head)));
         last_id = Some(id);
     }
     if more == 1
