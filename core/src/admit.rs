@@ -44,12 +44,12 @@ pub(crate) fn message(
 ) -> Result<Admission, Error> {
     if let Some(recorded) = recorded(slots, caller) {
         if recorded.message_id != message.message_id || recorded.parts != message.parts {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "Another message was sent under this request's key.",
-            ));
+            return Err(key_is_taken());
         }
         return Ok(redelivered(slots, fold, caller, limits));
+    }
+    if fold.used_for.is_some() {
+        return Err(key_is_taken());
     }
     let task = &fold.task;
     if let Some(context_id) = message.context_id.as_ref().filter(|id| **id != task.context_id) {
@@ -70,6 +70,12 @@ pub(crate) fn message(
         state if state.is_interrupted() => Ok(Admission::Begin),
         _ => Ok(Admission::Wait),
     }
+}
+
+/// The request's key stands for another request.
+pub(crate) fn key_is_taken() -> Error {
+    let sentence = "Another message was sent under this request's key.";
+    Error::new(ErrorKind::InvalidRequest, sentence)
 }
 
 /// The message an earlier delivery of this request recorded.

@@ -1,8 +1,7 @@
 //! Claims: which journal a message goes to, whose turn it is, and the run that follows.
 //!
-//! Owns: admission against the journal, recording the claim to work on a message, and taking over
-//! work that nobody does any more. Must never know: what is answered, how a run records,
-//! transports.
+//! Owns: admission against the journal, what a caller's key stands for, and recording the claim to
+//! work on a message. Must never know: what is answered, how a run records, transports.
 
 use std::{
     sync::Arc,
@@ -18,13 +17,13 @@ use crate::{
     error::{Error, ErrorKind},
     executor::RequestContext,
     handler::DefaultRequestHandler,
-    journal::{Entry, Fold, Slot, Started, Submitted, TaskKey, Version},
+    journal::{Entry, Fold, KeyUsed, Slot, Started, Submitted, TaskKey},
     ledger::{Ledger, Refused},
     queue::Scope,
     record::{Answer, Want, now},
     run::Run,
     store::Journal,
-    types::{Message, Part, SendMessageRequest, Task, TaskState},
+    types::{Message, SendMessageRequest, Task, TaskState},
 };
 
 /// What admission leads to.
@@ -86,10 +85,13 @@ impl DefaultRequestHandler {
                 Admission::Join | Admission::Wait => {
                     let any = decision == Admission::Join && want != Want::Settled;
                     // Rare, and large: boxed, so that a call that need not wait stays small.
-                    Box::pin(self.wait_turn(ledger, any, deadline)).await?;
+                    Box::pin(self.wait_turn(ledger, any, caller, deadline)).await?;
                 }
                 Admission::GiveUp => Box::pin(self.fail_orphan(ledger)).await?,
                 Admission::Begin | Admission::Restart(_) => {
+                    if named.is_some() && decision == Admission::Begin {
+                        self.use_key(caller, &key).await?;
+                    }
                     let claim = Claim::new(decision, ledger, &slots);
                     if let Some((run, answer)) = self.begin(caller, claim, &request, want).await? {
                         return Ok(Admitted::Begun(key, run, answer));
@@ -102,8 +104,33 @@ impl DefaultRequestHandler {
         Err(Error::new(ErrorKind::Unavailable, "The task is too busy; try again."))
     }
 
+    /// A key of the caller's own stands for one request. The journal that is called after it would
+    /// be a new task's; for a message to another task it says so, before that task's own journal
+    /// does. Who is stopped between the two finds it there and goes on.
+    ///
+    /// # Errors
+    /// When it stands for something else.
+    async fn use_key(&self, caller: &Caller, used_for: &TaskKey) -> Result<(), Error> {
+        let Some(request_key) = caller.key.as_ref().filter(|key| !key.takes_over()) else {
+            return Ok(());
+        };
+        let key = TaskKey { id: request_key.id("task"), ..used_for.clone() };
+        let mut ledger = self.ledger(&key, &caller.owner, &[], false);
+        let task_id = Arc::clone(&used_for.id);
+        let used = Entry::KeyUsed(KeyUsed { task_id, at: self.env.now() });
+        match ledger.append(vec![used], false, |_| false).await {
+            Ok(()) => Ok(()),
+            Err(Refused::Overtaken) if ledger.fold.used_for.as_ref() == Some(&used_for.id) => {
+                Ok(())
+            }
+            Err(Refused::Overtaken) => Err(admit::key_is_taken()),
+            Err(Refused::Store(error)) => Err(error.into()),
+            Err(Refused::TooLarge) => Err(Error::internal("a task's id is too large to record")),
+        }
+    }
+
     /// Records the message and the claim to work on it. `None` when somebody else was first.
-    async fn begin(
+    pub(crate) async fn begin(
         &self,
         caller: &Arc<Caller>,
         claim: Claim,
@@ -177,7 +204,7 @@ impl DefaultRequestHandler {
         entries
     }
 
-    fn scope(&self, caller: &Caller, ledger: &Ledger, message: &Message) -> Scope {
+    pub(crate) fn scope(&self, caller: &Caller, ledger: &Ledger, message: &Message) -> Scope {
         let context_id = match (&message.context_id, &caller.key) {
             _ if ledger.fold.messages > 0 => Arc::clone(&ledger.fold.task.context_id),
             (Some(id), _) => Arc::clone(id),
@@ -192,7 +219,13 @@ impl DefaultRequestHandler {
         }
     }
 
-    fn ledger(&self, key: &TaskKey, owner: &Arc<str>, slots: &[Slot], claimed: bool) -> Ledger {
+    pub(crate) fn ledger(
+        &self,
+        key: &TaskKey,
+        owner: &Arc<str>,
+        slots: &[Slot],
+        claimed: bool,
+    ) -> Ledger {
         Ledger {
             store: Arc::clone(&self.store),
             key: key.clone(),
@@ -207,7 +240,13 @@ impl DefaultRequestHandler {
 
     /// Waits until nobody is at work on the task, or until `any` slot comes. Work that nobody does
     /// any more is taken over.
-    async fn wait_turn(&self, ledger: Ledger, any: bool, deadline: Instant) -> Result<(), Error> {
+    async fn wait_turn(
+        &self,
+        ledger: Ledger,
+        any: bool,
+        caller: &Caller,
+        deadline: Instant,
+    ) -> Result<(), Error> {
         let mut tail = ledger.tail();
         let mut seen = ledger.fold.cursor.version;
         let rests = |entry: &Entry| {
@@ -225,7 +264,7 @@ impl DefaultRequestHandler {
                             return Ok(());
                         }
                     }
-                    Err(_) => _ = self.take_over(&ledger.key, seen).await?,
+                    Err(_) => _ = self.take_over(&ledger.key, seen, caller.deadline).await?,
                 }
             }
         };
@@ -233,56 +272,6 @@ impl DefaultRequestHandler {
             let sentence = "The agent is still at work on this task; try again later.";
             Err(Error::new(ErrorKind::Unavailable, sentence))
         })
-    }
-
-    /// Takes over the work on a task whose runner is gone: begins it again, or fails the task when
-    /// that was tried often enough. `seen` is the journal's version at the beginning of a lease in
-    /// which nothing was added; when there is more by now, somebody is at work. Answers whether it
-    /// was taken over.
-    pub(crate) async fn take_over(&self, key: &TaskKey, seen: Version) -> Result<bool, Error> {
-        let Some(journal) = self.store.read(key, 0).await? else { return Ok(false) };
-        let claimed = !journal.head.phase.is_listed();
-        let ledger = self.ledger(key, &journal.head.owner, &journal.slots, claimed);
-        if ledger.fold.cursor.version != seen || ledger.fold.is_settled() {
-            return Ok(false);
-        }
-        let Some(submitted) = admit::newest(&journal.slots) else { return Ok(false) };
-        let attempt = ledger.fold.attempt.unwrap_or(0);
-        tracing::warn!(task = %key.id, attempt, "a runner is gone; its work is taken over");
-        if attempt >= self.limits.attempts {
-            return self.fail_orphan(ledger).await.map(|()| true);
-        }
-        let caller = Arc::new(Caller {
-            owner: Arc::clone(&journal.head.owner),
-            key: submitted.request.clone().map(crate::call::RequestKey::new),
-            ..Caller::default()
-        });
-        let request = SendMessageRequest {
-            tenant: None,
-            message: Message::clone(&submitted.message),
-            configuration: submitted.configuration.as_deref().cloned(),
-            metadata: submitted.metadata.clone(),
-        };
-        let claim = Claim::new(Admission::Restart(attempt + 1), ledger, &journal.slots);
-        match self.begin(&caller, claim, &request, Want::Settled).await? {
-            // Nobody waits for its answer.
-            Some((run, _)) => _ = self.runs.spawn(run),
-            None => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// Its runners died too often: the task ends here.
-    async fn fail_orphan(&self, mut ledger: Ledger) -> Result<(), Error> {
-        let scope = self.scope(&Caller::default(), &ledger, &Message::default());
-        let sentence = "The agent could not finish this, although it was tried several times.";
-        let message = scope.message(vec![Part::text(sentence)], true);
-        let failed = scope.status(TaskState::Failed, Some(message));
-        match ledger.append(vec![failed], true, |_| false).await {
-            Ok(()) | Err(Refused::Overtaken) => Ok(()),
-            Err(Refused::Store(error)) => Err(error.into()),
-            Err(Refused::TooLarge) => Err(Error::internal("a sentence is too large to record")),
-        }
     }
 
     /// When a run begun now must have its outcome.
@@ -297,14 +286,14 @@ impl DefaultRequestHandler {
 }
 
 /// A claim about to be made: on what, after which task, and which attempt it is.
-struct Claim {
+pub(crate) struct Claim {
     ledger: Ledger,
     before: Option<Arc<Task>>,
     attempt: u32,
 }
 
 impl Claim {
-    fn new(decision: Admission, mut ledger: Ledger, slots: &[Slot]) -> Self {
+    pub(crate) fn new(decision: Admission, mut ledger: Ledger, slots: &[Slot]) -> Self {
         let Admission::Restart(attempt) = decision else {
             let before = (ledger.fold.messages > 0).then(|| Arc::new(ledger.fold.task.clone()));
             return Self { ledger, before, attempt: 1 };

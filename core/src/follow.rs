@@ -125,7 +125,10 @@ impl Reader {
                     let (store, key) = (&*self.follow.store, &self.follow.key);
                     StreamResponse::Task(Box::new(task_at(store, key, cursor).await?))
                 }
-                Entry::Started(_) | Entry::Submitted(_) | Entry::Heartbeat(_) => continue,
+                Entry::Started(_)
+                | Entry::Submitted(_)
+                | Entry::Heartbeat(_)
+                | Entry::KeyUsed(_) => continue,
             };
             self.ready.push_back(Event { cursor: Some(cursor), response, last: self.done });
         }

@@ -19,6 +19,7 @@ use crate::{
     journal::{Entry, Fold, TaskKey},
     ledger::{Ledger, Refused},
     limits::Limits,
+    orphan::Watch,
     page::PageKey,
     queue::Scope,
     store::{Journal, TaskStore},
@@ -72,6 +73,7 @@ pub struct DefaultRequestHandler {
     pub(crate) runs: TaskTracker,
     pub(crate) closing: CancellationToken,
     pub(crate) pages: Arc<PageKey>,
+    pub(crate) watch: Arc<Watch>,
     check_media_types: bool,
 }
 
@@ -91,6 +93,7 @@ impl DefaultRequestHandler {
             env: Env::system(),
             runs: TaskTracker::new(),
             closing: CancellationToken::new(),
+            watch: Arc::default(),
             check_media_types: true,
         }
     }
@@ -190,6 +193,7 @@ impl DefaultRequestHandler {
     ) -> Result<Box<Task>, Error> {
         let key = admit::key(request.tenant.as_ref(), &request.id);
         let (_, fold) = self.load(&key, caller).await?;
+        self.look_after(&key, &fold, caller);
         let mut task = fold.task;
         admit::trim_history(&mut task, request.history_length);
         Ok(Box::new(task))
@@ -293,6 +297,11 @@ impl DefaultRequestHandler {
     ) -> Result<Events, Error> {
         let key = admit::key(request.tenant.as_ref(), &request.id);
         let (_, fold) = self.load(&key, caller).await?;
+        self.look_after(&key, &fold, caller);
+        let tail_at = |cursor| {
+            let tail = tail_from(&self.store, &key, cursor);
+            self.tended(key.clone(), fold.cursor.version, tail, caller)
+        };
         let at_rest = caller.streams_end == StreamsEnd::AtRest;
         let ends = EndsAt { input_required: at_rest, auth_required: at_rest };
         let state = fold.task.status.state;
@@ -301,7 +310,7 @@ impl DefaultRequestHandler {
                 Err(Error::invalid_field("Last-Event-ID", "is not of an event of this task"))
             }
             Some(resume) if resume < fold.cursor => {
-                let tail = tail_from(&self.store, &key, resume);
+                let tail = tail_at(resume);
                 let follow = self.follow(key, tail, resume, ends, state.is_interrupted());
                 Ok(Events(follow.events()))
             }
@@ -311,12 +320,12 @@ impl DefaultRequestHandler {
                 format!("The task {:?} has ended ({}).", request.id, state.name()),
             )),
             Some(resume) => {
-                let tail = tail_from(&self.store, &key, resume);
+                let tail = tail_at(resume);
                 let follow = self.follow(key, tail, resume, ends, state.is_interrupted());
                 Ok(Events(follow.events()))
             }
             None => {
-                let tail = tail_from(&self.store, &key, fold.cursor);
+                let tail = tail_at(fold.cursor);
                 Ok(self.events_from(key, fold.task, fold.cursor, tail, ends))
             }
         }
@@ -338,7 +347,8 @@ impl DefaultRequestHandler {
         key: &TaskKey,
         caller: &Caller,
     ) -> Result<Journal, Error> {
-        match self.store.read(key, 0).await? {
+        let read = self.store.read(key, 0).await.inspect_err(|_| self.watch.forget());
+        match read? {
             Some(journal) if journal.head.owner == caller.owner => Ok(journal),
             _ => Err(Error::task_not_found(&key.id)),
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Artifact, Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus};
 
-pub use entry::{Entry, Heartbeat, Started, Submitted};
+pub use entry::{Entry, Heartbeat, KeyUsed, Started, Submitted};
 
 /// How many appends a journal holds; 0 before the first. An append "after N" takes slot N+1: the
 /// slot is the lock.
@@ -125,6 +125,8 @@ pub struct Fold {
     pub messages: u32,
     /// The answer of a journal that holds no task.
     pub reply: Option<Arc<Message>>,
+    /// The task whose message was sent under the request's key, in a journal that is only the key's.
+    pub used_for: Option<Arc<str>>,
 }
 
 impl Fold {
@@ -175,6 +177,10 @@ impl Fold {
             Entry::Status(event) => self.set_status(&event.status),
             Entry::Artifact(event) => self.add_artifact(event),
             Entry::Heartbeat(_) => {}
+            Entry::KeyUsed(used) => {
+                self.used_for = Some(Arc::clone(&used.task_id));
+                self.task.status.timestamp = Some(used.at);
+            }
             Entry::Replied(message) => {
                 self.reply = Some(Arc::clone(message));
                 self.attempt = None;
@@ -221,10 +227,11 @@ impl Fold {
     }
 
     /// Whether the newest message has its answer: the task has ended or waits for its client, or
-    /// there is a reply.
+    /// there is a reply. Nothing is owed where there never was a message.
     pub fn is_settled(&self) -> bool {
         let state = self.task.status.state;
-        self.reply.is_some() || state.is_terminal() || state.is_interrupted()
+        let answered = self.reply.is_some() || self.used_for.is_some();
+        answered || state.is_terminal() || state.is_interrupted()
     }
 
     /// The head after these entries, which need not be applied yet: known before the append, so
@@ -243,6 +250,10 @@ impl Fold {
                 Entry::Submitted(_) => status.message = None,
                 Entry::Status(event) => status = event.status.clone(),
                 Entry::Replied(_) => answered = true,
+                Entry::KeyUsed(used) => {
+                    answered = true;
+                    status.timestamp = Some(used.at);
+                }
                 Entry::Started(_) | Entry::Artifact(_) | Entry::Heartbeat(_) => {}
             }
         }

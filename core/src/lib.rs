@@ -24,7 +24,7 @@
 //! | [`executor`], [`queue`] | what an agent's author meets |
 //! | `claim`, `ledger`, `record`, `run` | claiming work on a message, appending, recording, running |
 //! | `send`, `follow` | answering, streaming |
-//! | `sweep` | finding work that nobody does any more |
+//! | `orphan`, `sweep` | taking over work that nobody does any more, and looking for it |
 //! | `list`, `page` | listing, page tokens |
 //! | [`handler`] | every operation |
 //! | [`wire`] | bytes to calls, replies to bytes; the only place with method names, paths and codes |
@@ -51,6 +51,7 @@ pub mod kafka;
 mod ledger;
 pub mod limits;
 mod list;
+mod orphan;
 mod page;
 pub mod queue;
 mod record;

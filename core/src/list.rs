@@ -33,7 +33,7 @@ impl DefaultRequestHandler {
         let tasks: Vec<Result<Option<Task>, Error>> = stream::iter(page.rows)
             .map(|(id, head)| {
                 let key = TaskKey { tenant: Arc::clone(&tenant), id };
-                async move { self.listed_task(key, head, request).await }
+                async move { self.listed_task(key, head, request, caller).await }
             })
             .buffered(READS)
             .collect()
@@ -54,6 +54,7 @@ impl DefaultRequestHandler {
         key: TaskKey,
         head: Head,
         request: &ListTasksRequest,
+        caller: &Caller,
     ) -> Result<Option<Task>, Error> {
         let bare = |id, head: Head| {
             let Head { context_id, status, .. } = head;
@@ -73,7 +74,9 @@ impl DefaultRequestHandler {
                 return bare(key.id, head);
             }
         };
-        let mut task = Fold::replay(key.id, &journal.slots).task;
+        let fold = Fold::replay(Arc::clone(&key.id), &journal.slots);
+        self.look_after(&key, &fold, caller);
+        let mut task = fold.task;
         admit::trim_history(&mut task, request.history_length);
         if !request.include_artifacts {
             task.artifacts.clear();

@@ -80,6 +80,7 @@ impl DefaultRequestHandler {
                 }
                 let begun = admit::begun(&key.id, &slots, caller);
                 let tail = tail_from(&self.store, &key, begun.cursor);
+                let tail = self.tended(key.clone(), begun.cursor.version, tail, caller);
                 (key, begun.task, begun.cursor, tail)
             }
         };

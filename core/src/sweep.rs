@@ -125,7 +125,7 @@ async fn look_at(
         (None, Some(seen)) if seen.since.elapsed() < handler.limits.lease.saturating_sub(SLACK) => {
             Ok(Look::Alive(seen))
         }
-        (None, Some(seen)) => match handler.take_over(key, seen.version).await? {
+        (None, Some(seen)) => match handler.take_over(key, seen.version, None).await? {
             true => Ok(Look::Taken),
             false => Ok(Look::Gone),
         },

@@ -27,6 +27,9 @@ pub enum Entry {
     Replied(Arc<Message>),
     /// A runner is at work, although it has had nothing to record for a while.
     Heartbeat(Heartbeat),
+    /// The request's key, after which this journal is called, stands for a message to another
+    /// task: there is no task here.
+    KeyUsed(KeyUsed),
 }
 
 impl Entry {
@@ -39,7 +42,7 @@ impl Entry {
                     + weight_of_metadata(&submitted.metadata)
                     + weight_of_texts(modes)
             }
-            Self::Started(_) | Self::Heartbeat(_) => 0,
+            Self::Started(_) | Self::Heartbeat(_) | Self::KeyUsed(_) => 0,
             Self::Status(event) => {
                 let message = event.status.message.as_deref().map_or(0, weight_of_message);
                 message + weight_of_metadata(&event.metadata)
@@ -60,7 +63,7 @@ impl Entry {
     /// Whether the head changes with it.
     pub fn changes_head(&self) -> bool {
         match self {
-            Self::Submitted(_) | Self::Status(_) | Self::Replied(_) => true,
+            Self::Submitted(_) | Self::Status(_) | Self::Replied(_) | Self::KeyUsed(_) => true,
             // What the attempt before it recorded is taken back.
             Self::Started(started) => started.attempt > 1,
             Self::Artifact(_) | Self::Heartbeat(_) => false,
@@ -160,6 +163,16 @@ pub struct Started {
 pub struct Heartbeat {
     /// Whose.
     pub runner: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Where a request's key was used, if not for a new task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyUsed {
+    /// The task that the message was sent to.
+    pub task_id: Arc<str>,
     /// When.
     pub at: Timestamp,
 }

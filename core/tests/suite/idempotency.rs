@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use a2a_core::{
-    Call, Caller, ErrorKind, RequestKey, TaskState,
+    Call, Caller, ErrorKind, RequestKey, SendMessageRequest, TaskState, TaskStore, Timestamp,
     http::{Body, HttpEndpoint},
+    journal::{Entry, KeyUsed, TaskKey},
     kafka::KafkaEndpoint,
+    store::conformance::append,
     wire::kafka::Record,
 };
 use bytes::Bytes;
@@ -100,8 +102,87 @@ async fn keys_are_their_callers_own() {
     assert_eq!(ids.len(), keys.len());
 }
 
+/// The id of the journal that is called after a key.
+fn id_of(key: &str) -> std::sync::Arc<str> {
+    with_key("", key).key.unwrap().id("task")
+}
+
+async fn refused(world: &World, key: &str, request: SendMessageRequest) {
+    let error = world.call(with_key("", key), Call::SendMessage(request)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+    assert!(error.message().contains("key"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_stands_for_one_request_wherever_that_goes() {
+    let world = World::new();
+    let asked = [world.send(say("ask what?")).await, world.send(say("ask what?")).await];
+    send(&world, "", "new", "complete done").await;
+    refused(&world, "new", say_to(&asked[0].id, "complete done")).await;
+    let follow_up = || Call::SendMessage(say_to(&asked[0].id, "ask and?"));
+    let first = sent_task(world.call(with_key("", "old"), follow_up()).await.unwrap());
+    assert_eq!(first.status.state, TaskState::InputRequired);
+    assert_eq!(sent_task(world.call(with_key("", "old"), follow_up()).await.unwrap()), first);
+    refused(&world, "old", say("ask and?")).await;
+    refused(&world, "old", say_to(&asked[1].id, "ask and?")).await;
+    refused(&world, "old", say_to(&asked[0].id, "complete else")).await;
+    assert_eq!(world.script.runs(), 4, "nothing of what was refused");
+    // What says so is no task, for anybody.
+    let id = id_of("old");
+    for call in [get(&id), subscribe(&id), cancel(&id), Call::SendMessage(say_to(&id, "x"))] {
+        assert_eq!(kind(world.call(Caller::default(), call).await), ErrorKind::TaskNotFound);
+    }
+    assert_eq!(list(&world, Default::default()).await.total_size, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_used_no_key() {
+    let world = World::new();
+    let ended = world.send(say("complete done")).await;
+    let call = Call::SendMessage(say_to(&ended.id, "complete more"));
+    assert!(world.call(with_key("", "k"), call).await.is_err());
+    assert_eq!(send(&world, "", "k", "complete done").await.status.state, TaskState::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stopped_after_the_keys_journal_goes_on() {
+    let world = World::new();
+    let asked = world.send(say("ask what?")).await;
+    let used = KeyUsed { task_id: asked.id.clone(), at: Timestamp::from_millis(1) };
+    let key = TaskKey { tenant: "".into(), id: id_of("k") };
+    let entries = [Entry::KeyUsed(used)];
+    let head = a2a_core::journal::Fold::new(key.id.clone()).head_after(&"".into(), &entries);
+    append(&(world.store.clone() as _), key, 0, entries, Some(head)).await.unwrap();
+    refused(&world, "k", say("complete done")).await;
+    let call = Call::SendMessage(say_to(&asked.id, "complete done"));
+    let task = sent_task(world.call(with_key("", "k"), call).await.unwrap());
+    assert_eq!((task.status.state, world.script.runs()), (TaskState::Completed, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_needs_no_journal_beside_the_task() {
+    let world = World::new();
+    let asked = world.send(say("ask what?")).await;
+    let call = Call::SendMessage(say_to(&asked.id, "complete done"));
+    world.call(keyed("position"), call).await.unwrap();
+    let key = TaskKey { tenant: "".into(), id: keyed("position").key.unwrap().id("task") };
+    assert!(world.store.read(&key, 0).await.unwrap().is_none());
+}
+
 async fn post(endpoint: &HttpEndpoint, key: &[u8], text: &str) -> (StatusCode, Value) {
-    let message = json!({"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]});
+    post_to(endpoint, None, key, text).await
+}
+
+async fn post_to(
+    endpoint: &HttpEndpoint,
+    task: Option<&str>,
+    key: &[u8],
+    text: &str,
+) -> (StatusCode, Value) {
+    let mut message = json!({"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]});
+    if let Some(task) = task {
+        message["taskId"] = task.into();
+    }
     let request = Request::post("/message:send")
         .header("content-type", "application/a2a+json")
         .header("idempotency-key", key)
@@ -173,8 +254,15 @@ async fn over_kafka_it_is_a_header_and_the_same_key_as_over_http() {
         assert!(refused.to_string().contains("a2a-idempotency-key"), "{refused}");
     }
     let over_http = HttpEndpoint::new(world.handler.clone()).unwrap();
+    // Nor does it stand for a message to a task, on either side.
+    let asked = world.send(say("ask what?")).await;
+    let (status, other) = post_to(&over_http, Some(&asked.id), b"k", "complete done").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{other}");
+    let (status, _) = post_to(&over_http, Some(&asked.id), b"m", "complete done").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(answer(record(6, b"m", "complete done")).await["error"]["message"].is_string());
     let (_, other) = post(&over_http, b"k", "complete done").await;
     // The message itself is another there, so it is refused rather than run again.
     assert!(other["error"].is_object(), "{other}");
-    assert_eq!(world.script.runs(), 2);
+    assert_eq!(world.script.runs(), 4);
 }

@@ -7,6 +7,7 @@
 
 mod chaos_store;
 mod clients;
+mod clocks;
 mod delivery;
 mod faulty;
 mod fold;
@@ -20,6 +21,7 @@ mod memory;
 mod misbehave;
 mod orphans;
 mod properties;
+mod readers;
 mod refusal;
 mod simulation;
 mod source;

@@ -22,11 +22,12 @@ const MAY_NAME: &[(&str, &str)] = &[
     ("record", "error follow journal ledger limits queue store types"),
     ("run", "error executor ledger limits queue record"),
     ("claim", "admit call error executor handler journal ledger queue record run store types"),
+    ("orphan", "admit call claim error follow handler journal ledger record types"),
     ("send", "admit call claim error follow handler journal record types"),
     ("page", "call error limits store types"),
     (
         "handler",
-        "admit call env error executor follow journal ledger limits page queue store types",
+        "admit call env error executor follow journal ledger limits orphan page queue store types",
     ),
     ("list", "admit call error handler journal page types"),
     ("sweep", "error handler journal"),

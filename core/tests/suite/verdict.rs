@@ -157,6 +157,7 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
                 wrong.extend(runner.says(&message.text()));
             }
             Entry::Heartbeat(_) => {}
+            Entry::KeyUsed(_) => ended = true,
         }
     }
     wrong
@@ -275,6 +276,7 @@ pub(crate) fn outline(slots: &[Slot]) -> String {
             texts.concat()
         }
         Entry::Heartbeat(_) => "~".to_owned(),
+        Entry::KeyUsed(it) => format!("key of a message to {}", it.task_id),
         Entry::Replied(it) => format!("reply {}", it.text()),
     };
     let slot = |slot: &Slot| slot.entries.iter().map(entry).collect::<Vec<_>>().join(", ");

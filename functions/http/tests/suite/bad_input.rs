@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::{
-    Answer, Away, EMULATORS_DEADLINE, Function, GATEWAYS, Gateway, deadline_in, message, rpc,
+    Answer, Away, EMULATORS_DEADLINE, Function, GATEWAYS, Gateway, abandoned, deadline_in, message,
+    rpc,
 };
 
 const CARD: &str = "/.well-known/agent-card.json";
@@ -356,5 +357,26 @@ async fn a_body_is_never_empty() {
             assert_eq!(answer.header("etag"), card.header("etag"));
         }
         assert_eq!(head.header("content-length"), card.body.len().to_string());
+    }
+}
+
+/// The process that ran it is gone, and no function sweeps: whoever asks has it done, within the
+/// invocations that ask.
+#[tokio::test(start_paused = true)]
+async fn work_that_was_abandoned_is_done_by_who_asks_for_it() {
+    for gateway in GATEWAYS {
+        let function = Function::over(abandoned("t", "work 5").await);
+        let ask = gateway.get("/tasks/t");
+        let state = async || function.ask(&ask).await.json()["status"]["state"].to_string();
+        assert!(state().await.contains("WORKING"));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let began = Instant::now();
+        assert!(state().await.contains("WORKING"), "it is taken over beside the answer");
+        assert!(began.elapsed() >= Duration::from_secs(5), "and stays open until that is done");
+        assert!(state().await.contains("COMPLETED"));
+
+        let function = Function::over(abandoned("t", "complete").await);
+        let stream = function.ask(&gateway.post("/tasks/t:subscribe", &json!({}))).await;
+        assert!(stream.text().contains("COMPLETED"), "{stream:?}");
     }
 }

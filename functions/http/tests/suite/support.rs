@@ -11,10 +11,11 @@ use std::{
 
 use a2a_agent::{DataAnalysisExecutor, Matches};
 use a2a_core::{
-    AgentError, AgentExecutor, DefaultRequestHandler, Env, EventQueue, MemoryStore, RequestContext,
-    TaskStore, Timestamp, async_trait,
+    AgentError, AgentExecutor, DefaultRequestHandler, Env, EventQueue, MemoryStore, Message, Part,
+    RequestContext, TaskState, TaskStatus, TaskStatusUpdateEvent, TaskStore, Timestamp,
+    async_trait,
     http::Body,
-    journal::{Head, TaskKey, Version},
+    journal::{Entry, Fold, Head, Started, Submitted, TaskKey, Version},
     store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
 };
 use a2a_http::HttpFunction;
@@ -296,4 +297,32 @@ impl TaskStore for Away {
         self.check()?;
         self.store.running(after, limit).await
     }
+}
+
+/// A store with a task that a process which is gone was at work on.
+pub(crate) async fn abandoned(id: &str, text: &str) -> Arc<dyn TaskStore> {
+    let (at, store) = (Timestamp::from_millis(0), Arc::new(MemoryStore::default()));
+    let ids = |mut message: Message| {
+        (message.task_id, message.context_id) = (Some(id.into()), Some("c".into()));
+        Arc::new(message)
+    };
+    let message = ids(Message::user("m", vec![Part::text(text)]));
+    let status =
+        TaskStatus { state: TaskState::Working, timestamp: Some(at), ..TaskStatus::default() };
+    let working = TaskStatusUpdateEvent {
+        task_id: id.into(),
+        context_id: "c".into(),
+        status,
+        ..TaskStatusUpdateEvent::default()
+    };
+    let entries = [
+        Entry::Submitted(Submitted::new(message, at)),
+        Entry::Started(Started { runner: "gone".into(), attempt: 1, at }),
+        Entry::Status(Arc::new(working)),
+    ];
+    let key = TaskKey { tenant: "".into(), id: id.into() };
+    let head = Some(Fold::new(key.id.clone()).head_after(&"".into(), &entries));
+    let change = Change { key, after: 0, entries: entries.into(), head };
+    store.append(change).await.unwrap();
+    store
 }
