@@ -315,6 +315,15 @@ pub(crate) fn cancel(task: &Task) -> Result<(), Error> {
     .with("taskId", &*task.id))
 }
 
+/// The task as it stood when an earlier delivery of this request had canceled it, if one has.
+pub(crate) fn canceled(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Option<Task> {
+    let key = caller.key.as_ref()?.as_str();
+    let is_mine =
+        |entry: &Entry| matches!(entry, Entry::CancelRequested(cancel) if cancel.request == *key);
+    let slot = slots.iter().position(|slot| slot.entries.iter().any(is_mine))?;
+    Some(Fold::replay(Arc::clone(id), &slots[..=slot]).task)
+}
+
 /// Cuts a history to its newest messages (section 3.2.4).
 pub(crate) fn trim_history(task: &mut Task, length: Option<i32>) {
     let keep = length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(0));

@@ -128,7 +128,8 @@ impl Reader {
                 Entry::Started(_)
                 | Entry::Submitted(_)
                 | Entry::Heartbeat(_)
-                | Entry::KeyUsed(_) => continue,
+                | Entry::KeyUsed(_)
+                | Entry::CancelRequested(_) => continue,
             };
             self.ready.push_back(Event { cursor: Some(cursor), response, last: self.done });
         }

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     executor::{AgentExecutor, RequestContext},
     follow::{EndsAt, tail_from},
-    journal::{Entry, Fold, TaskKey},
+    journal::{CancelRequested, Entry, Fold, TaskKey},
     ledger::{Ledger, Refused},
     limits::Limits,
     orphan::Watch,
@@ -207,6 +207,11 @@ impl DefaultRequestHandler {
         let key = admit::key(request.tenant.as_ref(), &request.id);
         for _ in 0..self.limits.append_tries.max(1) {
             let (journal, fold) = self.load(&key, caller).await?;
+            if let Some(task) = admit::canceled(&key.id, &journal.slots, caller) {
+                // Whoever recorded it may have died before its clean-up.
+                self.clean_up(caller, &key, &task, request).await;
+                return Ok(Box::new(task));
+            }
             admit::cancel(&fold.task)?;
             let scope = Scope {
                 task_id: Arc::clone(&key.id),
@@ -224,14 +229,18 @@ impl DefaultRequestHandler {
                 tries: self.limits.append_tries,
                 patience: self.limits.store_patience,
             };
+            let request_key = caller.key.as_ref().map(|key| Arc::clone(key.as_str()));
+            let requested =
+                request_key.map(|request| Entry::CancelRequested(CancelRequested { request }));
             let canceled = scope.status(TaskState::Canceled, None);
+            let entries = requested.into_iter().chain([canceled]).collect();
             // Events of the run that come first do not matter; its end does, and so does another
             // attempt, with which they no longer count.
             let on_top = |slot: &crate::journal::Slot| {
                 let changes = |it: &Entry| it.ends_run() || matches!(it, Entry::Started(_));
                 !slot.entries.iter().any(changes)
             };
-            match ledger.append(vec![canceled], true, on_top).await {
+            match ledger.append(entries, true, on_top).await {
                 Ok(()) => {
                     let task = ledger.fold.task;
                     self.clean_up(caller, &key, &task, request).await;

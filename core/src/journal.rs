@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Artifact, Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus};
 
-pub use entry::{Entry, Heartbeat, KeyUsed, Started, Submitted};
+pub use entry::{CancelRequested, Entry, Heartbeat, KeyUsed, Started, Submitted};
 
 /// How many appends a journal holds; 0 before the first. An append "after N" takes slot N+1: the
 /// slot is the lock.
@@ -176,7 +176,7 @@ impl Fold {
             Entry::Started(started) => self.attempt = Some(started.attempt),
             Entry::Status(event) => self.set_status(&event.status),
             Entry::Artifact(event) => self.add_artifact(event),
-            Entry::Heartbeat(_) => {}
+            Entry::Heartbeat(_) | Entry::CancelRequested(_) => {}
             Entry::KeyUsed(used) => {
                 self.used_for = Some(Arc::clone(&used.task_id));
                 self.task.status.timestamp = Some(used.at);
@@ -254,7 +254,10 @@ impl Fold {
                     answered = true;
                     status.timestamp = Some(used.at);
                 }
-                Entry::Started(_) | Entry::Artifact(_) | Entry::Heartbeat(_) => {}
+                Entry::Started(_)
+                | Entry::Artifact(_)
+                | Entry::Heartbeat(_)
+                | Entry::CancelRequested(_) => {}
             }
         }
         let phase = match status.state {

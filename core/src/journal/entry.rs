@@ -30,6 +30,8 @@ pub enum Entry {
     /// The request's key, after which this journal is called, stands for a message to another
     /// task: there is no task here.
     KeyUsed(KeyUsed),
+    /// A request canceled the task: the status that stands behind it in the same append.
+    CancelRequested(CancelRequested),
 }
 
 impl Entry {
@@ -42,7 +44,9 @@ impl Entry {
                     + weight_of_metadata(&submitted.metadata)
                     + weight_of_texts(modes)
             }
-            Self::Started(_) | Self::Heartbeat(_) | Self::KeyUsed(_) => 0,
+            Self::Started(_) | Self::Heartbeat(_) | Self::KeyUsed(_) | Self::CancelRequested(_) => {
+                0
+            }
             Self::Status(event) => {
                 let message = event.status.message.as_deref().map_or(0, weight_of_message);
                 message + weight_of_metadata(&event.metadata)
@@ -66,7 +70,7 @@ impl Entry {
             Self::Submitted(_) | Self::Status(_) | Self::Replied(_) | Self::KeyUsed(_) => true,
             // What the attempt before it recorded is taken back.
             Self::Started(started) => started.attempt > 1,
-            Self::Artifact(_) | Self::Heartbeat(_) => false,
+            Self::Artifact(_) | Self::Heartbeat(_) | Self::CancelRequested(_) => false,
         }
     }
 
@@ -154,6 +158,14 @@ pub struct Started {
     pub attempt: u32,
     /// When.
     pub at: Timestamp,
+}
+
+/// Which request a cancel was, so that a second delivery of it is answered as the first one was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelRequested {
+    /// The request's key.
+    pub request: Arc<str>,
 }
 
 /// A sign of life: what is silent for longer than [`Limits::lease`](crate::Limits::lease) counts as

@@ -142,6 +142,22 @@ async fn another_message_under_the_same_key_is_refused() {
 
 /// The clock may stand still between two deliveries: time is not what tells them apart.
 #[tokio::test(start_paused = true)]
+async fn a_second_delivery_of_a_cancel_hears_the_same() {
+    let world = World::new();
+    let task = world.send(say("ask what?")).await;
+    let first = task_of(world.call(keyed("k"), cancel(&task.id)).await.unwrap());
+    assert_eq!(first.status.state, TaskState::Canceled);
+    let again = task_of(world.call(keyed("k"), cancel(&task.id)).await.unwrap());
+    assert_eq!(again, first);
+    // Another request finds that the task has ended, at each delivery.
+    for _ in 0..2 {
+        let other = world.call(keyed("other"), cancel(&task.id)).await;
+        assert_eq!(kind(other), ErrorKind::TaskNotCancelable);
+    }
+    assert_eq!(*world.script.canceled.lock().unwrap(), [&*task.id, &*task.id]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_delivery_in_the_same_millisecond_is_recognised() {
     let mut world = World::new();
     let now = Timestamp::from_millis(1_800_000_000_000);

@@ -156,7 +156,7 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
                 (ended, settled) = (true, true);
                 wrong.extend(runner.says(&message.text()));
             }
-            Entry::Heartbeat(_) => {}
+            Entry::Heartbeat(_) | Entry::CancelRequested(_) => {}
             Entry::KeyUsed(_) => ended = true,
         }
     }
@@ -277,6 +277,7 @@ pub(crate) fn outline(slots: &[Slot]) -> String {
         }
         Entry::Heartbeat(_) => "~".to_owned(),
         Entry::KeyUsed(it) => format!("key of a message to {}", it.task_id),
+        Entry::CancelRequested(_) => "x".to_owned(),
         Entry::Replied(it) => format!("reply {}", it.text()),
     };
     let slot = |slot: &Slot| slot.entries.iter().map(entry).collect::<Vec<_>>().join(", ");
