@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// Kafka requests without an answer at any moment
     #[arg(long, default_value_t = 256)]
     pub(crate) window: usize,
+    /// Kafka requests over which the resident memory is watched
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) requests: usize,
     /// Seconds of full-speed sends before the resident memory is read
     #[arg(long, default_value_t = 60.0)]
     pub(crate) memory_seconds: f64,

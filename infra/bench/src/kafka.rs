@@ -1,5 +1,6 @@
-//! Requests a second over Kafka: a raw consume-and-produce echo beside our path, first on the
-//! in-process broker of librdkafka, then on the real one.
+//! The Kafka path beside a raw consume-and-produce echo with the same settings: requests a second
+//! and one round trip, first on the in-process broker of librdkafka, then on the real one; and on
+//! the real one streams, whose order is checked, and the memory of a long load.
 
 pub(crate) mod broker;
 pub(crate) mod echo;
@@ -10,12 +11,25 @@ use crate::child::Server;
 use crate::cli::{Options, Route, Subject};
 use crate::report::{Aim, Row};
 use crate::requests;
+use crate::stats::Sample;
 use crate::subjects::Ask;
 use broker::Broker;
 use link::Link;
 
 /// What we want of the raw echo's rate.
 const SHARE: f64 = 0.60;
+/// What we want where that share is more than this.
+const LEAST: f64 = 10_000.0;
+/// Milliseconds that our round trip may take beside the echo's.
+const BESIDE_MS: f64 = 1.5;
+/// Chunks of a stream, streams of a sample, and how many there are at a time.
+const CHUNKS: usize = 200;
+const STREAMS: usize = 60;
+const STREAMS_WINDOW: usize = 16;
+/// How often the memory of a long load is read.
+const READINGS: usize = 5;
+/// What the last reading may be of the middle one.
+const FLAT: f64 = 1.1;
 /// Round trips of a sample without any other request beside them.
 const ALONE: usize = 200;
 /// Records before the first sample, at most.
@@ -24,14 +38,21 @@ const WARM_UP: usize = 5_000;
 /// A running server and the driver's way to it.
 struct Ready {
     link: Link,
-    _server: Server,
+    server: Server,
 }
 
 /// Measures every broker there is.
 pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     let mut rows = on(options, &Broker::in_process()?).await?;
     match &options.kafka {
-        Some(address) => rows.extend(on(options, &Broker::real(address)).await?),
+        Some(address) => {
+            let broker = Broker::real(address);
+            rows.extend(on(options, &broker).await?);
+            if !options.limits_only {
+                rows.push(streams(options, &broker).await?);
+                rows.extend(memory(options, &broker).await?);
+            }
+        }
         None => eprintln!("a2a-bench: no real broker: A2A_BENCH_KAFKA is not set"),
     }
     Ok(rows)
@@ -51,7 +72,8 @@ async fn on(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> {
     let window = options.window;
     let mut many =
         Row::new(format!("Kafka, {name}, {window} in flight"), "req/s", Aim::ShareOfLimit(SHARE));
-    let mut alone = Row::new(format!("Kafka, {name}, one at a time"), "req/s", Aim::None);
+    let mut alone =
+        Row::new(format!("Kafka, {name}, one at a time"), "ms p50", Aim::Beside(BESIDE_MS));
     for _ in 0..options.samples {
         many.limit.push(limit.link.run(options.records, window).await?);
         if let Some(ours) = &ours {
@@ -59,12 +81,57 @@ async fn on(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> {
         }
     }
     for _ in 0..options.samples {
-        alone.limit.push(limit.link.run(ALONE, 1).await?);
+        alone.limit.push(limit.link.run(ALONE, 1).await?.in_millis());
         if let Some(ours) = &ours {
-            alone.ours.push(ours.link.run(ALONE, 1).await?);
+            alone.ours.push(ours.link.run(ALONE, 1).await?.in_millis());
         }
     }
-    Ok(vec![many, alone])
+    let mut rows = vec![many];
+    rows.extend(least(&rows[0], name));
+    rows.push(alone);
+    Ok(rows)
+}
+
+/// The same figure against the rate that we want of a machine whose echo allows it.
+fn least(many: &Row, name: &str) -> Option<Row> {
+    many.limit.median().filter(|echo| echo * SHARE >= LEAST)?;
+    let mut least = Row::new(format!("Kafka, {name}, at least"), "req/s", Aim::AtLeast(LEAST));
+    least.ours = many.ours.clone();
+    Some(least)
+}
+
+/// Events a second of streams. One that is not whole or not in order ends the run.
+async fn streams(options: &Options, broker: &Broker) -> Result<Row, String> {
+    let expected = requests::expected(Ask::Message);
+    let ours = start(broker, "streams", Subject::KafkaAgent, expected, 1).await?;
+    let request = requests::record(Ask::Stream(CHUNKS));
+    let name = format!("Kafka, {STREAMS} streams of {CHUNKS} x 64 B, each in order");
+    let mut row = Row::new(name, "event/s", Aim::None);
+    ours.link.streams(&request, CHUNKS, STREAMS_WINDOW, STREAMS_WINDOW).await?;
+    for _ in 0..options.samples {
+        row.ours.push(ours.link.streams(&request, CHUNKS, STREAMS, STREAMS_WINDOW).await?);
+    }
+    Ok(row)
+}
+
+/// The resident memory of a fresh server while it answers `options.requests` requests.
+async fn memory(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> {
+    let expected = requests::expected(Ask::Message);
+    let ours = start(broker, "memory", Subject::KafkaAgent, expected, 1).await?;
+    let mut readings = Vec::with_capacity(READINGS);
+    for _ in 0..READINGS {
+        ours.link.run((options.requests / READINGS).max(1), options.window).await?;
+        readings.push(ours.server.resident_mb()?);
+    }
+    let rows = readings.iter().enumerate().map(|(index, resident)| {
+        let is_last = index + 1 == READINGS;
+        let aim = if is_last { Aim::AtMost(readings[READINGS / 2] * FLAT) } else { Aim::None };
+        let requests = options.requests / READINGS * (index + 1);
+        let mut row = Row::new(format!("Kafka, resident after {requests} requests"), "MB", aim);
+        row.ours.push(Sample::of(*resident));
+        row
+    });
+    Ok(rows.collect())
 }
 
 /// Starts a server on topics of its own and waits until it answers.
@@ -82,7 +149,7 @@ async fn start(
     // The first answers take seconds, while the group settles; then the brokers' code gets warm.
     link.run(1, 1).await?;
     link.run(warm_up, 256).await?;
-    Ok(Ready { link, _server: server })
+    Ok(Ready { link, server })
 }
 
 /// Topics and a group that are new in each run: a broker may outlive one.

@@ -36,6 +36,7 @@ impl Row {
             Aim::None => None,
             Aim::ShareOfLimit(least) => Some(self.ratio()? >= least),
             Aim::TimesOther(most) => Some(self.ratio()? <= most),
+            Aim::Beside(more) => Some(self.ours.median()? <= self.limit.median()? + more),
             Aim::AtLeast(least) => Some(self.ours.median()? >= least),
             Aim::Below(most) => Some(self.ours.median()? < most),
             Aim::AtMost(most) => Some(self.ours.median()? <= most),
@@ -52,6 +53,8 @@ pub(crate) enum Aim {
     ShareOfLimit(f64),
     /// This many times what stands in the other column, or less.
     TimesOther(f64),
+    /// What stands in the other column and this much more, or less.
+    Beside(f64),
     /// This value or more.
     AtLeast(f64),
     /// Less than this value.
@@ -66,6 +69,7 @@ impl Aim {
             Self::None => String::new(),
             Self::ShareOfLimit(least) => format!(">= {:.0} %", least * 100.0),
             Self::TimesOther(most) => format!("<= {:.0} %", most * 100.0),
+            Self::Beside(more) => format!("<= + {}", number(more)),
             Self::AtLeast(least) => format!(">= {}", number(least)),
             Self::Below(most) => format!("< {}", number(most)),
             Self::AtMost(most) => format!("<= {}", number(most)),
@@ -191,6 +195,8 @@ mod tests {
         assert_eq!(row(Aim::ShareOfLimit(0.6), &[6.0, 1.0, 9.0], &[10.0]).met(), Some(true));
         assert_eq!(row(Aim::ShareOfLimit(0.6), &[5.0], &[10.0]).met(), Some(false));
         assert_eq!(row(Aim::TimesOther(1.2), &[1.3], &[1.0]).met(), Some(false));
+        assert_eq!(row(Aim::Beside(1.5), &[2.4], &[1.0]).met(), Some(true));
+        assert_eq!(row(Aim::Beside(1.5), &[2.6], &[1.0]).met(), Some(false));
         assert_eq!(row(Aim::AtLeast(5.0), &[5.0], &[]).met(), Some(true));
         assert_eq!(row(Aim::Below(5.0), &[5.0], &[]).met(), Some(false));
         assert_eq!(row(Aim::AtMost(5.0), &[5.0], &[]).met(), Some(true));

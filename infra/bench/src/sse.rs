@@ -3,7 +3,7 @@
 
 mod chunked;
 mod client;
-mod events;
+pub(crate) mod events;
 pub(crate) mod server;
 
 use crate::child::Server;

@@ -23,10 +23,14 @@ impl Sample {
         Self { value, p50: percentile(latencies, 50), p99: percentile(latencies, 99) }
     }
 
+    /// Its median latency in milliseconds instead of its value.
+    pub(crate) fn in_millis(self) -> Self {
+        Self { value: self.p50.unwrap_or(f64::NAN) / 1e3, ..self }
+    }
+
     /// The median of these latencies in microseconds, in milliseconds, with their percentiles.
     pub(crate) fn p50_millis(latencies: &mut [u32]) -> Self {
-        let sample = Self::rate(0.0, latencies);
-        Self { value: sample.p50.unwrap_or(f64::NAN) / 1e3, ..sample }
+        Self::rate(0.0, latencies).in_millis()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The driver's way to a server over Kafka: requests out, replies in, matched by key.
 
+mod streams;
+
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -84,16 +86,23 @@ impl Link {
     }
 
     async fn receive(&self, run: &mut Run) -> Result<(), String> {
-        let received = tokio::time::timeout(PATIENCE, self.consumer.recv()).await;
-        match received {
-            Err(_) => {
-                let seconds = PATIENCE.as_secs();
+        match self.next().await {
+            Ok(Some(message)) => self.take(run, &message),
+            Ok(None) => Ok(()),
+            Err(reason) => {
                 let (answered, asked) = (run.answered, run.sent.len());
-                Err(format!("no reply for {seconds} s; {answered} of {asked} are answered"))
+                Err(format!("{reason}; {answered} of {asked} are answered"))
             }
-            Ok(Err(error)) if is_passing(&error) => Ok(()),
+        }
+    }
+
+    /// The next record of the replies' topic; none after trouble that passes.
+    async fn next(&self) -> Result<Option<BorrowedMessage<'_>>, String> {
+        match tokio::time::timeout(PATIENCE, self.consumer.recv()).await {
+            Err(_) => Err(format!("no reply for {} s", PATIENCE.as_secs())),
+            Ok(Err(error)) if is_passing(&error) => Ok(None),
             Ok(Err(error)) => Err(format!("cannot read replies: {error}")),
-            Ok(Ok(message)) => self.take(run, &message),
+            Ok(Ok(message)) => Ok(Some(message)),
         }
     }
 

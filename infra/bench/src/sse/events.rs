@@ -6,9 +6,9 @@ use crate::subjects::CHUNK_MARK;
 const LAST: &[u8] = b"TASK_STATE_COMPLETED";
 const DIGITS: usize = 6;
 
-/// Reads the body of one stream.
+/// Reads one stream: its body, or its events one by one.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     /// Bytes of a line whose end has not come yet; [`Events::take`] empties it.
     pub(super) pending: Vec<u8>,
     events: usize,
@@ -36,7 +36,8 @@ impl Events {
         Ok(())
     }
 
-    fn event(&mut self, data: &[u8]) -> Result<(), String> {
+    /// Reads one event.
+    pub(crate) fn event(&mut self, data: &[u8]) -> Result<(), String> {
         self.events += 1;
         self.last.clear();
         self.last.extend_from_slice(data);
@@ -62,7 +63,7 @@ impl Events {
     }
 
     /// How many events there were, if the stream is whole.
-    pub(super) fn finish(&self, chunks: usize) -> Result<usize, String> {
+    pub(crate) fn finish(&self, chunks: usize) -> Result<usize, String> {
         if self.chunks != chunks {
             return Err(format!("a stream of {chunks} chunks ended after {}", self.chunks));
         }
