@@ -32,6 +32,11 @@ pub(crate) fn build_release(name: &str) -> Result<PathBuf, String> {
     build(&["--release"], [name]).map(|[program]| program)
 }
 
+/// Builds the workspace as tests have it and answers where these of its programs are.
+pub(crate) fn build_programs<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N], String> {
+    build(&[], names)
+}
+
 /// Builds the workspace's examples and answers where these are.
 pub(crate) fn build_examples<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N], String> {
     build(&["--examples"], names)

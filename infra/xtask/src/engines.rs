@@ -15,7 +15,7 @@ mod redis;
 use std::env;
 use std::thread::{self, ScopedJoinHandle};
 
-use crate::kafka::Engine as Kafka;
+use crate::kafka::{Desk, Engine as Kafka};
 use program::Running;
 
 /// The engines, running. Dropping this stops them and removes their data.
@@ -44,9 +44,11 @@ impl Engines {
         let [dynamodb, moto, redis, postgres] = stores.each_ref().map(Running::port);
         let ports = Ports { dynamodb, moto, redis, postgres };
         // Its other listeners are for tests alone; the clear one is named with the stores.
+        let desk = Desk::open()?;
         let listeners = kafka.variables().map(|(name, value)| (name, value.to_owned()));
         let mut variables = variables(kafka.address(), &ports);
         variables.extend(listeners.into_iter().skip(1));
+        variables.push(("A2A_TEST_BROKERS", desk.address().to_owned()));
         Ok(Self { _kafka: kafka, _stores: stores, variables })
     }
 

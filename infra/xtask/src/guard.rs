@@ -4,6 +4,8 @@
 //! and just as surely when we are killed, then kills the program and removes its folder. The shell
 //! leads a process group of its own, so that neither Ctrl-C nor a signal to our group reaches it
 //! before its work is done.
+//!
+//! A program that is to run again in its folder is ended with [`Guarded::end_keeping`].
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -29,7 +31,7 @@ exec 3<&0
     done
 } 2>/dev/null & watcher=$!
 wait "$program"; echo "$?" >"$folder/exit.partial"; mv "$folder/exit.partial" "$folder/exit"
-wait "$watcher"; rm -rf -- "$folder"
+wait "$watcher"; [ -e "$folder/keep" ] || rm -rf -- "$folder"
 "#;
 
 /// A running program; dropping this kills it and removes its folder.
@@ -65,6 +67,16 @@ impl Guarded {
         Ok(Self { shell, folder: folder.to_owned() })
     }
 
+    /// Kills the program and leaves its folder, for the same one to be started in again.
+    pub(crate) fn end_keeping(self) -> Result<(), String> {
+        let folder = self.folder.clone();
+        let say = |error| format!("{} cannot be kept: {error}", folder.display());
+        fs::write(folder.join("keep"), "").map_err(say)?;
+        drop(self);
+        fs::remove_file(folder.join("exit")).map_err(say)?;
+        fs::remove_file(folder.join("keep")).map_err(say)
+    }
+
     /// The exit code, once the program has ended by itself.
     pub(crate) fn exited(&self) -> Option<i32> {
         fs::read_to_string(self.folder.join("exit")).ok()?.trim().parse().ok()
@@ -93,7 +105,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn start(script: &str, folder: &Path) -> Guarded {
-        let command = ["sh", "-c", script].map(str::to_owned);
+        let folder_name = folder.display().to_string();
+        let command = ["sh", "-c", script, &folder_name].map(str::to_owned);
         Guarded::start(&command, folder).expect("sh starts")
     }
 
@@ -129,6 +142,21 @@ mod tests {
         assert!(!scratch.path().exists());
         let alive = Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status();
         assert!(!alive.expect("kill runs").success(), "process {pid} still runs");
+    }
+
+    #[test]
+    fn what_is_kept_can_be_started_again_and_goes_in_the_end() {
+        let scratch = Scratch::create("xtask-guard").expect("a temp folder");
+        let first = start("echo 1 >>\"$0/runs\"; exec sleep 600", scratch.path());
+        let runs = || fs::read_to_string(scratch.path().join("runs")).unwrap_or_default();
+        within_seconds(|| (runs() == "1\n").then_some(()));
+        first.end_keeping().expect("kept");
+        assert_eq!(runs(), "1\n");
+        let second = start("echo 2 >>\"$0/runs\"; exec sleep 600", scratch.path());
+        within_seconds(|| (runs() == "1\n2\n").then_some(()));
+        assert_eq!(second.exited(), None, "the first one's end is not the second one's");
+        drop(second);
+        assert!(!scratch.path().exists());
     }
 
     #[test]

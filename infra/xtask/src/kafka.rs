@@ -3,9 +3,11 @@
 //!
 //! It owns the broker's whole life: fetched once ([`dist`]), started on free ports with its data in
 //! a temp folder, ready once it answers real requests ([`probe`]), and gone, data and all, when
-//! [`Engine`] is dropped or when this process dies in any way ([`guard`](crate::guard)).
+//! [`Engine`] is dropped or when this process dies in any way ([`guard`](crate::guard)). Tests that
+//! take a broker away have one of their own ([`desk`]).
 
 mod certificate;
+mod desk;
 mod dist;
 mod probe;
 mod settings;
@@ -16,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use certificate::Certificate;
+pub(crate) use desk::Desk;
 use settings::Ports;
 
 use crate::guard::Guarded;
@@ -38,9 +41,11 @@ const TAIL: usize = 40;
 
 /// A running broker. Dropping it stops it and removes its data.
 pub(crate) struct Engine {
-    // Stopped before its folder goes: fields are dropped in this order.
-    _broker: Guarded,
-    _folder: Scratch,
+    // Stopped before its folder goes: fields are dropped in this order. None between two starts.
+    broker: Option<Guarded>,
+    folder: Scratch,
+    command: Vec<String>,
+    clear: u16,
     address: String,
     tls: String,
     scram: String,
@@ -88,22 +93,59 @@ impl Engine {
         ]
     }
 
+    /// Kills the broker outright. Its data and its ports stay its own.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        self.broker.take().map_or(Ok(()), Guarded::end_keeping)
+    }
+
+    /// Starts it again with its data, where it was, and waits until it is ready.
+    pub(crate) fn start_again(&mut self) -> Result<(), String> {
+        self.stop()?;
+        for _ in 0..5 {
+            match run(&self.command, self.folder.path(), self.clear) {
+                Ok(broker) => {
+                    self.broker = Some(broker);
+                    return Ok(());
+                }
+                // A client that tries to reach it may for a moment have the port itself.
+                Err((Failure::PortTaken, broker)) => broker.map_or(Ok(()), Guarded::end_keeping)?,
+                Err((Failure::Other(reason), _)) => return Err(reason),
+            }
+        }
+        Err(format!("Kafka's port {} is taken by another", self.clear))
+    }
+
     fn start_once(home: &Path) -> Result<Self, Failure> {
-        let began = Instant::now();
         let folder = Scratch::create("a2a-kafka").map_err(Failure::Other)?;
         let [clear, tls, scram, controller] = ports::free().map_err(Failure::Other)?;
         let ports = Ports { clear, tls, scram, controller };
         let certificate = Certificate::make(folder.path()).map_err(Failure::Other)?;
         let config = settings::write(home, folder.path(), &certificate, &ports);
         let command = dist::broker_command(home, &config.map_err(Failure::Other)?);
-        let broker = Guarded::start(&command, folder.path()).map_err(Failure::Other)?;
+        let broker = run(&command, folder.path(), clear).map_err(|(failure, _)| failure)?;
+        let broker = Some(broker);
         let [address, tls, scram] = [clear, tls, scram].map(|port| format!("127.0.0.1:{port}"));
         let authority = certificate.authority.display().to_string();
-        wait_until_ready(&broker, clear, began).map_err(|reason| explain(&reason, &broker))?;
-        let seconds = began.elapsed().as_secs_f32();
-        eprintln!("xtask: Kafka {VERSION} on {address}, ready in {seconds:.1} s");
-        Ok(Self { _broker: broker, _folder: folder, address, tls, scram, authority })
+        Ok(Self { broker, folder, command, clear, address, tls, scram, authority })
     }
+}
+
+/// Runs the broker in its folder and waits until it is ready. One that does not get so far is given
+/// back with the reason, where it was started at all.
+fn run(
+    command: &[String],
+    folder: &Path,
+    port: u16,
+) -> Result<Guarded, (Failure, Option<Guarded>)> {
+    let began = Instant::now();
+    let broker =
+        Guarded::start(command, folder).map_err(|reason| (Failure::Other(reason), None))?;
+    if let Err(reason) = wait_until_ready(&broker, port, began) {
+        return Err((explain(&reason, &broker), Some(broker)));
+    }
+    let seconds = began.elapsed().as_secs_f32();
+    eprintln!("xtask: Kafka {VERSION} on 127.0.0.1:{port}, ready in {seconds:.1} s");
+    Ok(broker)
 }
 
 fn wait_until_ready(broker: &Guarded, port: u16, began: Instant) -> Result<(), String> {

@@ -48,10 +48,17 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "bench [lambda|stores] [ARGS...]",
-        about: "measure our servers, the Lambda functions, or the stores, beside the limit; ARGS: \
-                bench --help",
+        usage: "bench [kafka|lambda|stores] [ARGS...]",
+        about: "measure our servers, the Kafka path alone, the Lambda functions, or the stores, beside \
+                the limit; ARGS: bench --help",
         run: bench,
+    },
+    Command {
+        name: "chaos",
+        usage: "chaos [--minutes N] [ARGS...]",
+        about: "kill runners and brokers under load, then look whether anything was lost or done \
+                twice; ARGS: chaos --help",
+        run: chaos,
     },
     Command {
         name: "up",
@@ -146,14 +153,17 @@ fn test(args: &[String]) -> Outcome {
 }
 
 /// The release build of the whole workspace, then `a2a-bench` beside a broker named by
-/// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `stores` the stores
-/// beside the engines of the tests, else everything else.
+/// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `kafka` that path
+/// alone, with `stores` the stores beside the engines of the tests, else everything else.
 fn bench(args: &[String]) -> Outcome {
     let program = cargo::build_release("a2a-bench")?;
     let mut args = args.to_vec();
     if args.first().is_some_and(|arg| arg == "lambda") {
         args[0] = format!("--lambda-dir={}", package::measured()?);
         args.push("--only=lambda".to_owned());
+    }
+    if args.first().is_some_and(|arg| arg == "kafka") {
+        args[0] = "--only=kafka".to_owned();
     }
     if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
         return cargo::exec(&program, &args, &[]);
@@ -164,6 +174,16 @@ fn bench(args: &[String]) -> Outcome {
     }
     let kafka = Engine::start()?;
     cargo::exec(&program, &args, &[("A2A_BENCH_KAFKA", kafka.address())])
+}
+
+/// `a2a-chaos`, as the tests build it, beside the engines and whatever brokers it asks for.
+fn chaos(args: &[String]) -> Outcome {
+    let [program] = cargo::build_programs(["a2a-chaos"])?;
+    if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
+        return cargo::exec(&program, args, &[]);
+    }
+    let engines = Engines::start()?;
+    cargo::exec(&program, args, &engines.variables())
 }
 
 /// The whole workspace unless the caller chose packages. What follows `--` is for the tests, not

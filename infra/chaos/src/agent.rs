@@ -1,0 +1,187 @@
+//! The agent that the runners serve: it does what its message says, and keeps a log of every
+//! execution that a killed process leaves behind.
+//!
+//! Owns: the words of messages ([`Words`]) and of the log ([`Execution`]). Must never know: what is
+//! asked for when, or checked.
+//!
+//! Everything it says names the request and the attempt, so that whoever reads a journal knows which
+//! execution an entry is from.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use a2a_core::{AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
+
+/// What a message asks for. Its text begins with the request's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// A task with an artifact of so many pieces, and so many milliseconds before each.
+    Work(usize, usize),
+    /// A message without a task.
+    Reply,
+    /// A question back.
+    Ask,
+    /// A task that says it is at work, and is done after so many milliseconds.
+    Hold(usize),
+}
+
+impl Words {
+    /// The text of the message of the request of that name.
+    pub fn text(self, name: &str) -> String {
+        match self {
+            Self::Work(pieces, pause) => format!("{name} work {pieces} {pause}"),
+            Self::Reply => format!("{name} reply"),
+            Self::Ask => format!("{name} ask"),
+            Self::Hold(time) => format!("{name} hold {time}"),
+        }
+    }
+
+    /// The request's name, and what it asks for.
+    pub fn read(text: &str) -> Option<(&str, Self)> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let number = |index: usize| words.get(index)?.parse().ok();
+        let asked = match words.get(1).copied()? {
+            "work" => Self::Work(number(2)?, number(3)?),
+            "reply" => Self::Reply,
+            "ask" => Self::Ask,
+            "hold" => Self::Hold(number(2)?),
+            _ => return None,
+        };
+        Some((words.first().copied()?, asked))
+    }
+}
+
+/// Who says something: the request, and the attempt at it.
+pub fn signature(name: &str, attempt: u32) -> String {
+    format!("{name}/{attempt}/")
+}
+
+/// The name and the attempt in a signed text.
+pub fn signed(text: &str) -> Option<(&str, u32)> {
+    let (name, rest) = text.split_once('/')?;
+    let (attempt, _) = rest.split_once('/')?;
+    Some((name, attempt.parse().ok()?))
+}
+
+/// The text of a piece, from 0.
+pub fn piece(name: &str, attempt: u32, number: usize) -> String {
+    format!("{}{number};", signature(name, attempt))
+}
+
+/// An execution that began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// The request's name.
+    pub name: String,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+    /// When it began: microseconds since 1970.
+    pub at: u128,
+}
+
+impl Execution {
+    fn line(&self) -> String {
+        format!("{} {} {}\n", self.name, self.attempt, self.at)
+    }
+
+    /// Reads a line of the log.
+    pub fn read(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let name = words.next()?.to_owned();
+        let (attempt, at) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        words.next().is_none().then_some(Self { name, attempt, at })
+    }
+}
+
+/// The agent.
+#[derive(Debug)]
+pub struct Agent {
+    executions: Mutex<File>,
+}
+
+impl Agent {
+    /// The agent that adds its executions to this file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn new(executions: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(executions)?;
+        Ok(Self { executions: Mutex::new(file) })
+    }
+
+    /// One write, which the system keeps even if this process is killed right after it.
+    fn log(&self, name: &str, attempt: u32) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let execution = Execution { name: name.to_owned(), attempt, at: now.as_micros() };
+        let mut file = self.executions.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(execution.line().as_bytes())
+    }
+}
+
+#[async_trait]
+impl AgentExecutor for Agent {
+    async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        let (text, attempt) = (context.text(), context.attempt());
+        let Some((name, asked)) = Words::read(&text) else {
+            return Err(AgentError::new("The message is none of this agent's words."));
+        };
+        let failed = |error| AgentError::new("The execution was not logged.").with_source(error);
+        self.log(name, attempt).map_err(|error| failed(error.to_string()))?;
+        let signature = signature(name, attempt);
+        match asked {
+            Words::Work(pieces, pause) => {
+                for number in 0..pieces {
+                    sleep(pause).await;
+                    queue.append("pieces", piece(name, attempt, number)).await?;
+                }
+            }
+            Words::Reply => return Ok(queue.reply(signature).await?),
+            Words::Ask => return Ok(queue.require_input(signature).await?),
+            Words::Hold(time) => {
+                queue.working(signature.clone()).await?;
+                sleep(time).await;
+            }
+        }
+        Ok(queue.complete(signature).await?)
+    }
+}
+
+async fn sleep(milliseconds: usize) {
+    if milliseconds > 0 {
+        let milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX);
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        for words in [Words::Work(3, 20), Words::Reply, Words::Ask, Words::Hold(5)] {
+            assert_eq!(Words::read(&words.text("r7")), Some(("r7", words)));
+        }
+        assert_eq!(Words::read("r7 sing"), None);
+        assert_eq!(Words::read(""), None);
+    }
+
+    #[test]
+    fn what_is_said_names_the_request_and_the_attempt() {
+        assert_eq!(signed(&piece("r7", 2, 4)), Some(("r7", 2)));
+        assert_eq!(signed(&signature("r7", 1)), Some(("r7", 1)));
+        assert_eq!(signed("The agent ran out of time."), None);
+    }
+
+    #[test]
+    fn an_execution_is_read_as_it_is_logged_and_half_a_line_is_none() {
+        let execution = Execution { name: "r7".to_owned(), attempt: 2, at: 1_000 };
+        assert_eq!(Execution::read(execution.line().trim_end()), Some(execution));
+        assert_eq!(Execution::read("r7 2"), None);
+    }
+}

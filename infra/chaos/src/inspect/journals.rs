@@ -1,0 +1,128 @@
+//! Every journal of the run, read through the stores' contract.
+
+use std::{collections::HashMap, sync::Arc};
+
+use a2a_core::{
+    RequestKey, TaskStore,
+    journal::TaskKey,
+    store::{Journal, ListQuery, StoreError},
+};
+use futures_util::{StreamExt, stream};
+
+use super::story::{Story, Told};
+use crate::{
+    drive::Exchange,
+    plan::Plan,
+    request::{Kind, Step},
+};
+
+/// How many journals are read at the same time.
+const READS: usize = 16;
+/// How many tasks are listed at once.
+const PAGE: u32 = 100;
+
+/// What the journals say.
+#[derive(Debug, Default)]
+pub(crate) struct Journals {
+    /// How many there are.
+    pub(crate) count: usize,
+    /// How many attempts after the first were made at all messages together.
+    pub(crate) repeated: usize,
+    /// What is said of each request, by its name.
+    pub(crate) told: HashMap<String, Told>,
+}
+
+/// Reads the journal of every request that made one.
+pub(crate) async fn inspect(
+    plan: &Plan,
+    exchange: &Exchange,
+    agent: &str,
+    requests: &str,
+    store: &Arc<dyn TaskStore>,
+    faults: &mut Vec<String>,
+) -> Result<Journals, String> {
+    let firsts = plan.steps.iter().filter(|step| makes_task(step));
+    let keys = firsts.filter_map(|step| Some((step, key(step, exchange, agent, requests)?)));
+    let mut reads = stream::iter(keys)
+        .map(|(step, key)| async move { (step, store.read(&key, 0).await) })
+        .buffer_unordered(READS);
+    let mut journals = Journals::default();
+    while let Some((step, read)) = reads.next().await {
+        match told(read.map_err(away)?) {
+            Ok(story) => journals.add(story),
+            Err(what) => faults.push(format!("journal of {}: {what}", step.name())),
+        }
+    }
+    unfinished(store, faults).await?;
+    Ok(journals)
+}
+
+impl Journals {
+    fn add(&mut self, story: Story) {
+        self.count += 1;
+        for told in story.messages {
+            self.repeated += usize::try_from(told.attempts.saturating_sub(1)).unwrap_or_default();
+            self.told.insert(told.name.clone(), told);
+        }
+    }
+}
+
+fn told(journal: Option<Journal>) -> Result<Story, String> {
+    let journal = journal.ok_or("there is none")?;
+    let story = Story::read(&journal.slots)?;
+    if story.over {
+        Ok(story)
+    } else {
+        Err(format!("it has no end: {:?}", journal.head.status.state))
+    }
+}
+
+/// Whatever the store still shows as being under way, or waiting: it may be of no request we know.
+async fn unfinished(store: &Arc<dyn TaskStore>, faults: &mut Vec<String>) -> Result<(), String> {
+    for key in store.running(None, PAGE).await.map_err(away)? {
+        faults.push(format!("task {} is still running", key.id));
+    }
+    let mut query = ListQuery {
+        tenant: "".into(),
+        owner: "".into(),
+        context_id: None,
+        state: None,
+        since: None,
+        after: None,
+        limit: PAGE,
+    };
+    loop {
+        let page = store.list(&query).await.map_err(away)?;
+        for (id, head) in page.rows {
+            if !head.status.state.is_terminal() {
+                faults.push(format!("task {id} is left {}", head.status.state.name()));
+            }
+        }
+        match page.next {
+            None => return Ok(()),
+            next => query.after = next,
+        }
+    }
+}
+
+fn makes_task(step: &Step) -> bool {
+    step.words().is_some() && !matches!(step.kind, Kind::Tell(_) | Kind::TellStream(_))
+}
+
+/// The key of the task that a request makes: named after the client's own key, or after where its
+/// record stands.
+fn key(step: &Step, exchange: &Exchange, agent: &str, requests: &str) -> Option<TaskKey> {
+    let request = match step.idempotency_key() {
+        Some(key) => RequestKey::of_caller(agent, "", &key).ok()?,
+        None => {
+            let at = exchange.positions.get(&step.number)?;
+            let (partition, offset, timestamp) = (at.partition, at.offset, at.timestamp);
+            RequestKey::new(format!("|{requests}|{partition}|{offset}|{timestamp}"))
+        }
+    };
+    Some(TaskKey { tenant: "".into(), id: request.id("task") })
+}
+
+fn away(error: StoreError) -> String {
+    format!("the store cannot be read: {error}")
+}

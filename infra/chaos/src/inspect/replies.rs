@@ -1,0 +1,237 @@
+//! Every answer of the run: that there is one, that all of a request's are the same, and that each
+//! says what it should.
+
+use std::collections::BTreeMap;
+
+use a2a_core::Cursor;
+use serde_json::Value;
+
+use crate::{
+    agent::{Words, piece, signed},
+    client::Reply,
+    drive::Exchange,
+    plan::Plan,
+    request::{Kind, Step},
+};
+
+/// How the answers were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Replies {
+    /// Records in all.
+    pub(crate) records: usize,
+    /// Requests that were answered.
+    pub(crate) answered: usize,
+    /// Answers that came more often than they were asked for, and were the same.
+    pub(crate) again: usize,
+}
+
+/// Looks at the answers to each request.
+pub(crate) fn inspect(plan: &Plan, exchange: &Exchange, faults: &mut Vec<String>) -> Replies {
+    let mut counted = Replies::default();
+    for (step, replies) in plan.steps.iter().zip(&exchange.replies) {
+        counted.records += replies.len();
+        match judge(step, replies) {
+            Ok(again) => {
+                counted.answered += 1;
+                counted.again += again;
+            }
+            Err(what) => faults.push(format!("{} ({:?}): {what}", step.name(), step.kind)),
+        }
+    }
+    counted
+}
+
+/// How many answers were too many, where all is well.
+fn judge(step: &Step, replies: &[Reply]) -> Result<usize, String> {
+    if replies.len() < step.copies() {
+        return Err(format!("{} of {} answers", replies.len(), step.copies()));
+    }
+    let seen = same(replies)?;
+    if !step.streams() {
+        let (Some(first), 1) = (replies.first(), seen.len()) else {
+            return Err("a stream for an answer".to_owned());
+        };
+        says(step, &json(first)?)?;
+        return Ok(replies.len() - step.copies());
+    }
+    if !seen.values().last().is_some_and(|reply| reply.is_last()) {
+        return Err("a stream without an end".to_owned());
+    }
+    streamed(step, replies)?;
+    Ok(replies.len() - seen.len())
+}
+
+/// The answers by their place, of which there is one without a stream: at each place all are the
+/// same, byte for byte, headers and all.
+fn same(replies: &[Reply]) -> Result<BTreeMap<Option<Cursor>, &Reply>, String> {
+    let mut seen: BTreeMap<Option<Cursor>, &Reply> = BTreeMap::new();
+    for reply in replies {
+        let first = *seen.entry(reply.event()).or_insert(reply);
+        if (&first.value, &first.headers) != (&reply.value, &reply.headers) {
+            return Err(format!("two answers: {} and {}", shown(first), shown(reply)));
+        }
+    }
+    Ok(seen)
+}
+
+/// A stream as a client reads it that passes over what it has seen: whole, in order, and of one
+/// attempt.
+fn streamed(step: &Step, replies: &[Reply]) -> Result<(), String> {
+    let (mut after, mut pieces, mut state) = (None, Vec::new(), String::new());
+    for reply in replies {
+        if reply.event() <= after {
+            continue;
+        }
+        after = reply.event();
+        let event = json(reply)?;
+        let event = &event["result"];
+        if event["task"].is_object() {
+            // It begins, or it begins again.
+            pieces = texts(&event["task"]["artifacts"][0]);
+            state = text(&event["task"]["status"]["state"]);
+        }
+        pieces.extend(texts(&event["artifactUpdate"]["artifact"]));
+        if event["statusUpdate"].is_object() {
+            state = text(&event["statusUpdate"]["status"]["state"]);
+        }
+    }
+    outcome(step, &state, &pieces)
+}
+
+/// What an answer that is no stream says.
+fn says(step: &Step, answer: &Value) -> Result<(), String> {
+    let failed = answer.get("error").is_some();
+    let result = answer.get("result").unwrap_or(answer);
+    let wrong = || Err(format!("it says {}", cut(&answer.to_string())));
+    match step.kind {
+        Kind::Poison(_) | Kind::GetUnknown => return if failed { Ok(()) } else { wrong() },
+        // A task that is done before its cancel comes cannot be canceled.
+        Kind::Cancel => {
+            let canceled = result["status"]["state"] == "TASK_STATE_CANCELED";
+            let too_late = answer["error"]["code"] == -32002;
+            return if canceled || too_late { Ok(()) } else { wrong() };
+        }
+        _ if failed => return wrong(),
+        _ => {}
+    }
+    if let Some(Words::Reply) = step.words() {
+        let message = result.get("message").unwrap_or(result);
+        let said = text(&message["parts"][0]["text"]);
+        let named = signed(&said).is_some_and(|(name, _)| name == step.name());
+        return if named { Ok(()) } else { wrong() };
+    }
+    let task = match step.kind {
+        Kind::List => &result["tasks"][0],
+        _ => result.get("task").unwrap_or(result),
+    };
+    outcome(step, &text(&task["status"]["state"]), &texts(&task["artifacts"][0]))
+        .or_else(|what| wrong().map_err(|shown: String| format!("{what}: {shown}")))
+}
+
+/// Whether a task has come to what its message asked for.
+fn outcome(step: &Step, state: &str, pieces: &[String]) -> Result<(), String> {
+    let state = state.trim_start_matches("TASK_STATE_");
+    match step.words() {
+        Some(Words::Work(count, _)) if state == "COMPLETED" => whole(&step.name(), count, pieces),
+        Some(Words::Ask) if state == "INPUT_REQUIRED" => Ok(()),
+        Some(Words::Hold(_)) if ["COMPLETED", "CANCELED"].contains(&state) => Ok(()),
+        // Of a task that another request made.
+        None if state == "COMPLETED" => Ok(()),
+        _ => Err(format!("the task is {state}")),
+    }
+}
+
+/// Whether these are all pieces of one attempt, in order.
+fn whole(name: &str, count: usize, pieces: &[String]) -> Result<(), String> {
+    let attempt = pieces.first().and_then(|text| signed(text)).map_or(0, |(_, attempt)| attempt);
+    let expected: Vec<String> = (0..count).map(|number| piece(name, attempt, number)).collect();
+    if pieces == expected { Ok(()) } else { Err(format!("{pieces:?} are not {count} pieces")) }
+}
+
+fn json(reply: &Reply) -> Result<Value, String> {
+    serde_json::from_slice(&reply.value).map_err(|error| format!("it is no JSON: {error}"))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(artifact: &Value) -> Vec<String> {
+    let parts = artifact["parts"].as_array().into_iter().flatten();
+    parts.map(|part| text(&part["text"])).collect()
+}
+
+fn shown(reply: &Reply) -> String {
+    cut(&String::from_utf8_lossy(&reply.value))
+}
+
+fn cut(text: &str) -> String {
+    const LENGTH: usize = 600;
+    text.chars().take(LENGTH).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(event: Option<&str>, last: bool, value: &str) -> Reply {
+        let mut headers = Vec::new();
+        headers.extend(event.map(|id| ("a2a-event-id".to_owned(), id.as_bytes().to_vec())));
+        headers.extend(last.then(|| ("a2a-last".to_owned(), b"true".to_vec())));
+        Reply { number: 1, value: value.as_bytes().to_vec(), headers, at: 0 }
+    }
+
+    fn step(kind: Kind) -> Step {
+        Step { number: 1, first: 1, partition: 0, kind }
+    }
+
+    fn task(attempt: u32, pieces: usize) -> String {
+        let parts: Vec<String> = (0..pieces)
+            .map(|number| format!(r#"{{"text":"{}"}}"#, piece("r1", attempt, number)))
+            .collect();
+        format!(
+            r#"{{"id":"t","status":{{"state":"TASK_STATE_COMPLETED"}},"artifacts":[{{"parts":[{}]}}]}}"#,
+            parts.join(",")
+        )
+    }
+
+    #[test]
+    fn an_answer_may_come_twice_but_not_differ() {
+        let step = step(Kind::Brief(Words::Work(2, 0)));
+        let good = reply(None, false, &task(1, 2));
+        assert_eq!(judge(&step, std::slice::from_ref(&good)), Ok(0));
+        assert_eq!(judge(&step, &[good.clone(), good.clone()]), Ok(1));
+        let other = reply(None, false, &task(2, 2));
+        assert!(judge(&step, &[good, other]).is_err_and(|what| what.starts_with("two answers")));
+        assert!(judge(&step, &[]).is_err());
+        let half = reply(None, false, &task(1, 1));
+        assert!(judge(&step, &[half]).is_err_and(|what| what.contains("are not 2 pieces")));
+    }
+
+    #[test]
+    fn a_stream_is_read_over_its_interruption() {
+        let step = step(Kind::Stream(Words::Work(2, 0)));
+        let event =
+            |id, last, value: &str| reply(Some(id), last, &format!(r#"{{"result":{value}}}"#));
+        let begun = r#"{"task":{"id":"t","status":{"state":"TASK_STATE_SUBMITTED"}}}"#;
+        let said = |attempt, number| {
+            let text = piece("r1", attempt, number);
+            format!(r#"{{"artifactUpdate":{{"artifact":{{"parts":[{{"text":"{text}"}}]}}}}}}"#)
+        };
+        let done = r#"{"statusUpdate":{"status":{"state":"TASK_STATE_COMPLETED"}}}"#;
+        let first = [event("1-1", false, begun), event("2-0", false, &said(1, 0))];
+        let again = [
+            event("3-0", false, begun),
+            event("4-0", false, &said(2, 0)),
+            event("4-1", false, &said(2, 1)),
+            event("5-0", true, done),
+        ];
+        let all = [&first[..], &again[..]].concat();
+        assert_eq!(judge(&step, &all), Ok(0));
+        assert_eq!(judge(&step, &[&all[..], &all[..]].concat()), Ok(all.len()));
+        assert!(judge(&step, &first).is_err_and(|what| what.contains("without an end")));
+        let mut missing = all.clone();
+        missing.remove(3);
+        assert!(judge(&step, &missing).is_err_and(|what| what.contains("are not 2 pieces")));
+    }
+}

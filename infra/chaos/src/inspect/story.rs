@@ -1,0 +1,230 @@
+//! A journal, read as the story of its messages: which attempts were made at each, and what came of
+//! it. Whatever does not fit is the fault this program looks for.
+
+use std::{collections::HashSet, sync::Arc};
+
+use a2a_core::{
+    Message, PartContent,
+    journal::{Entry, Slot},
+};
+
+use crate::agent::{Words, signed};
+
+/// A message of a journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The request's name.
+    pub(crate) name: String,
+    /// How many attempts were made at it.
+    pub(crate) attempts: u32,
+    /// When its outcome was recorded, in milliseconds since 1970, where that was said.
+    pub(crate) ended: Option<i64>,
+}
+
+/// A journal's messages, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Story {
+    pub(crate) messages: Vec<Told>,
+    /// Whether the journal has its end: a terminal state or a reply.
+    pub(crate) over: bool,
+    /// Whether somebody is at work.
+    at_work: bool,
+    /// Who is.
+    runner: Option<Arc<str>>,
+    runners: HashSet<Arc<str>>,
+}
+
+impl Story {
+    /// Reads a whole journal.
+    ///
+    /// # Errors
+    /// In words, the first entry that should not be where it is.
+    pub(crate) fn read(slots: &[Slot]) -> Result<Self, String> {
+        let mut story = Self::default();
+        for (slot, version) in slots.iter().zip(1..) {
+            if slot.version != version {
+                return Err(format!("slot {version} is missing"));
+            }
+            for (entry, index) in slot.entries.iter().zip(0..) {
+                story.take(entry).map_err(|what| format!("{version}-{index}: {what}"))?;
+            }
+        }
+        Ok(story)
+    }
+
+    fn take(&mut self, entry: &Entry) -> Result<(), String> {
+        if self.over {
+            return Err("an entry after the end".to_owned());
+        }
+        match entry {
+            Entry::Submitted(submitted) => self.submit(&submitted.message),
+            Entry::Started(started) => {
+                let attempts = self.newest()?.attempts + 1;
+                if started.attempt != attempts {
+                    return Err(format!("attempt {} where {attempts} is due", started.attempt));
+                }
+                if attempts > 1 && !self.at_work {
+                    return Err("an attempt after the outcome".to_owned());
+                }
+                if !self.runners.insert(Arc::clone(&started.runner)) {
+                    return Err("a runner begins twice".to_owned());
+                }
+                self.newest()?.attempts = attempts;
+                self.at_work = true;
+                self.runner = Some(Arc::clone(&started.runner));
+                Ok(())
+            }
+            Entry::Heartbeat(beat) if self.runner.as_ref() == Some(&beat.runner) => Ok(()),
+            Entry::CancelRequested(_) => Ok(()),
+            Entry::KeyUsed(_) => Err("a key's journal where a task's is due".to_owned()),
+            Entry::Heartbeat(_) => Err("a sign of life of a runner that was fenced off".to_owned()),
+            Entry::Artifact(event) => {
+                let parts = event.artifact.parts.iter().map(|part| &part.content);
+                let mut texts = parts.filter_map(|content| match content {
+                    PartContent::Text(text) => Some(text),
+                    _ => None,
+                });
+                texts.try_for_each(|text| self.hear(text))
+            }
+            Entry::Status(event) => {
+                let state = event.status.state;
+                if let Some(message) = &event.status.message {
+                    self.hear_if_signed(message)?;
+                }
+                if !self.at_work && !state.is_terminal() {
+                    return Err(format!("{} while nobody is at work", state.name()));
+                }
+                if state.is_terminal() || state.is_interrupted() {
+                    self.at_work = false;
+                    self.over = state.is_terminal();
+                    let at = event.status.timestamp.map(|at| at.as_millis());
+                    let newest = self.newest()?;
+                    newest.ended = newest.ended.or(at);
+                }
+                Ok(())
+            }
+            Entry::Replied(message) => {
+                self.over = true;
+                self.hear(&message.text())
+            }
+        }
+    }
+
+    fn submit(&mut self, message: &Message) -> Result<(), String> {
+        if self.at_work {
+            return Err("a message was admitted while another was worked on".to_owned());
+        }
+        let text = message.text();
+        let (name, _) = Words::read(&text).ok_or_else(|| format!("{text:?} was never sent"))?;
+        if self.messages.iter().any(|told| told.name == name) {
+            return Err(format!("{name} was admitted twice"));
+        }
+        self.messages.push(Told { name: name.to_owned(), ..Told::default() });
+        Ok(())
+    }
+
+    fn newest(&mut self) -> Result<&mut Told, String> {
+        self.messages.last_mut().ok_or_else(|| "an entry before any message".to_owned())
+    }
+
+    /// What the agent says must be of the attempt that is under way.
+    fn hear(&mut self, text: &str) -> Result<(), String> {
+        let at_work = self.at_work;
+        let newest = self.newest()?;
+        match signed(text) {
+            _ if !at_work => Err(format!("{text:?} while nobody is at work")),
+            Some((name, attempt)) if name == newest.name && attempt == newest.attempts => Ok(()),
+            _ => Err(format!("{text:?} in attempt {} at {}", newest.attempts, newest.name)),
+        }
+    }
+
+    /// A status that is not the agent's, a cancel or a failure, is signed by nobody.
+    fn hear_if_signed(&mut self, message: &Message) -> Result<(), String> {
+        let text = message.text();
+        if signed(&text).is_some() { self.hear(&text) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use a2a_core::{
+        Artifact, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStatusUpdateEvent,
+        Timestamp,
+        journal::{Started, Submitted},
+    };
+
+    use super::*;
+    use crate::agent::{piece, signature};
+
+    fn submitted(words: &str) -> Entry {
+        let message = Message::user("m", vec![Part::text(words)]);
+        Entry::Submitted(Submitted::new(Arc::new(message), Timestamp::from_millis(1)))
+    }
+
+    fn started(attempt: u32, runner: &str) -> Entry {
+        Entry::Started(Started { runner: runner.into(), attempt, at: Timestamp::from_millis(2) })
+    }
+
+    fn said(text: &str) -> Entry {
+        Entry::Artifact(Arc::new(TaskArtifactUpdateEvent {
+            artifact: Artifact::new("pieces", vec![Part::text(text)]),
+            ..TaskArtifactUpdateEvent::default()
+        }))
+    }
+
+    fn status(state: TaskState, text: &str) -> Entry {
+        let message = Arc::new(Message::user("m", vec![Part::text(text)]));
+        let timestamp = Some(Timestamp::from_millis(9));
+        Entry::Status(Arc::new(TaskStatusUpdateEvent {
+            status: TaskStatus { state, message: Some(message), timestamp },
+            ..TaskStatusUpdateEvent::default()
+        }))
+    }
+
+    fn read(entries: Vec<Entry>) -> Result<Story, String> {
+        let slot = |(entry, version)| Slot { version, entries: Arc::new([entry]) };
+        Story::read(&entries.into_iter().zip(1..).map(slot).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_good_journal_is_told() {
+        let story = read(vec![
+            submitted("r1 ask"),
+            started(1, "a"),
+            status(TaskState::InputRequired, &signature("r1", 1)),
+            submitted("r2 work 2 0"),
+            started(1, "b"),
+            status(TaskState::Working, ""),
+            said(&piece("r2", 1, 0)),
+            started(2, "c"),
+            said(&piece("r2", 2, 0)),
+            said(&piece("r2", 2, 1)),
+            status(TaskState::Completed, &signature("r2", 2)),
+        ]);
+        let story = story.expect("nothing is wrong with it");
+        let told = |name: &str, attempts| Told { name: name.to_owned(), attempts, ended: Some(9) };
+        assert_eq!((story.messages, story.over), (vec![told("r1", 1), told("r2", 2)], true));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_found() {
+        let begun = || vec![submitted("r1 work 2 0"), started(1, "a")];
+        let done = |attempt| status(TaskState::Completed, &signature("r1", attempt));
+        for (more, found) in [
+            (vec![started(2, "b"), said(&piece("r1", 1, 0))], "in attempt 2 at r1"),
+            (vec![started(2, "b"), done(1)], "in attempt 2 at r1"),
+            (vec![started(3, "b")], "attempt 3 where 2 is due"),
+            (vec![started(2, "a")], "a runner begins twice"),
+            (vec![done(1), started(2, "b")], "an entry after the end"),
+            (vec![submitted("r2 ask")], "while another was worked on"),
+            (
+                vec![status(TaskState::InputRequired, ""), said(&piece("r1", 1, 0))],
+                "while nobody is at work",
+            ),
+            (vec![said(&piece("r2", 1, 0))], "in attempt 1 at r1"),
+        ] {
+            let what = read([begun(), more].concat()).expect_err(found);
+            assert!(what.contains(found), "{what}");
+        }
+    }
+}

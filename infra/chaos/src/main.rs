@@ -1,0 +1,68 @@
+//! `cargo xtask chaos`: runs one after another until the time is over, or one that a seed names.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use a2a_chaos::{Options, Store};
+use clap::Parser;
+
+/// Kills runners and brokers under load, and looks whether anything was lost or done twice.
+#[derive(Debug, Parser)]
+#[command(name = "a2a-chaos")]
+struct Cli {
+    /// Runs are begun for so long; one is always made over each store
+    #[arg(long, default_value_t = 0)]
+    minutes: u64,
+    /// Requests of one run
+    #[arg(long, default_value_t = 20_000)]
+    requests: usize,
+    /// Which plan the first run has; without it any
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only over these stores: dynamodb, postgres
+    #[arg(long, value_delimiter = ',', value_parser = store)]
+    only: Vec<Store>,
+}
+
+fn store(name: &str) -> Result<Store, String> {
+    let found = Store::ALL.into_iter().find(|store| store.name() == name);
+    found.ok_or_else(|| "expected dynamodb or postgres".to_owned())
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("a2a-chaos: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes the runs. Answers whether nothing was found.
+fn run(cli: &Cli) -> Result<bool, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let program = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+    let runner = program.with_file_name("a2a-chaos-runner");
+    let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let first = cli.seed.unwrap_or_else(seconds);
+    let stores = if cli.only.is_empty() { Store::ALL.to_vec() } else { cli.only.clone() };
+    let (began, mut good) = (Instant::now(), true);
+    for seed in first.. {
+        for store in &stores {
+            let (store, requests, runner) = (*store, cli.requests, runner.clone());
+            let report =
+                runtime.block_on(a2a_chaos::run(&Options { store, requests, seed, runner }))?;
+            print!("{report}");
+            good &= report.faults.is_empty();
+        }
+        if began.elapsed() >= Duration::from_secs(cli.minutes * 60) {
+            break;
+        }
+    }
+    Ok(good)
+}

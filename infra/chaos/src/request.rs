@@ -1,0 +1,219 @@
+//! One request: what it asks for, and the records that ask.
+//!
+//! Owns: the binding's forms as a client writes them, by hand: the project's own client would only
+//! show that the two agree. Must never know: when it is sent, whether the answer is right.
+
+use serde_json::{Value, json};
+
+use crate::agent::Words;
+
+/// A request of the plan.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// Its place in the plan.
+    pub(crate) number: usize,
+    /// The first of its chain: the one that made the task.
+    pub(crate) first: usize,
+    /// Where it is sent.
+    pub(crate) partition: i32,
+    /// What it asks for.
+    pub(crate) kind: Kind,
+}
+
+/// What a request asks for, and in which form.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// A message in the brief's form.
+    Brief(Words),
+    /// A message by JSON-RPC.
+    Send(Words),
+    /// A message that is answered with a stream.
+    Stream(Words),
+    /// A message under an idempotency key.
+    Keyed(Words),
+    /// The same, which the client sends twice.
+    Twice(Words),
+    /// The answer to the question of the chain's first.
+    Tell(Words),
+    /// The same, answered with a stream.
+    TellStream(Words),
+    /// Cancel the task of the chain's first.
+    Cancel,
+    /// Show that task, which has ended.
+    Get,
+    /// Show a task that there is not.
+    GetUnknown,
+    /// List that task's context.
+    List,
+    /// What is no request.
+    Poison(&'static Poison),
+}
+
+/// What is no request, or none that can be served.
+#[derive(Debug)]
+pub(crate) struct Poison {
+    /// The record's value.
+    pub(crate) value: Option<&'static [u8]>,
+    /// Whether it has a key.
+    pub(crate) has_key: bool,
+}
+
+/// All of them.
+pub(crate) const POISONS: &[Poison] = &[
+    Poison { value: None, has_key: true },
+    Poison { value: Some(b""), has_key: true },
+    Poison { value: Some(b"\xff\xfe"), has_key: true },
+    Poison { value: Some(b"{\"message\":"), has_key: true },
+    Poison { value: Some(b"{\"message\":5}"), has_key: true },
+    Poison { value: Some(b"[]"), has_key: true },
+    Poison { value: Some(br#"{"jsonrpc":"2.0","id":1,"method":"Sing"}"#), has_key: true },
+    Poison {
+        value: Some(br#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":7}}"#),
+        has_key: true,
+    },
+    Poison { value: Some(br#"{"message":"nobody to answer to"}"#), has_key: false },
+];
+
+/// What the chain's first request has brought.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// The task's id.
+    pub(crate) task: String,
+    /// Its context's.
+    pub(crate) context: String,
+}
+
+/// A record to be sent.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) partition: i32,
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+/// The header under which a client's own key travels.
+const IDEMPOTENCY_KEY: &str = "a2a-idempotency-key";
+/// The header by which the answer to a record without a key is found again.
+const TRACEPARENT: &str = "traceparent";
+
+impl Step {
+    /// How the agent names it in all it says.
+    pub(crate) fn name(&self) -> String {
+        format!("r{}", self.number)
+    }
+
+    /// What the agent is asked for, if it is.
+    pub(crate) fn words(&self) -> Option<Words> {
+        match self.kind {
+            Kind::Brief(words)
+            | Kind::Send(words)
+            | Kind::Stream(words)
+            | Kind::Keyed(words)
+            | Kind::Twice(words)
+            | Kind::Tell(words)
+            | Kind::TellStream(words) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Whether it is answered with a stream.
+    pub(crate) fn streams(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_) | Kind::TellStream(_))
+    }
+
+    /// Whether it makes a task that is at work for a while.
+    pub(crate) fn holds(&self) -> bool {
+        matches!(self.words(), Some(Words::Hold(_)))
+    }
+
+    /// How many records ask for it.
+    pub(crate) fn copies(&self) -> usize {
+        if matches!(self.kind, Kind::Twice(_)) { 2 } else { 1 }
+    }
+
+    /// The key that the client chose for it, if it did.
+    pub(crate) fn idempotency_key(&self) -> Option<String> {
+        matches!(self.kind, Kind::Keyed(_) | Kind::Twice(_)).then(|| self.name())
+    }
+
+    /// Its record. The chain's first needs to know nothing.
+    pub(crate) fn record(&self, known: Option<&Known>) -> Outgoing {
+        let has_key = !matches!(self.kind, Kind::Poison(Poison { has_key: false, .. }));
+        let mut headers = Vec::new();
+        headers.extend(self.idempotency_key().map(|key| (IDEMPOTENCY_KEY, key)));
+        if !has_key {
+            headers.push((TRACEPARENT, format!("00-{:032x}-{:016x}-01", self.number + 1, 1)));
+        }
+        let value = match self.kind {
+            Kind::Poison(Poison { value, .. }) => value.map(<[u8]>::to_vec),
+            _ => Some(self.value(known).to_string().into_bytes()),
+        };
+        let key = has_key.then(|| format!("c{}", self.number));
+        Outgoing { partition: self.partition, key, value, headers }
+    }
+
+    fn value(&self, known: Option<&Known>) -> Value {
+        let task = known.map_or("there-is-none", |known| &known.task);
+        let text = self.words().map(|words| words.text(&self.name())).unwrap_or_default();
+        let message =
+            || json!({"messageId": self.name(), "role": "ROLE_USER", "parts": [{"text": text}]});
+        let (method, params) = match self.kind {
+            Kind::Brief(_) => return json!({"message": {"text": text}}),
+            Kind::Stream(_) => ("SendStreamingMessage", json!({"message": message()})),
+            Kind::Tell(_) | Kind::TellStream(_) => {
+                let mut message = message();
+                message["taskId"] = task.into();
+                let method = if self.streams() { "SendStreamingMessage" } else { "SendMessage" };
+                (method, json!({"message": message}))
+            }
+            Kind::Cancel => ("CancelTask", json!({"id": task})),
+            Kind::Get | Kind::GetUnknown => ("GetTask", json!({"id": task})),
+            Kind::List => {
+                let context = known.map_or("", |known| &known.context);
+                ("ListTasks", json!({"contextId": context, "includeArtifacts": true}))
+            }
+            _ => ("SendMessage", json!({"message": message()})),
+        };
+        json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params})
+    }
+}
+
+/// Which request an answer is to, by its key or, without one, by its trace.
+pub(crate) fn number(key: Option<&[u8]>, traceparent: Option<&str>) -> Option<usize> {
+    match key {
+        Some(key) => std::str::from_utf8(key).ok()?.strip_prefix('c')?.parse().ok(),
+        None => {
+            let trace = traceparent?.split('-').nth(1)?;
+            usize::from_str_radix(trace, 16).ok()?.checked_sub(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_found_by_its_key_or_its_trace() {
+        for poison in POISONS {
+            let step = Step { number: 70, first: 70, partition: 0, kind: Kind::Poison(poison) };
+            let record = step.record(None);
+            let trace = record.headers.iter().find(|(name, _)| *name == TRACEPARENT);
+            let trace = trace.map(|(_, value)| value.as_str());
+            assert_eq!(number(record.key.as_deref().map(str::as_bytes), trace), Some(70));
+        }
+        assert_eq!(number(Some(b"x"), None), None);
+        assert_eq!(number(None, None), None);
+    }
+
+    #[test]
+    fn a_follow_up_names_the_task() {
+        let kind = Kind::Tell(Words::Work(1, 0));
+        let step = Step { number: 8, first: 7, partition: 0, kind };
+        let known = Known { task: "t".to_owned(), context: "c".to_owned() };
+        let value = step.value(Some(&known));
+        assert_eq!(value["params"]["message"]["taskId"], "t");
+        assert_eq!(value["params"]["message"]["parts"][0]["text"], "r8 work 1 0");
+    }
+}
