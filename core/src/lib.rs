@@ -22,6 +22,7 @@
 //! | `admit` | what may be done to a task, decided purely |
 //! | [`store`] | the contract of a database, and the memory store |
 //! | [`executor`], [`queue`] | what an agent's author meets |
+//! | [`agent`] | an agent, as it is handed to whoever serves it |
 //! | `claim`, `ledger`, `record`, `run` | claiming work on a message, appending, recording, running |
 //! | `send`, `follow` | answering, streaming |
 //! | `orphan`, `sweep` | taking over work that nobody does any more, and looking for it |
@@ -36,6 +37,7 @@
 //! unseen ([`DefaultRequestHandler::settled`]).
 
 mod admit;
+pub mod agent;
 pub mod call;
 mod claim;
 #[cfg(feature = "client")]
@@ -62,6 +64,7 @@ mod sweep;
 pub mod types;
 pub mod wire;
 
+pub use agent::{Agent, Peers};
 pub use async_trait::async_trait;
 pub use call::{Call, Caller, Event, Events, Reply, ReplyKind, RequestKey, StreamsEnd};
 pub use env::Env;

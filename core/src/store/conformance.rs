@@ -135,6 +135,20 @@ pub async fn put(store: &Store, id: &str, head: Head) {
     append(store, key(id), 0, [submitted(id)], Some(head)).await.unwrap();
 }
 
+/// Tasks of somebody who uses the same store under the ids and tenants of these cases, and must not
+/// be met in any of them.
+pub async fn neighbours(store: &Store) {
+    for tenant in ["", "t0", "t1", "t2"] {
+        for (id, state) in [("t", TaskState::Working), ("a", TaskState::Completed)] {
+            for at in 1..4 {
+                let id = if at == 1 { id.into() } else { format!("{id}{at}").into() };
+                let key = TaskKey { tenant: tenant.into(), id };
+                append(store, key, 0, [submitted("n")], Some(head(state, at))).await.unwrap();
+            }
+        }
+    }
+}
+
 async fn slots(store: &Store, id: &str, after: u64) -> Vec<Slot> {
     store.read(&key(id), after).await.unwrap().unwrap().slots
 }

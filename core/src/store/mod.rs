@@ -4,6 +4,7 @@
 //! appends and reads. It must never know: states, rules, transports; a [`Head`] tells it what it
 //! may list and what it may drop.
 
+mod agent;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -30,6 +31,7 @@ use crate::{
     types::{TaskState, Timestamp},
 };
 
+pub use agent::AgentStore;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbStore;
 #[cfg(all(feature = "dynamodb", any(test, feature = "conformance")))]

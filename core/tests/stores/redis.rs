@@ -9,8 +9,8 @@ use ::redis::{Value, cmd};
 use a2a_core::{
     journal::{Head, Phase, TaskKey},
     store::{
-        self, AppendError, ListQuery, StoreError,
-        conformance::{Store, append, chunk, everything, head, key, put, submitted},
+        self, AgentStore, AppendError, ListQuery, StoreError,
+        conformance::{Store, append, chunk, everything, head, key, neighbours, put, submitted},
     },
     types::{TaskState, Timestamp},
 };
@@ -64,6 +64,18 @@ fn now() -> i64 {
 
 mod contract {
     a2a_core::store_conformance!(super::fresh);
+}
+
+/// One agent's part of a store that another agent uses too.
+async fn shared(case: &'static str) -> Store {
+    let shared = fresh(case).await;
+    let neighbour: Store = Arc::new(AgentStore::new(Arc::clone(&shared), "balance"));
+    neighbours(&neighbour).await;
+    Arc::new(AgentStore::new(shared, "data"))
+}
+
+mod contract_of_an_agents_part {
+    a2a_core::store_conformance!(super::shared);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use a2a_core::{
     Artifact, MemoryStore, Message, Metadata, Part, TaskArtifactUpdateEvent, TaskState, Timestamp,
-    journal::{Entry, Head, Phase, Submitted},
+    journal::{Entry, Head, Phase, Submitted, TaskKey},
     store::{
-        AppendError, ListQuery,
+        AgentStore, AppendError, ListQuery,
         conformance::{self as contract, Store, append, chunk, head, key, put, submitted},
     },
 };
@@ -23,6 +23,34 @@ async fn fresh(_: &'static str) -> Store {
 
 mod keeps_the_contract {
     a2a_core::store_conformance!(super::fresh, #[tokio::test(start_paused = true)]);
+}
+
+/// One agent's part of a store that another agent uses too, for the same ids and tenants.
+async fn shared(_: &'static str) -> Store {
+    let shared = fresh("shared").await;
+    let neighbour: Store = Arc::new(AgentStore::new(Arc::clone(&shared), "dat"));
+    contract::neighbours(&neighbour).await;
+    Arc::new(AgentStore::new(shared, "data"))
+}
+
+mod keeps_agents_apart {
+    a2a_core::store_conformance!(super::shared, #[tokio::test(start_paused = true)]);
+}
+
+#[tokio::test]
+async fn no_name_of_an_agent_looks_like_another_and_its_tenant() {
+    let shared = fresh("shared").await;
+    let of = |agent: &str| -> Store { Arc::new(AgentStore::new(Arc::clone(&shared), agent)) };
+    let at = |tenant: &str| TaskKey { tenant: tenant.into(), id: "t".into() };
+    let one = Some(head(TaskState::Working, 1));
+    append(&of("a/b"), at("c"), 0, [submitted("t")], one.clone()).await.unwrap();
+    append(&of("a%"), at("2Fb/c"), 0, [submitted("t")], one).await.unwrap();
+    for (agent, tenant) in [("a", "b/c"), ("a%2Fb", "c"), ("a/", "b/c"), ("", "a/b/c")] {
+        assert!(of(agent).head(&at(tenant)).await.unwrap().is_none(), "{agent:?} {tenant:?}");
+        assert_eq!(of(agent).running(None, 10).await.unwrap(), [], "{agent:?}");
+    }
+    assert_eq!(of("a/b").running(None, 1).await.unwrap(), [at("c")]);
+    assert_eq!(of("a%").running(None, 1).await.unwrap(), [at("2Fb/c")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -17,6 +17,7 @@ const MAY_NAME: &[(&str, &str)] = &[
     ("wire", "call env error journal types"),
     ("queue", "env error journal types"),
     ("executor", "call error journal queue store types"),
+    ("agent", "client executor types"),
     ("ledger", "journal store types"),
     ("follow", "call error journal store types"),
     ("record", "error follow journal ledger limits queue store types"),

@@ -1,7 +1,7 @@
 //! The example agent: `data`, which knows the win rates and the game lengths of a table of matches.
 //!
-//! **Replace this crate with yours.** The functions and the local runner need two things of it:
-//! [`executor_from_env`], which makes the agent, and [`card()`], which describes it.
+//! **Replace this crate with yours.** The functions and the local runner need one thing of it:
+//! [`agents`], the list of what it offers, each a card and a way to make its executor.
 //!
 //! Owns everything that is about matches. Must never know a transport, a store or a task's life:
 //! an agent reads its [`RequestContext`](a2a_core::RequestContext) and writes to its
@@ -25,7 +25,7 @@ mod words;
 
 use std::{ffi::OsStr, path::Path, sync::Arc};
 
-use a2a_core::AgentExecutor;
+use a2a_core::{Agent, AgentExecutor};
 
 pub use card::card;
 pub use executor::DataAnalysisExecutor;
@@ -35,7 +35,13 @@ pub use table::TableError;
 /// The environment variable that names the table of matches to answer from.
 pub const MATCHES_CSV: &str = "MATCHES_CSV";
 
-/// The agent, as the environment wants it: with the file [`MATCHES_CSV`] names, or, where that is
+/// What this crate offers. An agent stands behind those it calls; the first is the one that is
+/// served where nobody chooses.
+pub fn agents() -> Vec<Agent> {
+    vec![Agent::made(card(), |_| executor_from_env())]
+}
+
+/// The agent `data`, as the environment wants it: with the file [`MATCHES_CSV`] names, or, where that is
 /// unset or empty, with the sample that is compiled in.
 ///
 /// # Errors

@@ -2,9 +2,11 @@
 //!
 //! The freeze tests start it: with an agent that is done at once, a pause breaks nothing.
 
-use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
-use a2a_core::{AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
+use a2a_core::{
+    Agent, AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait,
+};
 
 /// Says each step, then that it is done.
 struct Slow;
@@ -24,5 +26,5 @@ impl AgentExecutor for Slow {
 fn main() -> ExitCode {
     let mut card = AgentCard { name: "slow".to_owned(), ..AgentCard::default() };
     card.capabilities.streaming = Some(true);
-    a2a_http::main(card, || Ok::<_, Infallible>(Arc::new(Slow)))
+    a2a_http::main([Agent::new(card, Slow)])
 }

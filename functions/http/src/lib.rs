@@ -11,13 +11,12 @@ mod caller;
 mod event;
 
 use std::{
-    fmt::Display,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use a2a_core::{
-    AgentCard, AgentExecutor, Caller, DefaultRequestHandler,
+    Agent, Caller, DefaultRequestHandler,
     http::{Body, HttpEndpoint},
 };
 use http::Response;
@@ -29,13 +28,9 @@ const PUBLIC_URL: &str = "A2A_PUBLIC_URL";
 /// as an HTTP API does: it takes the head of a streamed answer for a part of the body.
 const ANSWERS: &str = "A2A_HTTP_ANSWERS";
 
-/// Serves this agent as a Lambda function; a whole program.
-pub fn main<E: Display>(
-    card: AgentCard,
-    executor: impl FnOnce() -> Result<Arc<dyn AgentExecutor>, E>,
-) -> ExitCode {
-    a2a_lambda::main(executor, async move |environment, executor| {
-        let handler = environment.handler(card, executor).await?;
+/// Serves one of these agents as a Lambda function; a whole program.
+pub fn main(agents: impl Into<Vec<Agent>>) -> ExitCode {
+    a2a_lambda::main(agents, async |environment, handler| {
         let function = HttpFunction::new(handler, environment.get(PUBLIC_URL)?)?;
         let streamed = function.clone();
         let service = service_fn(move |request| {

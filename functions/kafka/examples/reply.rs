@@ -1,9 +1,11 @@
 //! The Kafka function with an agent that only says back what it hears, without a task: what is left
 //! is the function itself. `cargo xtask bench lambda` measures it beside a raw echo.
 
-use std::{convert::Infallible, process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
-use a2a_core::{AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
+use a2a_core::{
+    Agent, AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait,
+};
 
 struct Reply;
 
@@ -15,5 +17,6 @@ impl AgentExecutor for Reply {
 }
 
 fn main() -> ExitCode {
-    a2a_kafka::main(AgentCard::default(), || Ok::<_, Infallible>(Arc::new(Reply) as _))
+    let card = AgentCard { name: "data".to_owned(), ..AgentCard::default() };
+    a2a_kafka::main([Agent::new(card, Reply)])
 }

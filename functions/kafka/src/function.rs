@@ -2,10 +2,10 @@
 //!
 //! Owns: what its environment says of Kafka. Must never know: what an event holds.
 
-use std::{fmt::Display, process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use a2a_core::{
-    AgentCard, AgentExecutor,
+    Agent, DefaultRequestHandler,
     kafka::{KafkaEndpoint, Topics},
 };
 use a2a_lambda::Environment;
@@ -22,13 +22,10 @@ const RESPONSES: &str = "A2A_KAFKA_RESPONSES";
 /// The topic of answers that nobody can correlate, where it is not `agent.{name}.dead-letter`.
 const DEAD_LETTER: &str = "A2A_KAFKA_DEAD_LETTER";
 
-/// Serves this agent as a Lambda function; a whole program.
-pub fn main<E: Display>(
-    card: AgentCard,
-    executor: impl FnOnce() -> Result<Arc<dyn AgentExecutor>, E>,
-) -> ExitCode {
-    a2a_lambda::main(executor, async move |environment, executor| {
-        let function = function(&environment, card, executor).await?;
+/// Serves one of these agents as a Lambda function; a whole program.
+pub fn main(agents: impl Into<Vec<Agent>>) -> ExitCode {
+    a2a_lambda::main(agents, async |environment, handler| {
+        let function = function(&environment, handler)?;
         let service = service_fn(move |event: LambdaEvent<KafkaEvent>| {
             let function = function.clone();
             async move {
@@ -43,14 +40,13 @@ pub fn main<E: Display>(
 }
 
 /// The function as its environment wants it.
-async fn function(
+fn function(
     environment: &Environment,
-    card: AgentCard,
-    executor: Arc<dyn AgentExecutor>,
+    handler: DefaultRequestHandler,
 ) -> Result<KafkaFunction, String> {
     let brokers = environment.need(BROKERS, "the Kafka brokers, HOST:PORT with commas between")?;
     let producer = login::producer(environment, &brokers)?;
-    let name = environment.agent_name()?;
+    let name = handler.card().name.clone();
     let mut topics = Topics::of(&name);
     for (variable, topic) in
         [(RESPONSES, &mut topics.responses), (DEAD_LETTER, &mut topics.dead_letter)]
@@ -59,7 +55,6 @@ async fn function(
             *topic = named;
         }
     }
-    let handler = environment.handler(card, executor).await?;
     let scope = environment.get(SCOPE)?.unwrap_or_default();
     let endpoint = KafkaEndpoint::new(handler, &name, scope).with_topics(topics);
     Ok(KafkaFunction::new(endpoint, producer))
@@ -69,29 +64,39 @@ async fn function(
 mod tests {
     use super::*;
 
-    async fn refused<const N: usize>(variables: [(&'static str, &'static str); N]) -> String {
+    const AUTH: &str = "A2A_KAFKA_AUTH";
+
+    async fn begin<const N: usize>(
+        variables: [(&'static str, &'static str); N],
+    ) -> Result<KafkaFunction, String> {
         let environment = Environment::of(variables);
-        let executor = a2a_agent::executor_from_env().unwrap();
-        function(&environment, a2a_agent::card(), executor).await.err().unwrap()
+        let handler = environment.handler(a2a_agent::agents()).await?;
+        function(&environment, handler)
     }
 
     #[tokio::test]
     async fn what_is_missing_or_wrong_is_one_sentence() {
+        for (variables, sentence) in [
+            (
+                [("A2A_STORE", "memory:"), (AUTH, "")],
+                "A2A_KAFKA is not set. It holds the Kafka brokers, HOST:PORT with commas between.",
+            ),
+            (
+                [(BROKERS, "host:9092"), (AUTH, "")],
+                "A2A_STORE is not set. It holds the URL of the task store, for example memory:.",
+            ),
+        ] {
+            assert_eq!(begin(variables).await.err().unwrap(), sentence);
+        }
+        let unknown = [("A2A_STORE", "memory:"), (BROKERS, "host:9092"), (AUTH, "kerberos")];
         assert_eq!(
-            refused([("A2A_STORE", "memory:")]).await,
-            "A2A_KAFKA is not set. It holds the Kafka brokers, HOST:PORT with commas between."
-        );
-        assert!(refused([(BROKERS, "host:9092")]).await.starts_with("A2A_STORE is not set."));
-        assert_eq!(
-            refused([(BROKERS, "host:9092"), ("A2A_KAFKA_AUTH", "kerberos")]).await,
+            begin(unknown).await.err().unwrap(),
             "A2A_KAFKA_AUTH is `kerberos`: use none, tls, scram or iam."
         );
     }
 
     #[tokio::test]
     async fn what_is_set_is_enough() {
-        let environment = Environment::of([(BROKERS, "127.0.0.1:1"), ("A2A_STORE", "memory:")]);
-        let executor = a2a_agent::executor_from_env().unwrap();
-        assert!(function(&environment, a2a_agent::card(), executor).await.is_ok());
+        assert!(begin([(BROKERS, "127.0.0.1:1"), ("A2A_STORE", "memory:")]).await.is_ok());
     }
 }

@@ -5,9 +5,15 @@
 
 use std::{env::VarError, sync::Arc};
 
-use a2a_core::{AgentCard, AgentExecutor, DefaultRequestHandler, kafka::Topics, store};
+use a2a_core::{
+    Agent, DefaultRequestHandler, Peers,
+    kafka::Topics,
+    store::{self, AgentStore},
+};
 
-/// The agent's name, which names its topics; `data` where it is unset.
+/// Which of the program's agents is served, by its name; the first one where it is unset.
+pub const AGENT: &str = "A2A_AGENT";
+/// Another name for it, which then names its topics and its part of the store.
 pub const NAME: &str = "A2A_NAME";
 /// The store's URL; see [`store::open`].
 pub const STORE: &str = "A2A_STORE";
@@ -54,31 +60,35 @@ impl Environment {
         self.get(name)?.ok_or_else(|| format!("{name} is not set. It holds {what}."))
     }
 
-    /// The agent's name.
+    /// The one of these agents that is to be served, under the name it is to have.
     ///
     /// # Errors
-    /// One sentence when it cannot be part of a topic's name.
-    pub fn agent_name(&self) -> Result<String, String> {
-        let name = self.get(NAME)?.unwrap_or_else(|| "data".to_owned());
-        match Topics::check(&name) {
-            Ok(()) => Ok(name),
-            Err(why) => Err(format!("{NAME} is `{name}`: {why}.")),
+    /// One sentence when there is no such agent, or its name cannot be part of a topic's name.
+    pub fn agent(&self, mut agents: Vec<Agent>) -> Result<Agent, String> {
+        let place = match self.get(AGENT)? {
+            Some(name) => Agent::find(&agents, &name).map_err(|why| format!("{AGENT}: {why}"))?,
+            None if agents.is_empty() => return Err("This program has no agent.".to_owned()),
+            None => 0,
+        };
+        let mut agent = agents.swap_remove(place);
+        if let Some(name) = self.get(NAME)? {
+            agent.card.name = name;
         }
+        let name = &agent.card.name;
+        Topics::check(name).map_err(|why| format!("{NAME} is `{name}`: {why}."))?;
+        Ok(agent)
     }
 
-    /// The handler of this agent, under its name and over its store.
+    /// The handler of that agent, over its part of its store.
     ///
     /// # Errors
-    /// One sentence when the name or the store is missing or wrong.
-    pub async fn handler(
-        &self,
-        mut card: AgentCard,
-        executor: Arc<dyn AgentExecutor>,
-    ) -> Result<DefaultRequestHandler, String> {
-        card.name = self.agent_name()?;
+    /// One sentence when the agent or the store is missing or wrong.
+    pub async fn handler(&self, agents: Vec<Agent>) -> Result<DefaultRequestHandler, String> {
+        let Agent { card, executor } = self.agent(agents)?;
         let url = self.need(STORE, "the URL of the task store, for example memory:")?;
         let store = store::open(&url).await.map_err(|why| format!("{STORE}: {why}"))?;
-        let handler = DefaultRequestHandler::new(card, executor, store);
+        let store = Arc::new(AgentStore::new(store, &card.name));
+        let handler = DefaultRequestHandler::new(card, executor(&Peers::default())?, store);
         Ok(match self.get(SECRET)? {
             Some(secret) => handler.with_secret(secret.as_bytes()),
             None => handler,
@@ -101,7 +111,7 @@ impl Environment {
 
 #[cfg(test)]
 mod tests {
-    use a2a_core::{AgentError, EventQueue, RequestContext, async_trait};
+    use a2a_core::{AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
 
     use super::*;
 
@@ -114,9 +124,14 @@ mod tests {
         }
     }
 
+    fn agents() -> Vec<Agent> {
+        let named = |name: &str| AgentCard { name: name.to_owned(), ..AgentCard::default() };
+        let agent = |name| Agent::new(named(name), Silent);
+        vec![agent("data"), agent("balance")]
+    }
+
     async fn refused<const N: usize>(variables: [(&'static str, &'static str); N]) -> String {
-        let environment = Environment::of(variables);
-        environment.handler(AgentCard::default(), Arc::new(Silent)).await.unwrap_err()
+        Environment::of(variables).handler(agents()).await.unwrap_err()
     }
 
     #[tokio::test]
@@ -136,11 +151,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agent_is_served_under_its_name() {
-        let named = Environment::of([(NAME, "balance"), (STORE, " memory: ")]);
-        let handler = named.handler(AgentCard::default(), Arc::new(Silent)).await.unwrap();
-        assert_eq!(handler.card().name, "balance");
-        let unnamed = Environment::of([(NAME, ""), (STORE, "memory:?bytes=1000000")]);
-        assert_eq!(unnamed.agent_name().unwrap(), "data");
+    async fn an_agent_is_chosen_and_served_under_its_name() {
+        for (variables, served) in [
+            ([(NAME, ""), (AGENT, ""), (STORE, "memory:?bytes=1000000")], "data"),
+            ([(NAME, ""), (AGENT, "balance"), (STORE, " memory: ")], "balance"),
+            ([(NAME, "other"), (AGENT, "balance"), (STORE, "memory:")], "other"),
+        ] {
+            let handler = Environment::of(variables).handler(agents()).await.unwrap();
+            assert_eq!(handler.card().name, served);
+        }
+        assert_eq!(
+            refused([(AGENT, "other"), (STORE, "memory:")]).await,
+            "A2A_AGENT: There is no agent `other` here, only `data`, `balance`."
+        );
     }
 }

@@ -12,23 +12,22 @@ pub mod deadline;
 pub mod environment;
 pub mod logs;
 
-use std::{fmt::Display, process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
-use a2a_core::AgentExecutor;
+use a2a_core::{Agent, DefaultRequestHandler};
 
 pub use deadline::deadline;
 pub use environment::Environment;
 
-/// A whole function: logs, then the agent, then `run` until the process ends. What goes wrong
-/// before the first invocation is one sentence on standard error, where Lambda's log has it.
-///
-/// The executor is made once logs are there, so that what is said while it is made is seen.
-pub fn main<E: Display>(
-    executor: impl FnOnce() -> Result<Arc<dyn AgentExecutor>, E>,
-    run: impl AsyncFnOnce(Environment, Arc<dyn AgentExecutor>) -> Result<(), String>,
+/// A whole function: logs, then the handler of one of these agents, then `run` until the process
+/// ends. What goes wrong before the first invocation is one sentence on standard error, where
+/// Lambda's log has it.
+pub fn main(
+    agents: impl Into<Vec<Agent>>,
+    run: impl AsyncFnOnce(Environment, DefaultRequestHandler) -> Result<(), String>,
 ) -> ExitCode {
     logs::init();
-    match start(executor, run) {
+    match start(agents.into(), run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             eprintln!("{sentence}");
@@ -38,12 +37,12 @@ pub fn main<E: Display>(
 }
 
 #[tokio::main]
-async fn start<E: Display>(
-    executor: impl FnOnce() -> Result<Arc<dyn AgentExecutor>, E>,
-    run: impl AsyncFnOnce(Environment, Arc<dyn AgentExecutor>) -> Result<(), String>,
+async fn start(
+    agents: Vec<Agent>,
+    run: impl AsyncFnOnce(Environment, DefaultRequestHandler) -> Result<(), String>,
 ) -> Result<(), String> {
     let environment = Environment::process();
     environment.check_lambda()?;
-    let executor = executor().map_err(|error| error.to_string())?;
-    run(environment, executor).await
+    let handler = environment.handler(agents).await?;
+    run(environment, handler).await
 }

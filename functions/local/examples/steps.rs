@@ -4,9 +4,11 @@
 //! What runs across instances is shown and tested with it: an agent that is done at once has
 //! nothing to follow, to cancel or to take over. Each execution leaves lines on standard output.
 
-use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
-use a2a_core::{AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
+use a2a_core::{
+    Agent, AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait,
+};
 
 struct Steps;
 
@@ -52,5 +54,5 @@ impl AgentExecutor for Steps {
 fn main() -> ExitCode {
     let mut card = AgentCard { name: "steps".to_owned(), ..AgentCard::default() };
     card.capabilities.streaming = Some(true);
-    a2a_local::main(card, || Ok::<_, Infallible>(Arc::new(Steps)))
+    a2a_local::main([Agent::new(card, Steps)])
 }

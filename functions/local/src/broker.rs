@@ -22,14 +22,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct EmbeddedBroker(MockCluster<'static, DefaultProducerContext>);
 
 impl EmbeddedBroker {
-    /// Starts a broker with these topics, on a free port of the loopback interface.
+    /// Starts a broker with the topics of these agents, on a free port of the loopback interface.
     ///
     /// # Errors
     /// One sentence for the user.
-    pub fn start(topics: &Topics, partitions: i32) -> Result<Self, String> {
+    pub fn start(topics: &[Topics], partitions: i32) -> Result<Self, String> {
         let failed = |error| format!("The embedded Kafka broker could not be started: {error}.");
         let cluster = MockCluster::new(1).map_err(failed)?;
-        for topic in all(topics) {
+        for topic in topics.iter().flat_map(all) {
             cluster.create_topic(topic, partitions, 1).map_err(failed)?;
         }
         Ok(Self(cluster))

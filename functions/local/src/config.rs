@@ -1,25 +1,30 @@
 //! The command line, with an environment variable for each option.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use a2a_core::kafka::Topics;
+use a2a_core::{Agent, kafka::Topics};
 use clap::{Parser, builder::FalseyValueParser};
 
-/// Runs the agent over HTTP and over Kafka on this machine. Started bare it needs nothing
+/// Runs agents over HTTP and over Kafka on this machine. Started bare it needs nothing
 /// installed: tasks are kept in memory, and a Kafka broker runs inside this process.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "a2a-local", version)]
 pub struct Config {
-    /// The agent's name, which names its topics: agent.NAME.requests and agent.NAME.responses
-    #[arg(long, env = "A2A_NAME", default_value = "data", value_parser = agent_name)]
-    pub name: String,
+    /// Which agents to serve, with commas between; without, the first one that is built in
+    #[arg(long, env = "A2A_AGENTS", value_name = "NAME,...", value_delimiter = ',')]
+    pub agents: Vec<String>,
+    /// Another name for the agent, where one is served. It names the topics agent.NAME.requests
+    /// and agent.NAME.responses, and the agent's part of the store
+    #[arg(long, env = "A2A_NAME", value_parser = agent_name)]
+    pub name: Option<String>,
     /// The address HTTP listens on
     #[arg(long, env = "A2A_HOST", default_value = "127.0.0.1")]
     pub host: IpAddr,
-    /// The port HTTP listens on; 0 takes a free one
+    /// The port HTTP listens on; further agents have the next ones; 0 takes free ones
     #[arg(long, env = "A2A_PORT", default_value_t = 9003)]
     pub port: u16,
-    /// The address the agent card names, where it differs: http://HOST:PORT as clients see it
+    /// The address the agent card names, where it differs: http://HOST:PORT as clients see it.
+    /// Where one agent is served
     #[arg(long, env = "A2A_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// Real brokers, instead of the embedded one: HOST:PORT, or several with commas
@@ -69,6 +74,41 @@ pub struct Config {
 }
 
 impl Config {
+    /// Those of these agents that are to be served, in their own order, each with its port.
+    ///
+    /// # Errors
+    /// One sentence for the user when one is not there, or what is meant for one is said of several.
+    pub fn choose(&self, agents: Vec<Agent>) -> Result<Vec<(Agent, u16)>, String> {
+        let mut ports = BTreeMap::new();
+        for (place, name) in self.agents.iter().filter(|name| !name.is_empty()).enumerate() {
+            let agent = Agent::find(&agents, name).map_err(of_agents)?;
+            if ports.insert(agent, self.port_at(place)?).is_some() {
+                return Err(of_agents(format!("`{name}` is named twice.")));
+            }
+        }
+        if ports.is_empty() {
+            ports.insert(0, self.port);
+        }
+        if ports.len() > 1 && (self.name.is_some() || self.public_url.is_some()) {
+            return Err(of_agents("--name and --public-url are for one agent only.".to_owned()));
+        }
+        let with_port = |(place, agent)| Some((agent, *ports.get(&place)?));
+        let mut chosen = Vec::from_iter(agents.into_iter().enumerate().filter_map(with_port));
+        if let (Some(name), [(agent, _)]) = (&self.name, &mut chosen[..]) {
+            agent.card.name.clone_from(name);
+        }
+        Ok(chosen)
+    }
+
+    fn port_at(&self, place: usize) -> Result<u16, String> {
+        let next = |place| self.port.checked_add(place).filter(|_| self.port != 0);
+        match u16::try_from(place).ok().and_then(next) {
+            _ if self.port == 0 => Ok(0),
+            Some(port) => Ok(port),
+            None => Err(format!("There are not enough ports from {} on (--port).", self.port)),
+        }
+    }
+
     /// How long a batch waits to fill.
     pub fn batch_window(&self) -> Duration {
         Duration::from_millis(self.batch_window_ms)
@@ -101,21 +141,74 @@ pub enum Brokers {
     Real(String),
 }
 
+fn of_agents(sentence: String) -> String {
+    format!("--agents (A2A_AGENTS): {sentence}")
+}
+
 fn agent_name(name: &str) -> Result<String, &'static str> {
     Topics::check(name).map(|()| name.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use a2a_core::{AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
     use clap::CommandFactory;
 
     use super::*;
+
+    /// Which of three agents these arguments choose, and the port of each.
+    fn chosen(arguments: &[&str]) -> Result<Vec<(String, u16)>, String> {
+        struct Silent;
+        #[async_trait]
+        impl AgentExecutor for Silent {
+            async fn execute(&self, _: RequestContext, _: EventQueue) -> Result<(), AgentError> {
+                Ok(())
+            }
+        }
+        let agents = ["data", "balance", "third"].map(|name| {
+            Agent::new(AgentCard { name: name.to_owned(), ..AgentCard::default() }, Silent)
+        });
+        let all = std::iter::once(&"a2a-local").chain(arguments);
+        let chosen = Config::parse_from(all).choose(agents.into())?;
+        Ok(chosen.into_iter().map(|(agent, port)| (agent.card.name, port)).collect())
+    }
+
+    #[test]
+    fn agents_are_chosen_by_name() {
+        for (arguments, expected) in [
+            (&["--agents", "data,balance"][..], &[("data", 9003), ("balance", 9004)][..]),
+            (&["--agents", "third,data"], &[("data", 9004), ("third", 9003)]),
+            (&["--agents", "data,balance", "--port", "0"], &[("data", 0), ("balance", 0)]),
+            (&["--agents", "balance", "--name", "other"], &[("other", 9003)]),
+            (&["--agents", "", "--name", "other"], &[("other", 9003)]),
+        ] {
+            let expected = expected.iter().map(|(name, port)| ((*name).to_owned(), *port));
+            assert_eq!(chosen(arguments), Ok(expected.collect()), "{arguments:?}");
+        }
+        for (arguments, sentence) in [
+            (
+                &["--agents", "data,dta"][..],
+                "--agents (A2A_AGENTS): There is no agent `dta` here, only `data`, `balance`, `third`.",
+            ),
+            (&["--agents", "data,data"], "--agents (A2A_AGENTS): `data` is named twice."),
+            (
+                &["--agents", "data,third", "--name", "other"],
+                "--agents (A2A_AGENTS): --name and --public-url are for one agent only.",
+            ),
+            (
+                &["--agents", "data,third", "--port", "65535"],
+                "There are not enough ports from 65535 on (--port).",
+            ),
+        ] {
+            assert_eq!(chosen(arguments), Err(sentence.to_owned()), "{arguments:?}");
+        }
+    }
 
     #[test]
     fn bare_needs_nothing() {
         Config::command().debug_assert();
         let config = Config::parse_from(["a2a-local"]);
-        assert_eq!((config.port, &*config.name), (9003, "data"));
+        assert_eq!(chosen(&[]), Ok(vec![("data".to_owned(), 9003)]));
         assert_eq!(config.brokers(), Ok(Brokers::Embedded));
         let config = Config::parse_from(["a2a-local", "--kafka", ""]);
         assert_eq!(config.brokers(), Ok(Brokers::Embedded), "empty is the same as unset");

@@ -1,4 +1,4 @@
-//! The local runner: one handler behind an HTTP server and a Kafka consumer.
+//! The local runner: one handler behind an HTTP server and a Kafka consumer, for each of its agents.
 //!
 //! | module | owns |
 //! |---|---|
@@ -8,8 +8,10 @@
 //! | [`lane`] | one partition's records: in order, one batch at a time |
 //! | [`consumer`] | rdkafka's consumer, set up |
 //! | [`broker`] | a real broker's topics, or the embedded broker |
-//! | [`run`] | starting and stopping all of it |
+//! | [`serving`] | one agent at work: its handler and its transports |
+//! | [`run`] | starting and stopping all agents, and what they share |
 //! | [`program`] | what a person meets: options, logs, signals |
+//! | `tour` | the lines to paste that are printed at the start |
 
 pub mod broker;
 pub mod config;
@@ -19,5 +21,7 @@ pub mod kafka;
 pub mod lane;
 pub mod program;
 pub mod run;
+pub mod serving;
+mod tour;
 
 pub use program::main;

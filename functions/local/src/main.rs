@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    a2a_local::main(a2a_agent::card(), a2a_agent::executor_from_env)
+    a2a_local::main(a2a_agent::agents())
 }

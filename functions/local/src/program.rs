@@ -1,32 +1,28 @@
-//! The runner as a program: its options, its logs, the words it starts with, and its end.
+//! The runner as a program: its options, its logs, and its end.
 //!
-//! Owns: what a person meets at the terminal. Must never know: which agent it serves.
+//! Owns: what a person meets at the terminal. Must never know: which agents it serves.
 
-use std::{fmt::Display, process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
-use a2a_core::{AgentCard, AgentExecutor};
+use a2a_core::Agent;
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    config::{Brokers, Config},
+    config::Config,
     run::{self, Runner},
+    tour::tour,
 };
 
-/// Reads the command line and serves this agent until a signal; a whole program.
-///
-/// The executor is made once logs are there, so that what is said while it is made is seen.
-pub fn main<E: Display>(
-    card: AgentCard,
-    executor: impl FnOnce() -> Result<Arc<dyn AgentExecutor>, E>,
-) -> ExitCode {
+/// Reads the command line and serves those of these agents that it names, until a signal; a whole
+/// program. An agent stands behind those it calls; the first is served where none is named.
+pub fn main(agents: impl Into<Vec<Agent>>) -> ExitCode {
     let config = Config::parse();
     a2a_lambda::logs::init();
     if config.prepare {
         return end(prepare(&config));
     }
-    let executor = executor().map_err(|error| error.to_string());
-    end(executor.and_then(|executor| serve(&config, card, executor)))
+    end(serve(&config, agents.into()))
 }
 
 fn end(outcome: Result<(), String>) -> ExitCode {
@@ -49,14 +45,10 @@ async fn prepare(config: &Config) -> Result<(), String> {
 
 /// Serves until the first signal, then finishes what is in flight; a second signal ends it at once.
 #[tokio::main]
-async fn serve(
-    config: &Config,
-    card: AgentCard,
-    executor: Arc<dyn AgentExecutor>,
-) -> Result<(), String> {
+async fn serve(config: &Config, agents: Vec<Agent>) -> Result<(), String> {
     let mut signals = Signals::new()?;
-    let mut runner = Runner::start(config, card, executor).await?;
-    print_tour(config, &runner);
+    let mut runner = Runner::start(config, agents).await?;
+    println!("{}", tour(config, &runner));
     tokio::select! {
         () = signals.next() => {}
         sentence = runner.failure() => return Err(sentence),
@@ -94,21 +86,4 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
-}
-
-/// Lines to paste, so that a newcomer sees an answer within a minute.
-fn print_tour(config: &Config, runner: &Runner) {
-    let mut tour = include_str!("tour.txt").to_owned();
-    if let Some(brokers) = &runner.brokers {
-        let embedded = match config.brokers() {
-            Ok(Brokers::Embedded) => {
-                " (a broker inside this process: it keeps nothing; --kafka HOST:PORT uses a real one)"
-            }
-            _ => "",
-        };
-        let kafka = include_str!("tour-kafka.txt");
-        tour += &kafka.replace("{embedded}", embedded).replace("{brokers}", brokers);
-    }
-    let address = runner.address.to_string();
-    println!("{}", tour.replace("{name}", &config.name).replace("{address}", &address));
 }

@@ -1,94 +1,85 @@
-//! Starting and stopping: the handler, and a transport on each side of it.
+//! Starting and stopping: the agents, their store and their broker.
+//!
+//! Owns: which agents run, in which order, and what they share. Must never know: how one agent is
+//! served (that is `serving`'s).
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use a2a_core::{
-    AgentCard, AgentExecutor, DefaultRequestHandler, Limits, Sweeper, http::HttpEndpoint,
-    kafka::KafkaEndpoint, store,
+    Agent, AgentCard, DefaultRequestHandler, Limits, Peers, TaskStore,
+    kafka::{KafkaEndpoint, Topics},
+    store::{self, AgentStore},
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use futures_util::future::select_all;
+use tokio::net::TcpListener;
 
 use crate::{
     broker::{self, EmbeddedBroker},
     config::{Brokers, Config},
     consumer::Source,
-    http, kafka,
+    serving::Serving,
 };
 
 /// A runner that serves.
 pub struct Runner {
-    /// Where HTTP listens.
-    pub address: SocketAddr,
+    /// The agents it serves, each behind those it calls.
+    pub agents: Vec<Serving>,
     /// The Kafka brokers in use, if any.
     pub brokers: Option<String>,
-    handler: DefaultRequestHandler,
-    stop: CancellationToken,
-    http: JoinHandle<()>,
-    sweeper: JoinHandle<()>,
-    kafka: Option<JoinHandle<Result<(), String>>>,
     /// Held until the end: it is the broker.
     _broker: Option<EmbeddedBroker>,
 }
 
 impl Runner {
-    /// Starts an agent over HTTP and, as configured, over Kafka.
+    /// Starts the agents that the configuration chooses of these, over HTTP and, as configured,
+    /// over Kafka.
     ///
     /// # Errors
     /// One sentence for the user: a port that is taken, a broker that does not answer.
-    pub async fn start(
-        config: &Config,
-        card: AgentCard,
-        executor: Arc<dyn AgentExecutor>,
-    ) -> Result<Self, String> {
-        let listen = SocketAddr::new(config.host, config.port);
-        let listener = TcpListener::bind(listen).await.map_err(|error| {
-            format!("HTTP cannot listen on {listen}: {error}. Choose another port with --port.")
-        })?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| format!("The address of {listen} is not known: {error}."))?;
-        let handler = handler(config, located(card, config, address), executor).await?;
-        let stop = CancellationToken::new();
-        let (broker, brokers, kafka) = start_kafka(config, &handler, &stop).await?;
-        let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
-        let http = tokio::spawn(http::serve(listener, endpoint, stop.clone()));
-        let sweeper = tokio::spawn(Sweeper::new(handler.clone()).run(stop.clone()));
-        Ok(Self { address, brokers, handler, stop, http, sweeper, kafka, _broker: broker })
+    pub async fn start(config: &Config, agents: impl Into<Vec<Agent>>) -> Result<Self, String> {
+        let mut listening = Vec::new();
+        for (agent, port) in config.choose(agents.into())? {
+            let (listener, address) = listen(SocketAddr::new(config.host, port)).await?;
+            listening.push((agent, listener, address));
+        }
+        let store = open(config).await?;
+        let topics = listening.iter().map(|(agent, ..)| Topics::of(&agent.card.name));
+        let kafka = Kafka::start(config, &Vec::from_iter(topics)).await?;
+        let peers = Peers::default();
+        let mut agents = Vec::new();
+        for (Agent { card, executor }, listener, address) in listening {
+            let store = Arc::new(AgentStore::new(Arc::clone(&store), &card.name));
+            let card = located(card, config, address);
+            let handler = DefaultRequestHandler::new(card, executor(&peers)?, store);
+            let handler = configured(handler, config);
+            let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config));
+            agents.push(Serving::start(handler, listener, address, kafka)?);
+        }
+        let (brokers, broker) = match kafka {
+            Some(Kafka { brokers, embedded, .. }) => (Some(brokers), embedded),
+            None => (None, None),
+        };
+        Ok(Self { agents, brokers, _broker: broker })
     }
 
     /// Ends when Kafka can no longer be consumed; never without Kafka.
-    ///
-    /// # Errors
-    /// One sentence for the user.
     pub async fn failure(&mut self) -> String {
-        match &mut self.kafka {
-            Some(kafka) => match kafka.await {
-                Ok(Err(sentence)) => sentence,
-                Ok(Ok(())) => "Kafka is no longer consumed.".to_owned(),
-                Err(error) => format!("The Kafka consumer broke: {error}."),
-            },
-            None => std::future::pending().await,
-        }
+        let all = self.agents.iter_mut().map(|agent| Box::pin(agent.failure()));
+        select_all(all).await.0
     }
 
-    /// Takes nothing new, finishes what is in flight, and ends.
+    /// Takes nothing new, finishes what is in flight, and ends. An agent is stopped before those it
+    /// calls.
     ///
     /// # Errors
     /// One sentence for the user when something could not be finished.
     pub async fn stop(self) -> Result<(), String> {
-        self.stop.cancel();
-        self.handler.close();
-        let _ = self.http.await;
-        let _ = self.sweeper.await;
-        self.handler.settled().await;
-        match self.kafka {
-            Some(kafka) => {
-                kafka.await.map_err(|error| format!("The Kafka consumer broke: {error}."))?
-            }
-            None => Ok(()),
+        let mut outcome = Ok(());
+        for agent in self.agents.into_iter().rev() {
+            outcome = outcome.and(agent.stop().await);
         }
+        outcome
     }
 }
 
@@ -104,67 +95,83 @@ fn of_store(sentence: String) -> String {
     format!("--store (A2A_STORE): {sentence}")
 }
 
-async fn handler(
-    config: &Config,
-    card: AgentCard,
-    executor: Arc<dyn AgentExecutor>,
-) -> Result<DefaultRequestHandler, String> {
+async fn open(config: &Config) -> Result<Arc<dyn TaskStore>, String> {
     // A schema is migrated without asking. A table costs money and has settings of its own.
     if config.create_table || !config.store.starts_with("dynamodb:") {
         prepare(config).await?;
     }
-    let store = store::open(&config.store).await.map_err(of_store)?;
+    store::open(&config.store).await.map_err(of_store)
+}
+
+async fn listen(at: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let listener = TcpListener::bind(at).await.map_err(|error| {
+        format!("HTTP cannot listen on {at}: {error}. Choose another port with --port.")
+    })?;
+    let address = listener.local_addr();
+    let address = address.map_err(|error| format!("The address of {at} is not known: {error}."))?;
+    Ok((listener, address))
+}
+
+/// The card with the address it is served under.
+fn located(card: AgentCard, config: &Config, address: SocketAddr) -> AgentCard {
+    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    card.located_at(&url)
+}
+
+fn configured(handler: DefaultRequestHandler, config: &Config) -> DefaultRequestHandler {
     let mut limits = Limits::default();
     limits.run_time = Duration::from_secs(config.run_seconds);
     limits.lease = Duration::from_secs(config.lease_seconds);
-    let handler = DefaultRequestHandler::new(card, executor, store).with_limits(limits);
-    Ok(match &config.secret {
+    let handler = handler.with_limits(limits);
+    match &config.secret {
         Some(secret) => handler.with_secret(secret.as_bytes()),
         None => handler,
-    })
+    }
 }
 
-type Consumer = JoinHandle<Result<(), String>>;
-
-async fn start_kafka(
-    config: &Config,
-    handler: &DefaultRequestHandler,
-    stop: &CancellationToken,
-) -> Result<(Option<EmbeddedBroker>, Option<String>, Option<Consumer>), String> {
-    // Within one store the positions of one cluster's records are unique. The embedded broker is a
-    // new cluster at each start, whose records have other times.
-    let endpoint = KafkaEndpoint::new(handler.clone(), &config.name, "");
-    let topics = endpoint.topics().clone();
-    let (broker, brokers) = match config.brokers()? {
-        Brokers::None => return Ok((None, None, None)),
-        Brokers::Real(brokers) => {
-            broker::create_topics(&brokers, &topics, config.partitions).await?;
-            (None, brokers)
-        }
-        Brokers::Embedded => {
-            let broker = EmbeddedBroker::start(&topics, config.partitions)?;
-            let address = broker.address();
-            (Some(broker), address)
-        }
-    };
-    let producer = KafkaProducer::new(&brokers)
-        .map_err(|error| format!("Answers cannot be produced to {brokers}: {error}."))?;
-    let source = Source {
-        brokers: brokers.clone(),
-        topic: topics.requests,
-        group: broker.is_none().then(|| format!("agent.{}", config.name)),
-        batch_size: usize::from(config.batch_size),
-        window: config.batch_window(),
-        fetch_wait: Duration::from_millis(if broker.is_some() { 5 } else { 500 }),
-    };
-    let function = KafkaFunction::new(endpoint, Arc::new(producer));
-    let consumer = tokio::spawn(kafka::consume(source, function, stop.clone()));
-    Ok((broker, Some(brokers), Some(consumer)))
+/// Kafka, as all agents of this runner use it.
+struct Kafka {
+    brokers: String,
+    embedded: Option<EmbeddedBroker>,
+    producer: Arc<KafkaProducer>,
 }
 
-/// The card with the name and the addresses it is served under.
-fn located(mut card: AgentCard, config: &Config, address: SocketAddr) -> AgentCard {
-    card.name.clone_from(&config.name);
-    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    card.located_at(&url)
+impl Kafka {
+    /// With these topics; none where Kafka is not wanted.
+    async fn start(config: &Config, topics: &[Topics]) -> Result<Option<Self>, String> {
+        let (brokers, embedded) = match config.brokers()? {
+            Brokers::None => return Ok(None),
+            Brokers::Real(brokers) => {
+                for topics in topics {
+                    broker::create_topics(&brokers, topics, config.partitions).await?;
+                }
+                (brokers, None)
+            }
+            Brokers::Embedded => {
+                let broker = EmbeddedBroker::start(topics, config.partitions)?;
+                (broker.address(), Some(broker))
+            }
+        };
+        let producer = KafkaProducer::new(&brokers)
+            .map_err(|error| format!("Answers cannot be produced to {brokers}: {error}."))?;
+        Ok(Some(Self { brokers, embedded, producer: Arc::new(producer) }))
+    }
+
+    /// Where one agent's requests come from, and what answers them.
+    fn of(&self, handler: &DefaultRequestHandler, config: &Config) -> (Source, KafkaFunction) {
+        let name = &handler.card().name;
+        // Within one store the positions of one cluster's records are unique. The embedded broker
+        // is a new cluster at each start, whose records have other times.
+        let endpoint = KafkaEndpoint::new(handler.clone(), name, "");
+        let real = self.embedded.is_none();
+        let source = Source {
+            brokers: self.brokers.clone(),
+            topic: endpoint.topics().requests.clone(),
+            group: real.then(|| format!("agent.{name}")),
+            batch_size: usize::from(config.batch_size),
+            window: config.batch_window(),
+            fetch_wait: Duration::from_millis(if real { 500 } else { 5 }),
+        };
+        (source, KafkaFunction::new(endpoint, Arc::clone(&self.producer) as _))
+    }
 }

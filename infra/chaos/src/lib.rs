@@ -170,6 +170,7 @@ impl Stage {
         let (name, url) = ("chaos".to_owned(), options.store.url()?);
         store::prepare(&url).await?;
         let store = store::open(&url).await?;
+        let store = std::sync::Arc::new(store::AgentStore::new(store, &name));
         let topics = a2a_core::kafka::Topics::of(&name);
         a2a_local::broker::create_topics(broker.address(), &topics, PARTITIONS).await?;
         let client = Client::connect(broker.address(), &name, PARTITIONS)?;

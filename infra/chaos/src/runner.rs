@@ -9,13 +9,14 @@ fn main() -> ExitCode {
     end_with_the_driver();
     let mut card = AgentCard { name: "chaos".to_owned(), ..AgentCard::default() };
     card.capabilities.streaming = Some(true);
-    a2a_local::main(card, || {
+    let agent = a2a_core::Agent::made(card, |_| {
         let log = env::var_os(a2a_chaos::EXECUTIONS);
         let log = log.ok_or_else(|| format!("{} is not set.", a2a_chaos::EXECUTIONS))?;
         let agent = Agent::new(Path::new(&log));
         let agent = agent.map_err(|error| format!("{}: {error}", log.display()))?;
         Ok::<Arc<dyn AgentExecutor>, String>(Arc::new(agent))
-    })
+    });
+    a2a_local::main([agent])
 }
 
 /// The driver holds our standard input open and never writes to it.

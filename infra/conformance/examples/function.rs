@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    a2a_http::main(a2a_conformance::card(), a2a_conformance::executor)
+    a2a_http::main([a2a_conformance::agent()])
 }

@@ -7,11 +7,11 @@
 //! The programs are examples, so that `cargo lambda build` takes none of them for a function:
 //! `runner` is the local runner and `function` the HTTP function, each with this agent.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use a2a_core::{
-    AgentCapabilities, AgentCard, AgentError, AgentExecutor, AgentSkill, Artifact, EventQueue,
-    Part, RequestContext, Stopped, async_trait,
+    Agent, AgentCapabilities, AgentCard, AgentError, AgentExecutor, AgentSkill, Artifact,
+    EventQueue, Part, RequestContext, Stopped, async_trait,
 };
 use serde_json::json;
 
@@ -84,8 +84,8 @@ fn file_url() -> Part {
 }
 
 /// The agent, as the programs want it.
-pub fn executor() -> Result<Arc<dyn AgentExecutor>, Infallible> {
-    Ok(Arc::new(TckExecutor))
+pub fn agent() -> Agent {
+    Agent::new(card(), TckExecutor)
 }
 
 /// Does what the kit's triggers say.

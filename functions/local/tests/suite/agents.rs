@@ -2,6 +2,7 @@
 //! what an agent can do.
 
 use std::{
+    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -51,6 +52,11 @@ impl Agent {
             Self::Data => Arc::new(DataAnalysisExecutor::new(Matches::sample().unwrap())),
             Self::OnDemand | Self::Strict => Arc::new(OnDemand),
         }
+    }
+
+    /// As a runner takes it.
+    pub(crate) fn served(self) -> a2a_core::Agent {
+        a2a_core::Agent::made(self.card(), move |_| Ok::<_, Infallible>(self.executor()))
     }
 
     /// A handler of its own store. Its clock ticks at each look, so "newest first" is one order.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cases`] | only the transport changes: one script, every lane, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
+//! | [`several`] | several agents in one runner, each on its own |
 //! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
 //!
 //! | module | owns |
@@ -25,3 +26,4 @@ mod process;
 mod real_kafka;
 mod runner;
 mod script;
+mod several;

@@ -1,0 +1,74 @@
+//! One agent at work: its handler, and a transport on each side of it.
+//!
+//! Owns: starting and stopping what serves one agent. Must never know: which other agents are
+//! served, and how the store and the broker were found.
+
+use std::net::SocketAddr;
+
+use a2a_core::{AgentCard, DefaultRequestHandler, Sweeper, http::HttpEndpoint};
+use a2a_kafka::KafkaFunction;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{consumer::Source, http, kafka};
+
+/// An agent that is served.
+pub struct Serving {
+    /// Where HTTP listens.
+    pub address: SocketAddr,
+    handler: DefaultRequestHandler,
+    stop: CancellationToken,
+    http: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+    kafka: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Serving {
+    /// Serves this handler's agent: over HTTP at that listener, and over Kafka where there is one.
+    pub(crate) fn start(
+        handler: DefaultRequestHandler,
+        listener: TcpListener,
+        address: SocketAddr,
+        kafka: Option<(Source, KafkaFunction)>,
+    ) -> Result<Self, String> {
+        let stop = CancellationToken::new();
+        let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
+        let http = tokio::spawn(http::serve(listener, endpoint, stop.clone()));
+        let sweeper = tokio::spawn(Sweeper::new(handler.clone()).run(stop.clone()));
+        let consume = |(source, function)| kafka::consume(source, function, stop.clone());
+        let kafka = kafka.map(|kafka| tokio::spawn(consume(kafka)));
+        Ok(Self { address, handler, stop, http, sweeper, kafka })
+    }
+
+    /// Its card.
+    pub fn card(&self) -> &AgentCard {
+        self.handler.card()
+    }
+
+    /// Ends when Kafka can no longer be consumed; never without Kafka.
+    pub(crate) async fn failure(&mut self) -> String {
+        match &mut self.kafka {
+            Some(kafka) => match kafka.await {
+                Ok(Err(sentence)) => sentence,
+                Ok(Ok(())) => "Kafka is no longer consumed.".to_owned(),
+                Err(error) => format!("The Kafka consumer broke: {error}."),
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes nothing new, finishes what is in flight, and ends.
+    pub(crate) async fn stop(self) -> Result<(), String> {
+        self.stop.cancel();
+        self.handler.close();
+        let _ = self.http.await;
+        let _ = self.sweeper.await;
+        self.handler.settled().await;
+        match self.kafka {
+            Some(kafka) => {
+                kafka.await.map_err(|error| format!("The Kafka consumer broke: {error}."))?
+            }
+            None => Ok(()),
+        }
+    }
+}
