@@ -65,6 +65,11 @@ pub struct Peers {
 
 #[cfg(feature = "client")]
 impl Peers {
+    /// Adds a peer, unless there is one of that name.
+    pub fn offer(&mut self, name: &str, client: impl FnOnce() -> Client) {
+        self.clients.entry(name.to_owned()).or_insert_with(client);
+    }
+
     /// The peer of that name.
     pub fn get(&self, name: &str) -> Option<&Client> {
         self.clients.get(name)

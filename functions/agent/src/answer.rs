@@ -139,7 +139,7 @@ pub(crate) fn help(language: Language) -> &'static str {
 }
 
 /// The part of `games` that `wins` is, to one decimal unless it is whole: 58%, 33.3%.
-fn percent(wins: u64, games: u64) -> String {
+pub(crate) fn percent(wins: u64, games: u64) -> String {
     // Half up, in whole numbers: a float would round some halves down.
     let tenths = (wins * 1000 + games / 2) / games;
     if (wins * 100).is_multiple_of(games) {
@@ -149,7 +149,7 @@ fn percent(wins: u64, games: u64) -> String {
     }
 }
 
-fn race_name(race: Race, language: Language) -> &'static str {
+pub(crate) fn race_name(race: Race, language: Language) -> &'static str {
     match language {
         Language::English => race.english(),
         Language::Korean => race.korean(),

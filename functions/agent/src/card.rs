@@ -37,7 +37,7 @@ pub fn card() -> AgentCard {
     }
 }
 
-fn texts(texts: &[&str]) -> Vec<String> {
+pub(crate) fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.to_owned()).collect()
 }
 

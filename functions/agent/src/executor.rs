@@ -91,15 +91,19 @@ fn asked_in(task: &Task) -> Question {
         .unwrap_or_else(|| Question::parse(""))
 }
 
-/// JSON is read as the words in it: `{"race": "terran", "metric": "win_rate"}` is a question.
 fn asked_by(message: &Message) -> Question {
+    Question::parse(&said_in(message))
+}
+
+/// JSON is read as the words in it: `{"race": "terran", "metric": "win_rate"}` is a question.
+pub(crate) fn said_in(message: &Message) -> String {
     let texts = message.parts.iter().filter_map(|part| match &part.content {
         PartContent::Text(text) => Some(text.to_string()),
         // By way of a `Value`, whose Hangul is no longer escaped.
         PartContent::Data(json) => json.to::<Value>().ok().map(|value| value.to_string()),
         PartContent::Raw(_) | PartContent::Url(_) => None,
     });
-    Question::parse(&Vec::from_iter(texts).join("\n"))
+    Vec::from_iter(texts).join("\n")
 }
 
 #[cfg(test)]

@@ -14,8 +14,12 @@
 //! | `answer` | what is said, and the figures as JSON |
 //! | `matches`, `table` | the figures, and the CSV they are read from |
 //! | `card` | the agent card |
+//!
+//! With the feature `balance` it offers a second agent, which calls the first (`balance`).
 
 mod answer;
+#[cfg(feature = "balance")]
+pub mod balance;
 mod card;
 mod executor;
 mod matches;
@@ -38,7 +42,11 @@ pub const MATCHES_CSV: &str = "MATCHES_CSV";
 /// What this crate offers. An agent stands behind those it calls; the first is the one that is
 /// served where nobody chooses.
 pub fn agents() -> Vec<Agent> {
-    vec![Agent::made(card(), |_| executor_from_env())]
+    vec![
+        Agent::made(card(), |_| executor_from_env()),
+        #[cfg(feature = "balance")]
+        Agent::made(balance::card(), balance::executor_from_env),
+    ]
 }
 
 /// The agent `data`, as the environment wants it: with the file [`MATCHES_CSV`] names, or, where that is

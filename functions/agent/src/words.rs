@@ -98,6 +98,12 @@ impl Words {
         self.has(OPPONENTS) || self.has_korean(OPPONENTS_KOREAN)
     }
 
+    /// Whether the text asks for the balance of races.
+    #[cfg(feature = "balance")]
+    pub(crate) fn balance(&self) -> bool {
+        self.has(BALANCE) || self.has_korean(BALANCE_KOREAN)
+    }
+
     fn has(&self, phrases: &[&str]) -> bool {
         phrases.iter().any(|phrase| self.spaced.contains(phrase))
     }
@@ -209,3 +215,17 @@ const EVERY_ALONE: &[&str] = &[
 // "The win rate of Terran against Zerg": the table does not know who the opponent was.
 const OPPONENTS: &[&str] = &[" vs ", " versus ", " against "];
 const OPPONENTS_KOREAN: &[&str] = &["상대", "테란전승", "저그전승", "토스전승"];
+
+#[cfg(feature = "balance")]
+const BALANCE: &[&str] = &[
+    " balance ",
+    " balanced ",
+    " imbalanced ",
+    " unbalanced ",
+    " overpowered ",
+    " underpowered ",
+    " too strong ",
+    " too weak ",
+];
+#[cfg(feature = "balance")]
+const BALANCE_KOREAN: &[&str] = &["밸런스", "발란스", "균형", "사기"];

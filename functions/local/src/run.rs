@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use a2a_core::{
     Agent, AgentCard, DefaultRequestHandler, Limits, Peers, TaskStore,
+    client::Client,
     kafka::{KafkaEndpoint, Topics},
     store::{self, AgentStore},
 };
@@ -44,15 +45,21 @@ impl Runner {
             listening.push((agent, listener, address));
         }
         let store = open(config).await?;
-        let topics = listening.iter().map(|(agent, ..)| Topics::of(&agent.card.name));
-        let kafka = Kafka::start(config, &Vec::from_iter(topics)).await?;
-        let peers = Peers::default();
-        let mut agents = Vec::new();
+        // Before Kafka: an agent that cannot be made is said in one sentence, without a broker's.
+        let mut peers = Peers::default();
+        let mut handlers = Vec::new();
         for (Agent { card, executor }, listener, address) in listening {
             let store = Arc::new(AgentStore::new(Arc::clone(&store), &card.name));
             let card = located(card, config, address);
             let handler = DefaultRequestHandler::new(card, executor(&peers)?, store);
             let handler = configured(handler, config);
+            peers.offer(&handler.card().name, || Client::new(Arc::new(handler.clone())));
+            handlers.push((handler, listener, address));
+        }
+        let topics = handlers.iter().map(|(handler, ..)| Topics::of(&handler.card().name));
+        let kafka = Kafka::start(config, &Vec::from_iter(topics)).await?;
+        let mut agents = Vec::new();
+        for (handler, listener, address) in handlers {
             let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config));
             agents.push(Serving::start(handler, listener, address, kafka)?);
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cases`] | only the transport changes: one script, every lane, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
+//! | [`balance`] | an agent that calls another one, over both transports |
 //! | [`several`] | several agents in one runner, each on its own |
 //! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
 //!
@@ -17,6 +18,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
 mod agents;
+mod balance;
 mod cases;
 mod expect;
 mod instances;

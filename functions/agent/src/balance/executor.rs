@@ -1,0 +1,215 @@
+//! The agent itself: from a message to questions for its peer, and to the events of its own task.
+//!
+//! Owns which questions are asked, and what becomes of their answers. Must never know how a question
+//! is asked once only (that is `peer`'s), nor the words of a verdict.
+
+use std::sync::Arc;
+
+use a2a_core::{
+    AgentError, AgentExecutor, Artifact, EventQueue, Message, Part, RequestContext, Role, Stopped,
+    TaskState, async_trait, client::Client,
+};
+use futures_util::future::join_all;
+
+use super::{
+    PEER,
+    peer::{self, Answer, Asked},
+    verdict::{Figure, Threshold, Verdict},
+};
+use crate::{
+    answer::race_name,
+    executor::said_in,
+    matches::Race,
+    question::{Language, Question},
+    words::Words,
+};
+
+/// Judges whether races are balanced, by what the peer says of their win rates.
+///
+/// It keeps nothing: which task of the peer's belongs to which of its own stands in its own task,
+/// in the metadata of the artifacts named "Thinking". So any instance carries a conversation on,
+/// and any instance passes a cancel on. A task of the peer's that is not recorded yet when the
+/// cancel comes, which is from the question's going out to its first event, runs to its end.
+#[derive(Clone, Debug)]
+pub struct BalanceExecutor {
+    peer: Client,
+    threshold: Threshold,
+}
+
+/// What a message, or the first one of its task, wants.
+enum Wish {
+    /// To know whether these races are balanced.
+    Verdict(Vec<Race>, Language),
+    /// Something for the peer to know.
+    Other(Language),
+}
+
+impl Wish {
+    fn of(message: &Message) -> Self {
+        let text = said_in(message);
+        let (question, words) = (Question::parse(&text), Words::of(&text));
+        match question.races {
+            _ if !words.balance() || words.opponents() => Self::Other(question.language),
+            races if races.is_empty() => Self::Verdict(Race::ALL.to_vec(), question.language),
+            races => Self::Verdict(races, question.language),
+        }
+    }
+}
+
+impl BalanceExecutor {
+    /// An agent that asks this peer and judges by this threshold.
+    pub fn new(peer: Client, threshold: Threshold) -> Self {
+        Self { peer, threshold }
+    }
+
+    /// Asks for every race's win rate at once.
+    async fn judge(
+        &self,
+        context: &RequestContext,
+        about: &[Race],
+        language: Language,
+        queue: &EventQueue,
+    ) -> Result<(), Stopped> {
+        queue.working(()).await?;
+        let asked = Race::ALL.map(|race| {
+            let question = match language {
+                Language::English => format!("{} win rate", race.english()),
+                Language::Korean => format!("{} 승률", race.korean()),
+            };
+            self.asked(context, &race.english().to_lowercase(), question, None)
+        });
+        let asking = asked.map(|asked| {
+            let known = known(context, &asked.artifact);
+            // The client's message is the answer to what the peer asked.
+            let parts = known.is_some().then(|| context.message().parts.clone());
+            let asked = Asked { parts: parts.unwrap_or(asked.parts), ..asked };
+            asked.ask(&self.peer, known, queue)
+        });
+        let mut figures = Vec::new();
+        let mut waits: Option<(TaskState, Vec<Part>)> = None;
+        for (race, answer) in Race::ALL.into_iter().zip(join_all(asking).await) {
+            match answer? {
+                Answer::None(why) => return queue.fail(no_answer(&why, language)).await,
+                Answer::Waits(state, parts) => {
+                    let (_, question) = waits.get_or_insert_with(|| (state, Vec::new()));
+                    for part in parts {
+                        // What all of them need is asked for once.
+                        if !question.contains(&part) {
+                            question.push(part);
+                        }
+                    }
+                }
+                Answer::Done(made, _) => match Figure::read(race, &made) {
+                    Some(figure) => figures.push(figure),
+                    None => return queue.fail(no_figure(race, language)).await,
+                },
+            }
+        }
+        if let Some((state, question)) = waits {
+            return ask_client(state, question, queue).await;
+        }
+        let threshold = self.threshold;
+        let verdict = Verdict { figures: &figures, about, threshold, language };
+        queue.artifact(Artifact::new("result", verdict.table()).named("Balance")).await?;
+        queue.complete(verdict.text()).await
+    }
+
+    /// Passes the message on, and what comes of it back.
+    async fn pass_on(
+        &self,
+        context: &RequestContext,
+        language: Language,
+        queue: &EventQueue,
+    ) -> Result<(), Stopped> {
+        queue.working(()).await?;
+        let heading = match language {
+            Language::English => format!("Passing the question on to the agent `{PEER}`."),
+            Language::Korean => format!("질문을 에이전트 `{PEER}`에 전달합니다."),
+        };
+        let asked = self.asked(context, PEER, heading, Some(context.message().parts.clone()));
+        let known = known(context, &asked.artifact);
+        match asked.ask(&self.peer, known, queue).await? {
+            Answer::Done(_, said) => queue.complete(said).await,
+            Answer::Waits(state, question) => ask_client(state, question, queue).await,
+            Answer::None(why) => queue.fail(no_answer(&why, language)).await,
+        }
+    }
+
+    /// A question of this run; `about` tells it from the others. Without `parts` it is its heading.
+    fn asked(
+        &self,
+        context: &RequestContext,
+        about: &str,
+        heading: String,
+        parts: Option<Vec<Part>>,
+    ) -> Asked {
+        let said = context.task().map_or(0, |task| {
+            task.history.iter().filter(|message| message.role == Role::User).count()
+        });
+        Asked {
+            artifact: format!("asked-{about}"),
+            key: format!("{}/{}/{about}", context.task_id(), said + 1),
+            context_id: context.context_id().into(),
+            passed_on: parts.is_some(),
+            parts: parts.unwrap_or_else(|| vec![Part::text(&*heading)]),
+            heading,
+        }
+    }
+}
+
+#[async_trait]
+impl AgentExecutor for BalanceExecutor {
+    async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        let history = context.task().into_iter().flat_map(|task| &task.history);
+        let first = history.map(Arc::as_ref).find(|message| message.role == Role::User);
+        // A later message of a task answers the peer's question; what is wanted, the first one said.
+        match Wish::of(first.unwrap_or(context.message())) {
+            Wish::Verdict(about, language) => {
+                self.judge(&context, &about, language, &queue).await?;
+            }
+            Wish::Other(language) => self.pass_on(&context, language, &queue).await?,
+        }
+        Ok(())
+    }
+
+    /// The peer's work on this task ends too, whoever asked for it.
+    async fn cancel(&self, context: RequestContext) -> Result<(), AgentError> {
+        let artifacts = context.task().into_iter().flat_map(|task| &task.artifacts);
+        let tasks = artifacts.filter_map(peer::task_of);
+        let canceled = join_all(tasks.map(|task| peer::cancel(&self.peer, task))).await;
+        canceled.into_iter().collect::<Result<(), _>>().map_err(peer::not_canceled)
+    }
+}
+
+/// The peer's task behind that artifact of an earlier turn.
+fn known(context: &RequestContext, artifact: &str) -> Option<String> {
+    let mut artifacts = context.task()?.artifacts.iter();
+    peer::task_of(artifacts.find(|it| &*it.artifact_id == artifact)?)
+}
+
+/// What the peer needs, it needs of our client.
+async fn ask_client(
+    state: TaskState,
+    question: Vec<Part>,
+    queue: &EventQueue,
+) -> Result<(), Stopped> {
+    match state {
+        TaskState::AuthRequired => queue.require_auth(question).await,
+        _ => queue.require_input(question).await,
+    }
+}
+
+fn no_answer(why: &str, language: Language) -> String {
+    match language {
+        Language::English => format!("The agent `{PEER}` gave no answer: {why}"),
+        Language::Korean => format!("에이전트 `{PEER}`가 답하지 못했습니다: {why}"),
+    }
+}
+
+fn no_figure(race: Race, language: Language) -> String {
+    let race = race_name(race, language);
+    match language {
+        Language::English => format!("The agent `{PEER}` did not say how often {race} wins."),
+        Language::Korean => format!("에이전트 `{PEER}`가 {race}의 승률을 말하지 않았습니다."),
+    }
+}
