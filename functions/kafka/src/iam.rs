@@ -3,12 +3,18 @@
 //! Owns: the token, which is a signed URL and is made here, without the network. Must never know:
 //! what is sent.
 
-use std::error::Error;
+use std::{
+    error::Error,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use aws_config::{Region, environment::EnvironmentVariableCredentialsProvider};
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_msk_iam_sasl_signer::generate_auth_token_from_credentials_provider;
-use futures_util::FutureExt;
+use a2a_lambda::Environment;
+use aws_credential_types::Credentials;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign},
+    sign::v4::SigningParams,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rdkafka::{
     client::{ClientContext, OAuthToken},
     config::RDKafkaLogLevel,
@@ -17,31 +23,57 @@ use rdkafka::{
 
 use crate::producer::Logged;
 
+/// How long a token is good for: as long as Amazon MSK takes one.
+const LIFETIME: Duration = Duration::from_secs(900);
+
 /// A role, in a region.
 pub(crate) struct Iam {
-    region: Region,
-    role: SharedCredentialsProvider,
+    region: String,
+    role: Credentials,
 }
 
 impl Iam {
     /// The function's own role: Lambda keeps its credentials in the environment, as long as the
     /// process lives.
-    pub(crate) fn of_function(region: String) -> Self {
-        Self::new(region, EnvironmentVariableCredentialsProvider::new())
+    ///
+    /// # Errors
+    /// One sentence on what is missing there.
+    pub(crate) fn of_function(environment: &Environment) -> Result<Self, String> {
+        let region = environment.need("AWS_REGION", "the AWS region of the cluster")?;
+        let id = environment.need("AWS_ACCESS_KEY_ID", "an access key of the function's role")?;
+        let secret = environment.need("AWS_SECRET_ACCESS_KEY", "the secret of the access key")?;
+        let session = environment.get("AWS_SESSION_TOKEN")?;
+        Ok(Self { region, role: Credentials::new(id, secret, session, None, "the function's") })
     }
 
-    fn new(region: String, role: impl ProvideCredentials + 'static) -> Self {
-        Self { region: Region::new(region), role: SharedCredentialsProvider::new(role) }
-    }
-
-    /// A token for a login; it is good for fifteen minutes.
-    fn token(&self) -> Result<OAuthToken, Box<dyn Error>> {
-        let (region, role) = (self.region.clone(), self.role.clone());
-        let token = generate_auth_token_from_credentials_provider(region, role);
-        // librdkafka asks on a thread of its own, where there is no runtime; none is needed.
-        let (token, lifetime_ms) =
-            token.now_or_never().ok_or("the credentials are not in the environment")??;
-        Ok(OAuthToken { token, principal_name: String::new(), lifetime_ms })
+    /// A token for a login: the URL of a connection, signed in its query at that time.
+    fn token(&self, now: SystemTime) -> Result<OAuthToken, Box<dyn Error>> {
+        let path = format!("https://kafka.{}.amazonaws.com/?", self.region);
+        let url = format!("{path}Action=kafka-cluster%3AConnect");
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(LIFETIME);
+        let identity = self.role.clone().into();
+        let parameters = SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("kafka-cluster")
+            .time(now)
+            .settings(settings)
+            .build()?
+            .into();
+        let request = SignableRequest::new("GET", &*url, [].into_iter(), SignableBody::empty())?;
+        let (signed, _) = sign(request, &parameters)?.into_parts();
+        let mut query = form_urlencoded::Serializer::for_suffix(url, path.len());
+        query.extend_pairs(signed.params());
+        // Not signed: brokers count by it who logs in.
+        query.append_pair("User-Agent", concat!("a2a-kafka/", env!("CARGO_PKG_VERSION")));
+        let expires = now.duration_since(UNIX_EPOCH)? + LIFETIME;
+        Ok(OAuthToken {
+            token: URL_SAFE_NO_PAD.encode(query.finish()),
+            principal_name: String::new(),
+            lifetime_ms: i64::try_from(expires.as_millis())?,
+        })
     }
 }
 
@@ -57,32 +89,43 @@ impl ClientContext for Iam {
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        self.token().inspect_err(|error| tracing::error!(%error, "no token for Kafka"))
+        self.token(SystemTime::now())
+            .inspect_err(|error| tracing::error!(%error, "no token for Kafka"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
-    use aws_credential_types::Credentials;
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use std::collections::BTreeMap;
 
     use super::*;
 
     #[test]
     fn a_token_is_a_signed_url_of_the_role() {
-        let role = Credentials::new("AKIDEXAMPLE", "secret", Some("session".into()), None, "test");
-        let token = Iam::new("eu-central-1".to_owned(), role).token().unwrap();
+        let environment = Environment::of([
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_SESSION_TOKEN", "session/+="),
+        ]);
+        let then = UNIX_EPOCH + Duration::from_secs(1_795_374_786);
+        let token = Iam::of_function(&environment).unwrap().token(then).unwrap();
+        assert_eq!(token.lifetime_ms, 1_795_375_686_000);
         let url = String::from_utf8(URL_SAFE_NO_PAD.decode(token.token).unwrap()).unwrap();
-        assert!(url.starts_with("https://kafka.eu-central-1.amazonaws.com/?"), "{url}");
-        for part in ["Action=kafka-cluster%3AConnect", "AKIDEXAMPLE", "X-Amz-Signature=", "session"]
-        {
-            assert!(url.contains(part), "{part} in {url}");
+        let (path, query) = url.split_once('?').unwrap();
+        assert_eq!(path, "https://kafka.eu-central-1.amazonaws.com/");
+        let query: BTreeMap<_, _> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let signature = "1c1e3eb537ba0cefd14a63e3eaf2ca5ef42848a270e575a2763132a73b2367be";
+        for (name, value) in [
+            ("Action", "kafka-cluster:Connect"),
+            ("X-Amz-Credential", "AKIDEXAMPLE/20261122/eu-central-1/kafka-cluster/aws4_request"),
+            ("X-Amz-Date", "20261122T191306Z"),
+            ("X-Amz-Expires", "900"),
+            ("X-Amz-Security-Token", "session/+="),
+            // What Amazon's own library for Python (botocore) makes of the same.
+            ("X-Amz-Signature", signature),
+        ] {
+            assert_eq!(query[name], value, "{name} in {url}");
         }
-        assert!(!url.contains("secret"));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let left = i128::from(token.lifetime_ms) - i128::try_from(now).unwrap();
-        assert!((800_000..=900_000).contains(&left), "{left} ms");
     }
 }

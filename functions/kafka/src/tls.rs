@@ -44,9 +44,9 @@ pub(crate) fn producer(
             plain(&settings)
         }
         "iam" => {
-            let region = environment.need("AWS_REGION", "the AWS region of the cluster")?;
+            let role = Iam::of_function(environment)?;
             settings.set("security.protocol", "SASL_SSL").set("sasl.mechanism", "OAUTHBEARER");
-            KafkaProducer::with(&settings, Iam::of_function(region)).map(|it| Arc::new(it) as _)
+            KafkaProducer::with(&settings, role).map(|it| Arc::new(it) as _)
         }
         _ => plain(settings.set("security.protocol", "SSL")),
     }
@@ -70,6 +70,8 @@ mod tests {
             (USERNAME, "agent"),
             (PASSWORD, "secret"),
             ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
         ]);
         for auth in ["tls", "scram", "iam"] {
             assert!(producer(&environment, BROKERS, auth).is_ok(), "{auth}");

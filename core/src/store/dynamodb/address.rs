@@ -1,15 +1,19 @@
 //! `dynamodb://TABLE?...`: what it says, and the client for it.
 //!
-//! Owns: the URL's parts, where the region and the credentials come from, time limits. Must never
-//! know: what the table holds.
+//! Owns: the URL's parts, time limits, what is said where the region or the credentials are
+//! missing. Must never know: what the table holds.
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Client,
-    config::{Credentials, ProvideCredentials},
+    config::{
+        Credentials, ProvideCredentials, Region, SharedCredentialsProvider, retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
 };
+
+use super::{account, http};
 
 /// How long one attempt at a request may take; the service answers within milliseconds.
 const ATTEMPT: Duration = Duration::from_secs(3);
@@ -86,51 +90,52 @@ impl Address {
 
     /// A client. It asks nothing of the service yet.
     pub(super) async fn client(&self) -> Result<Client, String> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(6)
-                    .with_initial_backoff(Duration::from_millis(50))
-                    .with_max_backoff(Duration::from_secs(1)),
-            )
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(2))
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(REQUEST)
-                    .build(),
-            );
-        if let Some(endpoint) = &self.endpoint {
-            loader = loader.endpoint_url(endpoint);
-        }
-        if let Some(region) = &self.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        if self.is_local() && std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
+        let config = account::config(http::client()?).await;
+        let mut region = self.region.clone().map(Region::new).or(config.region().cloned());
+        let mut keys = config.credentials_provider();
+        if self.is_local() {
             // An engine on this machine checks no signature, but a request has to have one. Keys of
             // a profile are not for it, and what is not on this machine never sees these.
-            let keys = Credentials::new("local", "local", None, None, "a local endpoint's");
-            loader = loader.credentials_provider(keys);
-        }
-        let mut config = loader.load().await;
-        if config.region().is_none() {
-            if !self.is_local() {
-                return Err(
-                    "DynamoDB has no region here: write dynamodb://TABLE?region=REGION or \
-                            set AWS_REGION."
-                        .to_owned(),
-                );
+            if std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
+                let local = Credentials::new("local", "local", None, None, "a local endpoint's");
+                keys = Some(SharedCredentialsProvider::new(local));
             }
-            config = config.into_builder().region(Region::from_static("us-east-1")).build();
+            region = region.or(Some(Region::from_static("us-east-1")));
         }
-        if let Some(keys) = config.credentials_provider() {
-            keys.provide_credentials().await.map_err(|_| {
+        if region.is_none() {
+            return Err(
+                "DynamoDB has no region here: write dynamodb://TABLE?region=REGION or set \
+                        AWS_REGION."
+                    .to_owned(),
+            );
+        }
+        let nobody = || {
+            format!(
                 "There are no AWS credentials for DynamoDB: set AWS_ACCESS_KEY_ID and \
-                 AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
-            })?;
-        }
-        Ok(Client::new(&config))
+                 AWS_SECRET_ACCESS_KEY{}.",
+                account::OTHERWISE
+            )
+        };
+        let keys = keys.ok_or_else(nobody)?;
+        keys.provide_credentials().await.map_err(|_| nobody())?;
+        let mut config = config.into_builder();
+        config.set_endpoint_url(self.endpoint.clone());
+        config.set_credentials_provider(Some(keys));
+        Ok(Client::new(
+            &config.region(region).retry_config(retries()).timeout_config(limits()).build(),
+        ))
     }
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(6)
+        .with_initial_backoff(Duration::from_millis(50))
+        .with_max_backoff(Duration::from_secs(1))
+}
+
+fn limits() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(REQUEST).build()
 }
 
 #[cfg(test)]

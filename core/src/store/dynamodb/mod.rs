@@ -3,10 +3,12 @@
 //! Owns: the store made of the parts beside it: [`append`] and [`read`] for one journal, [`list`]
 //! for many, [`table`] for the service. Must never know: states and rules.
 
+mod account;
 mod address;
 mod append;
 mod definition;
 mod fault;
+mod http;
 mod item;
 mod keys;
 mod known;

@@ -28,7 +28,7 @@ pub(in crate::store) async fn open(url: &str) -> Result<Arc<dyn TaskStore>, Stri
     let place = Place::parse(url)?;
     // TLS takes the process's provider of cryptography, and which that is would depend on what else
     // is in the build. One that was set before stays.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::open(place.server.clone())
         .map_err(|error| failure::unusable(&place.address, &error))?;
     let store = RedisStore::new(client, &place);
