@@ -108,6 +108,17 @@ pub struct Cluster<'a> {
     pub bootstrap_servers: &'a str,
 }
 
+/// How many bytes of an event a record takes, at most.
+pub fn size(record: &Record) -> usize {
+    // Names, quotes, and numbers at their longest.
+    const FRAME: usize = 200;
+    let base64 = |bytes: &Bytes| bytes.len().div_ceil(3) * 4;
+    // A byte of a header is written as `-128,`; one of its name, where it is odd, as `\u0000`.
+    let headers = record.headers.iter().map(|(name, value)| name.len() * 6 + value.len() * 5 + 8);
+    let bytes = [&record.key, &record.value].into_iter().flatten().map(base64);
+    FRAME + record.topic.len() + bytes.sum::<usize>() + headers.sum::<usize>()
+}
+
 /// Writes the event of these records, byte for byte as Lambda does.
 ///
 /// # Errors
@@ -230,6 +241,7 @@ mod tests {
             let records = [(&*partition, std::slice::from_ref(&record))];
             let json = write(Cluster { arn: None, bootstrap_servers: "localhost:9092" }, records).unwrap();
             let event: KafkaEvent = serde_json::from_slice(&json).unwrap();
+            prop_assert!(event.records[&partition][0].get().len() <= size(&record));
             prop_assert_eq!(read(&partition, &event.records[&partition][0]).unwrap(), record.clone());
             let lambda: aws_lambda_events::event::kafka::KafkaEvent = serde_json::from_slice(&json).unwrap();
             let theirs = &lambda.records[&partition][0];

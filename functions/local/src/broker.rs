@@ -46,6 +46,14 @@ impl EmbeddedBroker {
 /// # Errors
 /// One sentence for the user when the broker cannot be reached or refuses.
 pub async fn create_topics(brokers: &str, topics: &Topics, partitions: i32) -> Result<(), String> {
+    create_missing(brokers, &all(topics), partitions).await
+}
+
+/// Creates those of these topics that are missing.
+///
+/// # Errors
+/// As [`create_topics`].
+pub async fn create_missing(brokers: &str, all: &[&str], partitions: i32) -> Result<(), String> {
     let unreachable = |error| format!("No Kafka broker answers at {brokers}: {error}.");
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -62,9 +70,9 @@ pub async fn create_topics(brokers: &str, topics: &Topics, partitions: i32) -> R
     .map_err(|error| format!("Kafka could not be asked for its topics: {error}."))?
     .map_err(unreachable)?;
     // What is there is not asked for: creating may not be this runner's right.
-    let missing: Vec<NewTopic<'_>> = all(topics)
-        .into_iter()
-        .filter(|topic| !existing.iter().any(|name| name == topic))
+    let missing: Vec<NewTopic<'_>> = all
+        .iter()
+        .filter(|topic| !existing.iter().any(|name| name == *topic))
         .map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)))
         .collect();
     if missing.is_empty() {

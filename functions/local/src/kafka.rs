@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, fmt::Display, future::Future, sync::Arc, time::Duration};
 
-use a2a_core::wire::kafka::Record;
+use a2a_core::{Env, wire::kafka::Record};
 use a2a_kafka::{
     BatchResponse, KafkaEvent, KafkaFunction,
     event::{self, Cluster},
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer::{self, Consumer, Source},
-    lane::{Batch, Delivery, Lane, Settled},
+    lane::{Batch, Delivery, Lane, Load, Reason, Room, Settled},
 };
 
 /// How long Kafka is left alone after an error.
@@ -47,10 +47,17 @@ pub trait Invoke: Clone + Send + Sync + 'static {
         batches: &[Batch],
     ) -> impl Future<Output = Result<BatchResponse, String>> + Send;
 
-    /// Hears of a batch that has used up its retries and will not come again.
-    fn passed_over(&self, source: &Source, batch: &Batch) {
+    /// Hears of records that will not come again, before they count as done.
+    fn passed_over(
+        &self,
+        source: &Source,
+        batch: &Batch,
+        reason: Reason,
+    ) -> impl Future<Output = ()> + Send {
         let (partition, first, last) = (batch.partition, batch.first, batch.last);
-        tracing::error!(topic = source.topic, partition, first, last, "records are passed over");
+        let topic = &*source.topic;
+        tracing::error!(topic, partition, first, last, ?reason, "records are passed over");
+        std::future::ready(())
     }
 }
 
@@ -134,7 +141,7 @@ impl<I: Invoke> Lanes<I> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = self.invocations.join_next() => self.settle(done)?,
+                Some(done) = self.invocations.join_next() => self.settle(done).await?,
                 received = self.consumer.recv() => {
                     let received = received.map(|message| record(&message));
                     self.take(received).await;
@@ -142,6 +149,7 @@ impl<I: Invoke> Lanes<I> {
                 () = sleep_until(retry) => {}
             }
             self.drop_revoked();
+            self.pass_over_old().await;
             self.invoke();
         }
         self.finish().await
@@ -156,7 +164,7 @@ impl<I: Invoke> Lanes<I> {
         while !self.invocations.is_empty() {
             tokio::select! {
                 biased;
-                Some(done) = self.invocations.join_next() => self.settle(done)?,
+                Some(done) = self.invocations.join_next() => self.settle(done).await?,
                 _ = self.consumer.recv() => {}
             }
             self.drop_revoked();
@@ -198,11 +206,23 @@ impl<I: Invoke> Lanes<I> {
         }
     }
 
+    /// Passes over what has become too old to be delivered.
+    async fn pass_over_old(&mut self) {
+        if self.delivery.age.is_none() {
+            return;
+        }
+        let now = Env::system().now().as_millis();
+        let due = self.lanes.values_mut().filter(|lane| lane.is_due());
+        let old: Vec<Batch> = due.filter_map(|lane| lane.take_old(now)).collect();
+        for batch in old {
+            self.pass_over(&batch, Reason::Age).await;
+            self.resume_drained(batch.partition);
+        }
+    }
+
     /// Starts an invocation for every lane that is due.
     fn invoke(&mut self) {
-        let due = self.lanes.iter().filter(|(_, lane)| lane.is_due());
-        let due: Vec<i32> = due.map(|(partition, _)| *partition).collect();
-        for partition in due {
+        for partition in self.due() {
             let batches = self.take_with(partition);
             if batches.is_empty() {
                 // An event before this one has it already.
@@ -214,35 +234,48 @@ impl<I: Invoke> Lanes<I> {
                 let response = function.invoke(&source, &batches).await;
                 (batches, response)
             });
-            for partition in partitions {
-                if self.lanes.get_mut(&partition).is_some_and(Lane::has_drained) {
-                    self.with_partition(partition, |consumer, one| consumer.resume(one));
-                }
+            partitions.into_iter().for_each(|partition| self.resume_drained(partition));
+        }
+    }
+
+    /// The lanes that are due. Where batches go together, what several have fills an event, too.
+    fn due(&self) -> Vec<i32> {
+        let due = self.lanes.iter().filter(|(_, lane)| lane.is_due());
+        let mut due: Vec<i32> = due.map(|(partition, _)| *partition).collect();
+        if due.is_empty() && self.delivery.together {
+            let shared = self.lanes.iter().filter(|(_, lane)| !lane.is_alone());
+            let loads = shared.map(|(partition, lane)| (*partition, lane.load()));
+            let all = loads.clone().fold(Load::default(), |all, (_, load)| all + load);
+            if Room::of(&self.source, self.delivery).is_filled_by(all) {
+                due.extend(loads.filter(|(_, load)| load.records > 0).map(|it| it.0).next());
             }
         }
+        due
     }
 
     /// That lane's batch and, where batches go together, what the other lanes have that still has
     /// room beside it.
     fn take_with(&mut self, partition: i32) -> Vec<Batch> {
-        let mut room = self.source.batch_size.max(1);
+        let mut room = Room::of(&self.source, self.delivery);
         let Some(lane) = self.lanes.get_mut(&partition) else { return Vec::new() };
         let alone = !self.delivery.together || lane.is_alone();
-        let Some(first) = lane.take(room) else { return Vec::new() };
-        room -= first.records.len();
+        let Some(first) = lane.take(&mut room) else { return Vec::new() };
         let mut batches = vec![first];
         if !alone {
-            for lane in self.lanes.values_mut().filter(|lane| !lane.is_alone()) {
-                let batch = lane.take(room);
-                room -= batch.as_ref().map_or(0, |batch| batch.records.len());
-                batches.extend(batch);
-            }
+            let others = self.lanes.values_mut().filter(|lane| !lane.is_alone());
+            batches.extend(others.filter_map(|lane| lane.take(&mut room)));
         }
         batches
     }
 
+    fn resume_drained(&mut self, partition: i32) {
+        if self.lanes.get_mut(&partition).is_some_and(Lane::has_drained) {
+            self.with_partition(partition, |consumer, one| consumer.resume(one));
+        }
+    }
+
     /// Settles each batch of an event.
-    fn settle(&mut self, done: Result<Invocation, JoinError>) -> Result<(), String> {
+    async fn settle(&mut self, done: Result<Invocation, JoinError>) -> Result<(), String> {
         // The function catches what its records break. Should it break itself, this process must
         // not pass over them.
         let (batches, response) =
@@ -259,33 +292,38 @@ impl<I: Invoke> Lanes<I> {
                     .get(&*batch.name(&self.source))
                     .map_or(Settled::Done, |first| Settled::From(*first)),
             };
-            self.settle_batch(batch, settled);
+            self.settle_batch(batch, settled).await;
         }
         Ok(())
     }
 
     /// Moves the partition's offset up to the first record that is not done; the rest goes back to
     /// the head of the lane.
-    fn settle_batch(&mut self, batch: Batch, settled: Settled) {
+    async fn settle_batch(&mut self, batch: Batch, settled: Settled) {
         let Some(lane) = self.lanes.get_mut(&batch.partition).filter(|lane| lane.is_of(&batch))
         else {
             // The partition was taken away meanwhile: whoever has it sees the same records.
             return;
         };
         let (partition, first, last) = (batch.partition, batch.first, batch.last);
-        let passed_over = lane.done(batch, settled);
-        if let Some(batch) = &passed_over {
-            self.function.passed_over(&self.source, batch);
+        if let Some(batch) = lane.done(batch, settled) {
+            return self.pass_over(&batch, Reason::Retries).await;
         }
-        let next = match settled {
-            _ if passed_over.is_some() => last + 1,
-            Settled::Done => last + 1,
-            Settled::From(offset) => offset,
-            Settled::Failed { .. } => first,
-        };
-        if next > first
-            && let Err(error) = self.consumer.store_offset(&self.source.topic, partition, next - 1)
-        {
+        match settled {
+            Settled::Done => self.store_offset(partition, last),
+            Settled::From(offset) if offset > first => self.store_offset(partition, offset - 1),
+            Settled::From(_) | Settled::Failed { .. } => {}
+        }
+    }
+
+    /// These records will not come again: that is told, and then they count as done.
+    async fn pass_over(&self, batch: &Batch, reason: Reason) {
+        self.function.passed_over(&self.source, batch, reason).await;
+        self.store_offset(batch.partition, batch.last);
+    }
+
+    fn store_offset(&self, partition: i32, offset: i64) {
+        if let Err(error) = self.consumer.store_offset(&self.source.topic, partition, offset) {
             tracing::warn!(partition, %error, "an offset was not stored");
         }
     }

@@ -6,12 +6,16 @@
 use std::{collections::VecDeque, time::Duration};
 
 use a2a_core::wire::kafka::Record;
+use a2a_kafka::event;
 use tokio::time::Instant;
 
 use crate::consumer::Source;
 
 /// The shortest and the longest pause before records are delivered again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What an event has beside its records, at most: the cluster's names.
+const FRAME: usize = 4096;
 
 /// How batches are delivered. The default is the local runner's: each partition by itself, and what
 /// fails comes again, whole, for ever.
@@ -25,6 +29,71 @@ pub struct Delivery {
     /// How often records that fail come again before they are passed over: Lambda's
     /// `MaximumRetryAttempts`. None is for ever.
     pub retries: Option<u32>,
+    /// How old a record may be, by its timestamp, before it is passed over unseen: Lambda's
+    /// `MaximumRecordAgeInSeconds`. None is for ever.
+    pub age: Option<Duration>,
+    /// How many bytes an event may have. None is no bound.
+    pub payload: Option<usize>,
+}
+
+/// Why records are passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// They have come as often as they may.
+    Retries,
+    /// They are older than they may be.
+    Age,
+}
+
+/// What an event has still room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    records: usize,
+    bytes: usize,
+    is_whole: bool,
+}
+
+impl Room {
+    /// An event's, before anything is in it.
+    pub fn of(source: &Source, delivery: Delivery) -> Self {
+        let bytes = delivery.payload.map_or(usize::MAX, |bytes| bytes.saturating_sub(FRAME));
+        Self { records: source.batch_size.max(1), bytes, is_whole: true }
+    }
+
+    /// Whether so much would fill it.
+    pub fn is_filled_by(&self, Load { records, bytes }: Load) -> bool {
+        records >= self.records || bytes >= self.bytes
+    }
+
+    /// Takes a place for a record if there is one. The first record of an event has one in any
+    /// case: what no event has room for is for the function's side to refuse.
+    fn admits(&mut self, record: &Record) -> bool {
+        let bytes = event::size(record);
+        let admits = self.is_whole || (self.records > 0 && self.bytes >= bytes);
+        if admits {
+            self.is_whole = false;
+            self.records = self.records.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+        admits
+    }
+}
+
+/// What records would take of an event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// How many there are.
+    pub records: usize,
+    /// Their bytes of JSON, at most.
+    pub bytes: usize,
+}
+
+impl std::ops::Add for Load {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { records: self.records + other.records, bytes: self.bytes + other.bytes }
+    }
 }
 
 /// What became of a batch.
@@ -49,6 +118,10 @@ pub struct Lane {
     waiting: VecDeque<Record>,
     delivery: Delivery,
     batch_size: usize,
+    /// An event's, with nothing in it.
+    room: Room,
+    /// The bytes of an event that the waiting records would take.
+    bytes: usize,
     /// How many records the next batch holds at most: fewer after an invocation that failed.
     next_size: usize,
     /// Whether the next batch goes by itself.
@@ -96,6 +169,8 @@ impl Lane {
             waiting: VecDeque::new(),
             delivery,
             batch_size,
+            room: Room::of(source, delivery),
+            bytes: 0,
             next_size: batch_size,
             alone: false,
             failures: 0,
@@ -111,6 +186,7 @@ impl Lane {
     /// Takes a record. Answers whether the lane is full with it, so that no more should come.
     pub fn put(&mut self, record: Record) -> bool {
         self.since.get_or_insert_with(Instant::now);
+        self.bytes += event::size(&record);
         self.waiting.push_back(record);
         let fills = !self.full && self.waiting.len() >= self.batch_size * 4;
         self.full |= fills;
@@ -135,20 +211,54 @@ impl Lane {
         self.alone
     }
 
-    /// A batch of what waits, due or not, of at most so many records; none while there is nothing
-    /// or nothing may go.
-    pub fn take(&mut self, room: usize) -> Option<Batch> {
+    /// What waits and may go now.
+    pub fn load(&self) -> Load {
+        if self.is_free() {
+            Load { records: self.waiting.len(), bytes: self.bytes }
+        } else {
+            Load::default()
+        }
+    }
+
+    /// The records at the head that are older than they may be, at `now` in milliseconds since
+    /// 1970; none while nothing may go.
+    pub fn take_old(&mut self, now: i64) -> Option<Batch> {
+        let age = self.delivery.age.filter(|_| self.is_free())?;
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let is_old = |record: &&Record| now.saturating_sub(record.timestamp) > age;
+        let old = self.waiting.iter().take_while(is_old).count();
+        let batch = self.split_off(old)?;
+        self.begin_anew();
+        Some(batch)
+    }
+
+    /// A batch of what waits, due or not, as far as the event has room for it; none while there is
+    /// nothing or nothing may go.
+    pub fn take(&mut self, room: &mut Room) -> Option<Batch> {
         if !self.is_free() {
             return None;
         }
-        let size = self.waiting.len().min(self.next_size).min(room);
+        let next = self.waiting.iter().take(self.next_size);
+        let size = next.take_while(|record| room.admits(record)).count();
+        let batch = self.split_off(size)?;
+        self.busy = true;
+        Some(batch)
+    }
+
+    fn split_off(&mut self, size: usize) -> Option<Batch> {
         let records: Vec<Record> = self.waiting.drain(..size).collect();
         let (first, last) = (records.first()?, records.last()?);
         let (partition, first, last) = (first.partition, first.offset, last.offset);
+        self.bytes -= records.iter().map(event::size).sum::<usize>();
         self.since = (!self.waiting.is_empty()).then(Instant::now);
-        self.busy = true;
         self.retry_at = None;
         Some(Batch { generation: self.generation, partition, first, last, records })
+    }
+
+    /// What failed is over.
+    fn begin_anew(&mut self) {
+        (self.pause, self.failures) = (PAUSE.0, 0);
+        (self.next_size, self.alone) = (self.batch_size, false);
     }
 
     fn is_free(&self) -> bool {
@@ -159,7 +269,8 @@ impl Lane {
     /// way.
     pub fn waits_until(&self) -> Option<Instant> {
         let since = self.since.filter(|_| !self.busy)?;
-        let full = self.waiting.len() >= self.next_size;
+        let load = Load { records: self.waiting.len(), bytes: self.bytes };
+        let full = load.records >= self.next_size || self.room.is_filled_by(load);
         let due = if full { since } else { since + self.window };
         Some(self.retry_at.map_or(due, |at| at.max(due)))
     }
@@ -184,7 +295,7 @@ impl Lane {
         (self.next_size, self.alone) = (self.batch_size, false);
         let from = match settled {
             Settled::Done => {
-                (self.pause, self.failures) = (PAUSE.0, 0);
+                self.begin_anew();
                 return None;
             }
             Settled::From(offset) => {
@@ -212,12 +323,12 @@ impl Lane {
             }
         };
         if self.delivery.retries.is_some_and(|retries| self.failures > retries) {
-            (self.pause, self.failures) = (PAUSE.0, 0);
-            (self.next_size, self.alone) = (self.batch_size, false);
+            self.begin_anew();
             let records = batch.records.into_iter().filter(|record| record.offset >= from);
             return Some(Batch { first: from, records: records.collect(), ..batch });
         }
         for record in batch.records.into_iter().rev().filter(|record| record.offset >= from) {
+            self.bytes += event::size(&record);
             self.waiting.push_front(record);
         }
         self.since.get_or_insert_with(Instant::now);
@@ -228,174 +339,4 @@ impl Lane {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lane(batch_size: usize, window: u64) -> Lane {
-        let source =
-            Source { batch_size, window: Duration::from_millis(window), ..Source::default() };
-        Lane::new(&source, Delivery::default(), 1)
-    }
-
-    /// A batch, if one is due.
-    fn next(lane: &mut Lane) -> Option<Batch> {
-        lane.is_due().then(|| lane.take(usize::MAX)).flatten()
-    }
-
-    fn record(offset: i64) -> Record {
-        Record { partition: 7, offset, ..Record::default() }
-    }
-
-    fn offsets(batch: &Batch) -> Vec<i64> {
-        batch.records.iter().map(|record| record.offset).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_batch_at_a_time_and_the_rest_gathers() {
-        let mut lane = lane(2, 0);
-        assert!(next(&mut lane).is_none());
-        for offset in 0..5 {
-            lane.put(record(offset));
-        }
-        let batch = next(&mut lane).unwrap();
-        assert_eq!((batch.partition, batch.first, batch.last), (7, 0, 1));
-        assert!(next(&mut lane).is_none(), "its invocation is under way");
-        lane.done(batch, Settled::Done);
-        assert_eq!(offsets(&next(&mut lane).unwrap()), [2, 3]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_waits_for_its_window_unless_it_is_full() {
-        let mut lane = lane(2, 500);
-        lane.put(record(0));
-        assert!(next(&mut lane).is_none());
-        tokio::time::advance(Duration::from_millis(500)).await;
-        let batch = next(&mut lane).unwrap();
-        lane.done(batch, Settled::Done);
-        lane.put(record(1));
-        lane.put(record(2));
-        assert_eq!(offsets(&next(&mut lane).unwrap()), [1, 2]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_failed_comes_again_first_and_later() {
-        let mut lane = lane(3, 0);
-        for offset in 0..4 {
-            lane.put(record(offset));
-        }
-        let batch = next(&mut lane).unwrap();
-        lane.done(batch, Settled::From(1));
-        assert!(next(&mut lane).is_none(), "there is a pause first");
-        tokio::time::advance(PAUSE.0).await;
-        let batch = next(&mut lane).unwrap();
-        assert_eq!(offsets(&batch), [1, 2, 3]);
-        lane.done(batch, Settled::From(1));
-        tokio::time::advance(PAUSE.0).await;
-        assert!(next(&mut lane).is_none(), "the pause grows");
-        tokio::time::advance(PAUSE.0).await;
-        assert_eq!(offsets(&next(&mut lane).unwrap()), [1, 2, 3]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_of_an_earlier_lane_changes_nothing() {
-        let mut earlier = Lane { generation: 0, ..lane(1, 0) };
-        earlier.put(record(0));
-        let old = next(&mut earlier).unwrap();
-        let mut lane = lane(1, 0);
-        lane.put(record(0));
-        lane.put(record(1));
-        let batch = next(&mut lane).unwrap();
-        lane.done(old, Settled::From(0));
-        assert!(next(&mut lane).is_none(), "its own invocation is under way");
-        lane.done(batch, Settled::Done);
-        assert_eq!(offsets(&next(&mut lane).unwrap()), [1]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_full_lane_says_so_once_and_again_when_it_has_drained() {
-        let mut lane = lane(1, 0);
-        let filled: Vec<bool> = (0..6).map(|offset| lane.put(record(offset))).collect();
-        assert_eq!(filled, [false, false, false, true, false, false]);
-        let mut drained = 0;
-        while let Some(batch) = next(&mut lane) {
-            drained += usize::from(lane.has_drained());
-            lane.done(batch, Settled::Done);
-        }
-        assert_eq!(drained, 1);
-    }
-
-    /// Delivers until nothing waits: a batch with the poison in it makes its invocation fail.
-    /// Answers the batches' offsets, and what was passed over.
-    async fn deliver_all(lane: &mut Lane, poison: i64) -> (Vec<Vec<i64>>, Vec<i64>) {
-        let (mut delivered, mut passed_over) = (Vec::new(), Vec::new());
-        while let Some(until) = lane.waits_until() {
-            tokio::time::sleep_until(until).await;
-            let batch = next(lane).unwrap();
-            let offsets = offsets(&batch);
-            let failed = offsets.contains(&poison);
-            delivered.push(offsets);
-            let settled = if failed { Settled::Failed { alone: true } } else { Settled::Done };
-            passed_over.extend(lane.done(batch, settled).into_iter().flat_map(|it| it.records));
-        }
-        (delivered, passed_over.iter().map(|record| record.offset).collect())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_invocation_that_fails_is_halved_until_its_poison_stands_alone() {
-        let mut lane = lane(8, 0);
-        lane.delivery = Delivery { together: true, bisect: true, retries: Some(1) };
-        for offset in 0..4 {
-            lane.put(record(offset));
-        }
-        let (delivered, passed_over) = deliver_all(&mut lane, 2).await;
-        let expected: [&[i64]; 6] = [&[0, 1, 2, 3], &[0, 1], &[2, 3], &[2], &[2], &[3]];
-        assert_eq!(delivered, expected);
-        assert_eq!(passed_over, [2]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_halving_the_whole_batch_is_passed_over_and_no_other() {
-        let mut lane = lane(2, 0);
-        lane.delivery = Delivery { together: true, bisect: false, retries: Some(2) };
-        for offset in 0..4 {
-            lane.put(record(offset));
-        }
-        let (delivered, passed_over) = deliver_all(&mut lane, 1).await;
-        assert_eq!(delivered, [[0, 1], [0, 1], [0, 1], [2, 3]]);
-        assert_eq!(passed_over, [0, 1]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn progress_begins_the_count_anew() {
-        let mut lane = lane(3, 0);
-        lane.delivery.retries = Some(1);
-        for offset in 0..3 {
-            lane.put(record(offset));
-        }
-        for (first, from) in [(0, 0), (0, 1), (1, 2)] {
-            tokio::time::advance(PAUSE.1).await;
-            let batch = next(&mut lane).unwrap();
-            assert_eq!(batch.first, first);
-            assert!(lane.done(batch, Settled::From(from)).is_none());
-        }
-        tokio::time::advance(PAUSE.1).await;
-        let batch = next(&mut lane).unwrap();
-        let passed_over = lane.done(batch, Settled::From(2)).unwrap();
-        assert_eq!((passed_over.first, offsets(&passed_over)), (2, vec![2]));
-        assert!(lane.waits_until().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn after_a_shared_event_failed_each_partition_goes_by_itself() {
-        let mut lane = lane(3, 0);
-        lane.delivery = Delivery { together: true, bisect: true, retries: Some(0) };
-        lane.put(record(0));
-        let batch = next(&mut lane).unwrap();
-        assert!(lane.done(batch, Settled::Failed { alone: false }).is_none(), "it may be innocent");
-        assert!(lane.is_alone());
-        tokio::time::advance(PAUSE.0).await;
-        let batch = next(&mut lane).unwrap();
-        assert!(lane.done(batch, Settled::Failed { alone: true }).is_some());
-        assert!(!lane.is_alone());
-    }
-}
+mod tests;

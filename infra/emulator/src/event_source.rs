@@ -1,57 +1,89 @@
 //! The function behind a topic: what an event source mapping of Lambda's does that a2a-local's
 //! leaves to it.
 //!
-//! Owns: the event as MSK's has it, the check of the answer, a line for each batch, and what an
-//! on-failure destination would get. Must never know: offsets and order, which are a2a-local's.
+//! Owns: the event as MSK's has it, the check of the answer, a line for each batch. Must never
+//! know: offsets and order, which are a2a-local's.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
-use a2a_core::Timestamp;
 use a2a_kafka::{
     BatchResponse,
     event::{self, Cluster},
 };
-use a2a_local::{consumer::Source, kafka::Invoke, lane::Batch};
-use serde_json::{Value, json};
+use a2a_local::{
+    consumer::Source,
+    kafka::Invoke,
+    lane::{Batch, Reason},
+};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::invoke::Endpoint;
+use crate::{
+    destination::{CLUSTER, Destination, failure},
+    invoke::Endpoint,
+};
 
-/// The cluster that events say they are from.
-const CLUSTER: &str =
-    "arn:aws:kafka:us-east-1:123456789012:cluster/local/00000000-0000-0000-0000-000000000000-1";
+/// A function wherever it is served, taking a topic's batches.
+#[derive(Clone)]
+pub struct LambdaFunction {
+    name: Arc<str>,
+    endpoint: Arc<Endpoint>,
+    reports: bool,
+    destination: Option<Destination>,
+}
 
-/// A function as `cargo lambda watch` serves it, taking a topic's batches.
-#[derive(Clone, Debug)]
-pub struct WatchedFunction(Arc<Endpoint>);
+impl LambdaFunction {
+    /// The function of that name, called there.
+    pub fn new(name: &str, endpoint: Endpoint) -> Self {
+        Self { name: name.into(), endpoint: Arc::new(endpoint), reports: true, destination: None }
+    }
 
-impl WatchedFunction {
-    /// The function of that name at that address, `HOST:PORT`; an invocation takes `limit` at most.
-    pub fn new(address: impl Into<String>, function: impl Into<String>, limit: Duration) -> Self {
-        let endpoint = Endpoint { address: address.into(), function: function.into(), limit };
-        Self(Arc::new(endpoint))
+    /// Whether its answer says what is to come again (Lambda's `ReportBatchItemFailures`), as it
+    /// does unless this says otherwise. Else an answer that is no error is success, whatever it is.
+    #[must_use]
+    pub fn reporting(self, reports: bool) -> Self {
+        Self { reports, ..self }
+    }
+
+    /// Where records go that are given up; else they are only printed.
+    #[must_use]
+    pub fn with_destination(self, destination: Option<Destination>) -> Self {
+        Self { destination, ..self }
     }
 }
 
-impl Invoke for WatchedFunction {
+impl Invoke for LambdaFunction {
     async fn invoke(&self, source: &Source, batches: &[Batch]) -> Result<BatchResponse, String> {
         let began = Instant::now();
         let answered = match write(source, batches) {
-            Ok(event) => self.0.invoke(event).await,
+            Ok(event) => self.endpoint.invoke(event.into()).await,
             Err(error) => Err(format!("the event could not be written: {error}")),
         };
-        let response = answered.and_then(|answer| read(&answer, source, batches));
+        let response = answered.and_then(|answer| {
+            if self.reports { read(&answer, source, batches) } else { Ok(BatchResponse::default()) }
+        });
         let took = began.elapsed().as_millis();
         println!("{} in {took} ms: {}", sentence(batches), outcome(&response));
         response
     }
 
-    fn passed_over(&self, source: &Source, batch: &Batch) {
-        println!(
-            "{}: PASSED OVER. An on-failure destination would get:",
-            sentence(std::slice::from_ref(batch))
-        );
-        println!("{}", failure(&self.0.function, source, batch));
+    /// As Lambda does it: what the destination does not take is lost to it all the same, or it would
+    /// hold up its partition.
+    async fn passed_over(&self, source: &Source, batch: &Batch, reason: Reason) {
+        let records = sentence(std::slice::from_ref(batch));
+        let why = match reason {
+            Reason::Retries => "they have come as often as they may",
+            Reason::Age => "they are older than they may be",
+        };
+        let failure = failure(&self.name, source, batch, reason);
+        let whereto = match &self.destination {
+            None => format!("An on-failure destination would get: {failure}"),
+            Some(destination) => match destination.put(batch, &failure).await {
+                Ok(()) => format!("They are in {} now.", destination.topic()),
+                Err(error) => format!("{error}. It would get: {failure}"),
+            },
+        };
+        println!("{records}: PASSED OVER, {why}. {whereto}");
     }
 }
 
@@ -117,39 +149,10 @@ fn outcome(response: &Result<BatchResponse, String>) -> String {
     }
 }
 
-/// What Lambda tells a destination about records it has given up.
-fn failure(function: &str, source: &Source, batch: &Batch) -> Value {
-    let time = |record: Option<&a2a_core::wire::kafka::Record>| {
-        Timestamp::from_millis(record.map_or(0, |record| record.timestamp)).to_string()
-    };
-    let bytes = |record: &a2a_core::wire::kafka::Record| {
-        record.key.as_ref().map_or(0, |key| key.len())
-            + record.value.as_ref().map_or(0, |it| it.len())
-    };
-    json!({
-        "requestContext": {
-            "functionArn": format!("arn:aws:lambda:us-east-1:123456789012:function:{function}"),
-            "condition": "RetryAttemptsExhausted",
-        },
-        "version": "1.0",
-        "KafkaBatchInfo": {
-            "batchSize": batch.records.len(),
-            "eventSourceArn": CLUSTER,
-            "bootstrapServers": source.brokers,
-            "payloadSize": batch.records.iter().map(bytes).sum::<usize>(),
-            "recordInfo": { batch.name(source): {
-                "firstRecordOffset": batch.first.to_string(),
-                "lastRecordOffset": batch.last.to_string(),
-                "firstRecordTimestamp": time(batch.records.first()),
-                "lastRecordTimestamp": time(batch.records.last()),
-            } },
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use a2a_core::wire::kafka::Record;
+    use serde_json::json;
 
     use super::*;
 
@@ -228,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_destination_hears_which_records() {
-        let told = failure("a2a-kafka", &source(), &batch(0, 5..=6));
+        let told = failure("a2a-kafka", &source(), &batch(0, 5..=6), Reason::Age);
         let records = &told["KafkaBatchInfo"]["recordInfo"]["agent.data.requests-0"];
         assert_eq!(
             (&records["firstRecordOffset"], &records["lastRecordOffset"]),
@@ -236,5 +239,6 @@ mod tests {
         );
         assert_eq!(records["firstRecordTimestamp"], "2026-11-22T19:13:06.353Z");
         assert_eq!(told["KafkaBatchInfo"]["payloadSize"], 4);
+        assert_eq!(told["requestContext"]["condition"], "RecordAgeExceeded");
     }
 }

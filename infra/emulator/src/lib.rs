@@ -8,6 +8,7 @@
 //!  test ─▶ Function ─▶ runtime_api ◀─ the binary, stopped in between ─▶ Proxy ─▶ Kafka
 //!
 //!  topic ─▶ a2a-local's mapping ─▶ event_source ─▶ cargo lambda watch ─▶ the binary ─▶ Kafka
+//!                                       └─▶ destination
 //! ```
 //!
 //! | module | owns |
@@ -18,18 +19,22 @@
 //! | `prompt` | that waiting for an acknowledgement is not measured |
 //! | [`answer`], [`failure`] | what came of an invocation |
 //! | [`proxy`] | a way to Kafka that can be cut |
-//! | [`event_source`], `invoke` | the function as `cargo lambda` serves it, behind a topic |
+//! | [`event_source`] | a function behind a topic: the event, the answer |
+//! | [`invoke`] | calling it, wherever it is served |
+//! | [`start`], [`destination`] | which record is the first; where those go that are given up |
 
 pub mod answer;
+pub mod destination;
 pub mod event_source;
 pub mod failure;
 pub mod function;
 pub mod invocation;
-mod invoke;
+pub mod invoke;
 mod process;
 mod prompt;
 pub mod proxy;
 pub mod runtime_api;
+pub mod start;
 
 pub use answer::{Answer, Chunk, Head};
 pub use failure::Failure;
