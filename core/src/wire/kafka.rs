@@ -4,6 +4,9 @@
 //! brief's own (`brief`). Must never know: a Kafka client, topics to answer on, when to commit,
 //! what a call does.
 
+pub mod client;
+pub mod registry;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +31,9 @@ const TRACEPARENT: &str = "traceparent";
 const EVENT_ID: &str = "a2a-event-id";
 const LAST: &str = "a2a-last";
 const ERROR: &str = "a2a-error";
+const LAST_EVENT_ID: &str = "a2a-last-event-id";
+const REPLY_TO: &str = "a2a-reply-to";
+const DEADLINE: &str = "a2a-deadline";
 
 /// A record of `agent.{name}.requests`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
