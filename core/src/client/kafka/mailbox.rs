@@ -1,7 +1,7 @@
 //! Answers between the consumer, which never waits, and the caller, who may take their time.
 //!
-//! Owns: the order of the answers to one call, and how much of them is kept. Must never know: what
-//! they say.
+//! Owns: the order of the answers to one call, that each event is kept once, and how much is kept.
+//! Must never know: what they say.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::wire::kafka::client::Place;
+use crate::{journal::Cursor, wire::kafka::client::Place};
 
 /// How many answers wait for their reader at most.
 const MOST: usize = 256;
@@ -39,20 +39,33 @@ pub(super) struct Mailbox {
 struct Inner {
     waiting: VecDeque<Arrival>,
     bytes: usize,
+    /// The last event that was taken: a stream's events come in order.
+    seen: Option<Cursor>,
     overflowed: bool,
 }
 
 impl Mailbox {
-    /// Takes an answer, after all that came before it. Without room for it the reader has fallen
-    /// behind: from here on nothing is taken until they know. Answers whether it was taken.
+    /// An empty one for what comes after that event.
+    pub(super) fn after(seen: Option<Cursor>) -> Self {
+        Self { inner: Mutex::new(Inner { seen, ..Inner::default() }), news: Notify::new() }
+    }
+
+    /// Takes an answer, after all that came before it; an event that has come before is passed
+    /// over. Without room for it the reader has fallen behind: from here on nothing is taken until
+    /// they know. Answers whether what comes next may be taken.
     pub(super) fn put(&self, arrival: Arrival) -> bool {
         let mut inner = self.lock();
+        let cursor = arrival.place.cursor;
+        if !inner.overflowed && cursor.is_some() && cursor <= inner.seen {
+            return true;
+        }
         let bytes = inner.bytes + arrival.value.len();
         let room = inner.waiting.is_empty() || inner.waiting.len() < MOST && bytes <= MOST_BYTES;
         inner.overflowed |= !room;
         let taken = !inner.overflowed;
         if taken {
             inner.bytes = bytes;
+            inner.seen = cursor.or(inner.seen);
             inner.waiting.push_back(arrival);
         }
         drop(inner);
@@ -107,6 +120,20 @@ mod tests {
         assert!(mailbox.next().now_or_never().expect("the reader is told").is_none());
         assert!(mailbox.next().now_or_never().is_none(), "once");
         assert!(mailbox.put(arrival(7, 1)));
+    }
+
+    #[test]
+    fn an_event_that_comes_again_is_passed_over() {
+        let event = |version| {
+            let cursor = Some(Cursor { version, index: 0 });
+            Arrival { place: Place { cursor, last: false }, ..arrival(version, 1) }
+        };
+        let mailbox = Mailbox::after(Some(Cursor { version: 1, index: 5 }));
+        for version in [1, 2, 3, 1, 2, 3, 4] {
+            assert!(mailbox.put(event(version)));
+        }
+        let next = || mailbox.next().now_or_never().flatten().map(|next| next.number);
+        assert_eq!([next(), next(), next(), next()], [Some(2), Some(3), Some(4), None]);
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Request {
         self.route.number
     }
 
+    /// Its key.
+    pub(super) fn id(&self) -> &str {
+        &self.record.key
+    }
+
     fn inbox(&self) -> &Arc<Inbox> {
         &self.route.inbox
     }
@@ -91,6 +96,13 @@ impl Request {
                     self.at = Instant::now() + PAUSE;
                 }
             }
+        }
+    }
+
+    /// Waits another interval before it is sent again: its answer is known to be under way.
+    pub(super) fn postpone(&mut self) {
+        if self.reached {
+            self.at = Instant::now() + self.interval;
         }
     }
 

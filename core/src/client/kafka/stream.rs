@@ -3,9 +3,9 @@
 //! Owns: which events the reader has had, noticing that some are missing, and getting them. Must
 //! never know: connections, records.
 //!
-//! A stream is the journal, read from a cursor. So events that come again are dropped by their
-//! cursor, and what is missing is asked for after the last cursor: when the reader was so slow that
-//! events had no room, and when the task rests although its last event has not come.
+//! A stream is the journal, read from a cursor. So what is missing is asked for after the last
+//! cursor: when the reader was so slow that events had no room, and when the task rests although
+//! its last event has not come. Events that come again are known by their cursor (`mailbox`).
 
 use std::{future::pending, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
     client::Parameters,
     error::{Error, ErrorKind},
     journal::Cursor,
-    types::{GetTaskRequest, StreamResponse, SubscribeToTaskRequest, Task},
+    types::{GetTaskRequest, StreamResponse},
     wire::kafka::client,
 };
 
@@ -54,11 +54,13 @@ impl Reader {
     /// The agent's refusal, or why there is none.
     pub(super) async fn open(
         transport: KafkaTransport,
-        parameters: Parameters,
+        mut parameters: Parameters,
         call: Call,
     ) -> Result<Events, Error> {
-        let mailbox = Arc::default();
+        let mailbox = Arc::new(Mailbox::after(parameters.resume));
         let request = transport.request(&mailbox, &parameters, &call)?;
+        // It may be asked for again under another correlation id.
+        parameters.idempotency_key.get_or_insert_with(|| request.id().into());
         let after = parameters.resume;
         let task = match &call {
             Call::SubscribeToTask(request) => Some(Arc::clone(&request.id)),
@@ -103,40 +105,38 @@ impl Reader {
             (self.transport.interval(&self.parameters), self.parameters.timeout);
         // Only silence while somebody listens counts.
         let mut heard = Instant::now();
-        let mut ask_at = heard + interval;
+        let mut ask_at = heard + interval / 2;
         let mut asking: Asking = None;
         loop {
             let waits = !self.answered;
             tokio::select! {
                 biased;
                 arrival = self.mailbox.next() => match arrival {
-                    Some(arrival) => if let Some(event) = self.read(&arrival)? {
-                        return Ok(event);
-                    },
+                    Some(arrival) => return self.read(&arrival),
                     None => self.resume()?,
                 },
                 error = self.request.send(), if waits => return Err(error),
                 answer = answer(&mut asking) => {
                     asking = None;
-                    ask_at = Instant::now() + interval;
+                    ask_at = Instant::now() + interval / 2;
                     if self.heed(answer)? {
                         heard = Instant::now();
+                        self.request.postpone();
                     }
                 }
-                () = sleep_until(ask_at), if !waits && asking.is_none() => asking = self.ask(interval),
+                () = sleep_until(ask_at), if self.task.is_some() && asking.is_none() => {
+                    asking = self.ask(interval);
+                }
                 () = sleep_until(heard + timeout) => return Err(self.request.gave_up(timeout)),
             }
         }
     }
 
-    /// The event of an answer, unless the reader has had it.
-    fn read(&mut self, arrival: &Arrival) -> Result<Option<Event>, Error> {
+    /// The event of an answer.
+    fn read(&mut self, arrival: &Arrival) -> Result<Event, Error> {
         self.answered |= arrival.number == self.request.number();
         let id = self.transport.inbox.id(arrival.number);
         let event = client::decode_event(&id, arrival.place, &arrival.value)?;
-        if event.cursor.is_some() && event.cursor <= self.after {
-            return Ok(None);
-        }
         self.after = event.cursor.or(self.after);
         self.task = match &event.response {
             StreamResponse::Task(task) => Some(Arc::clone(&task.id)),
@@ -144,23 +144,15 @@ impl Reader {
             StreamResponse::ArtifactUpdate(event) => Some(Arc::clone(&event.task_id)),
             StreamResponse::Message(_) => self.task.take(),
         };
-        Ok(Some(event))
+        Ok(event)
     }
 
-    /// Asks for what comes after the last event, under a new correlation id: what is still under
-    /// way under the old one may have a gap before it.
+    /// Asks for what comes after the last event: under a new correlation id, as what is under way
+    /// under the old one may have a gap before it, but under the same idempotency key. An agent
+    /// that begins with the first event all the same is understood: each is known by its cursor.
     fn resume(&mut self) -> Result<(), Error> {
-        let mut parameters = self.parameters.clone();
-        parameters.resume = self.after;
-        let call = match &self.task {
-            Some(id) if self.after.is_some() => Call::SubscribeToTask(SubscribeToTaskRequest {
-                tenant: self.call.tenant().cloned(),
-                id: Arc::clone(id),
-            }),
-            // Under its key it is executed once; events that come again are known by their cursor.
-            _ => self.call.clone(),
-        };
-        self.request = self.transport.request(&self.mailbox, &parameters, &call)?;
+        self.parameters.resume = self.after;
+        self.request = self.transport.request(&self.mailbox, &self.parameters, &self.call)?;
         self.answered = false;
         Ok(())
     }
@@ -181,20 +173,19 @@ impl Reader {
     /// Answers whether that was a sign of life. A task that rests has no more events to wait for:
     /// those that have not come are asked for, once.
     fn heed(&mut self, answer: Result<Reply, Error>) -> Result<bool, Error> {
-        let rests =
-            |task: &Task| task.status.state.is_terminal() || task.status.state.is_interrupted();
-        match answer {
-            Ok(Reply::Task(task)) if rests(&task) && self.asked_after != self.after => {
-                self.asked_after = self.after;
-                self.resume()?;
-                Ok(true)
-            }
-            Ok(_) => Ok(true),
-            Err(error) => {
-                use ErrorKind::{DeadlineExceeded, Unavailable};
-                Ok(!matches!(error.kind(), DeadlineExceeded | Unavailable))
-            }
+        use ErrorKind::{DeadlineExceeded, Unavailable};
+        let state = match answer {
+            Ok(Reply::Task(task)) => task.status.state,
+            Ok(_) => return Ok(true),
+            Err(error) => return Ok(!matches!(error.kind(), DeadlineExceeded | Unavailable)),
+        };
+        let rests = state.is_terminal() || state.is_interrupted();
+        if rests && self.asked_after != self.after {
+            self.asked_after = self.after;
+            self.resume()?;
+            return Ok(true);
         }
+        Ok(!state.is_terminal())
     }
 }
 
