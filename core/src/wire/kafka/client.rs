@@ -43,13 +43,16 @@ pub struct Beside<'a> {
     pub authorization: Option<&'a str>,
 }
 
+/// A record's headers, to be written: names in lower case.
+pub type Headers = Vec<(&'static str, String)>;
+
 /// A request as a record, its topic and its key apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// JSON-RPC; its id is the record's key.
     pub value: Vec<u8>,
-    /// Names in lower case.
-    pub headers: Vec<(&'static str, String)>,
+    /// What travels beside it.
+    pub headers: Headers,
 }
 
 /// Writes a request under this correlation id; none for [`Call::GetAgentCard`], which is no

@@ -3,7 +3,7 @@
 //! Owns: the key, the value and the headers of an entry. Must never know: a Kafka client, the
 //! clock, who publishes and when.
 
-use super::client::{CONTENT_TYPE, JSON};
+use super::client::{CONTENT_TYPE, Headers, JSON};
 use crate::{
     error::{Error, ErrorKind},
     types::{AgentCard, Timestamp},
@@ -46,7 +46,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when the card cannot be written as JSON.
-    pub fn encode(&self) -> Result<(Vec<u8>, Vec<(&'static str, String)>), Error> {
+    pub fn encode(&self) -> Result<(Vec<u8>, Headers), Error> {
         let mut value = Vec::new();
         write(&mut value, &self.card)?;
         let mut headers = vec![(CONTENT_TYPE, JSON.to_owned())];

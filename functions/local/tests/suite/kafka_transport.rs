@@ -102,13 +102,11 @@ async fn an_answer_that_is_lost_is_asked_for_again_and_nothing_is_executed_twice
     assert_eq!(task.status.state, TaskState::Completed);
     assert_eq!(executor.0.load(Ordering::Relaxed), 1);
     assert!(agent.losing.sent() >= 3, "two were lost");
-    // A stream of which every event was lost, then one of which the first were.
-    for lost in [5, 3] {
-        agent.losing.lose(0, lost);
-        let events = client.stream(say("3")).await.unwrap();
-        assert_eq!(pieces(&rest(events, Vec::new()).await), all_pieces(3), "{lost} lost");
-    }
-    assert_eq!(executor.0.load(Ordering::Relaxed), 3);
+    // A stream of which every event was lost.
+    agent.losing.lose(0, 5);
+    let events = client.stream(say("3")).await.unwrap();
+    assert_eq!(pieces(&rest(events, Vec::new()).await), all_pieces(3));
+    assert_eq!(executor.0.load(Ordering::Relaxed), 2);
     agent.stop().await;
 }
 

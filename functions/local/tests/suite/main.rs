@@ -7,7 +7,7 @@
 //! | [`balance`] | an agent that calls another one, over both transports |
 //! | [`several`] | several agents in one runner, each on its own |
 //! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
-//! | [`kafka_transport`] | the client over Kafka when things go wrong |
+//! | [`kafka_transport`], [`real_client`] | the client over Kafka: when things go wrong, and on a real one |
 //!
 //! | module | owns |
 //! |---|---|
@@ -29,6 +29,7 @@ mod kafka_client;
 mod kafka_transport;
 mod lanes;
 mod process;
+mod real_client;
 mod real_kafka;
 mod runner;
 mod script;
