@@ -7,6 +7,9 @@
 //! It is the server, read backwards: a [`Transport`] takes one [`Call`] and gives one [`Reply`], as
 //! the handler does. So a [`DefaultRequestHandler`] is a transport too, to whom nothing is far.
 
+#[cfg(feature = "client-kafka")]
+pub mod kafka;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;

@@ -34,7 +34,7 @@ const MAY_NAME: &[(&str, &str)] = &[
     ("sweep", "error handler journal"),
     ("http", "admit call env error handler types wire"),
     ("kafka", "admit call env error handler types wire"),
-    ("client", "call error handler journal types wire"),
+    ("client", "call env error handler journal types wire"),
 ];
 
 /// No runtime, no clock: these decide and translate.
@@ -221,10 +221,7 @@ fn clients_are_imported_where_they_belong() {
     let inside =
         |source: &Source| source.path.starts_with("core/") && !source.path.contains("/tests/");
     check(inside, |source| {
-        lines_with(
-            source,
-            &["rdkafka", "aws_lambda_events", "lambda_runtime", "lambda_http", "axum"],
-        )
+        lines_with(source, &["aws_lambda_events", "lambda_runtime", "lambda_http", "axum"])
     });
     // A client of DynamoDB's is the only HTTP of the core that has sockets.
     check(
@@ -232,13 +229,21 @@ fn clients_are_imported_where_they_belong() {
         |source| lines_with(source, &["hyper"]),
     );
     let dependencies = file("core/Cargo.toml");
-    for client in ["rdkafka", "lambda"] {
-        assert!(!dependencies.contains(client), "core depends on {client}");
-    }
+    assert!(!dependencies.contains("lambda"), "core depends on lambda");
     let hyper = dependencies.lines().filter(|line| line.starts_with("hyper"));
     for line in hyper {
         assert!(line.contains("optional = true"), "not every core wants {line}");
     }
+    // Whoever calls agents over Kafka asks for it; whoever serves over HTTP does not link it.
+    check(
+        |source| inside(source) && !source.path.starts_with("core/src/client/kafka/"),
+        |source| lines_with(source, &["rdkafka"]),
+    );
+    let asked: Vec<&str> =
+        dependencies.lines().filter(|line| line.contains("rdkafka")).map(str::trim).collect();
+    let optional = "rdkafka = { workspace = true, optional = true }";
+    assert_eq!(asked, [r#"client-kafka = ["client", "dep:rdkafka"]"#, optional]);
+    assert!(!file("functions/http/Cargo.toml").contains("kafka"), "a2a-http must not link it");
     for (backend, client) in
         [("dynamodb", "aws_sdk_dynamodb"), ("redis", "use redis"), ("postgres", "sqlx")]
     {

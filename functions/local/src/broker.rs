@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use a2a_core::kafka::Topics;
+use a2a_core::{kafka::Topics, wire::kafka::registry};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -32,6 +32,7 @@ impl EmbeddedBroker {
         for topic in topics.iter().flat_map(all) {
             cluster.create_topic(topic, partitions, 1).map_err(failed)?;
         }
+        cluster.create_topic(registry::TOPIC, 1, 1).map_err(failed)?;
         Ok(Self(cluster))
     }
 

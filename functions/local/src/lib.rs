@@ -8,6 +8,7 @@
 //! | [`lane`] | one partition's records: in order, one batch at a time |
 //! | [`consumer`] | rdkafka's consumer, set up |
 //! | [`broker`] | a real broker's topics, or the embedded broker |
+//! | [`register`] | the agent's entry in its cluster's registry |
 //! | [`serving`] | one agent at work: its handler and its transports |
 //! | [`run`] | starting and stopping all agents, and what they share |
 //! | [`program`] | what a person meets: options, logs, signals |
@@ -20,6 +21,7 @@ pub mod http;
 pub mod kafka;
 pub mod lane;
 pub mod program;
+pub mod register;
 pub mod run;
 pub mod serving;
 mod tour;

@@ -10,7 +10,7 @@ use a2a_kafka::KafkaFunction;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{consumer::Source, http, kafka};
+use crate::{consumer::Source, http, kafka, register};
 
 /// An agent that is served.
 pub struct Serving {
@@ -21,6 +21,7 @@ pub struct Serving {
     http: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     kafka: Option<JoinHandle<Result<(), String>>>,
+    registered: Option<JoinHandle<()>>,
 }
 
 impl Serving {
@@ -35,9 +36,15 @@ impl Serving {
         let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
         let http = tokio::spawn(http::serve(listener, endpoint, stop.clone()));
         let sweeper = tokio::spawn(Sweeper::new(handler.clone()).run(stop.clone()));
+        let registered = kafka.as_ref().map(|(source, _)| {
+            let (brokers, card) = (source.brokers.clone(), AgentCard::clone(handler.card()));
+            // The embedded broker has the topic; it cannot be asked for one.
+            let create = source.group.is_some();
+            tokio::spawn(register::keep(brokers, card, create, stop.clone()))
+        });
         let consume = |(source, function)| kafka::consume(source, function, stop.clone());
         let kafka = kafka.map(|kafka| tokio::spawn(consume(kafka)));
-        Ok(Self { address, handler, stop, http, sweeper, kafka })
+        Ok(Self { address, handler, stop, http, sweeper, kafka, registered })
     }
 
     /// Its card.
@@ -64,6 +71,9 @@ impl Serving {
         let _ = self.http.await;
         let _ = self.sweeper.await;
         self.handler.settled().await;
+        if let Some(registered) = self.registered {
+            let _ = registered.await;
+        }
         match self.kafka {
             Some(kafka) => {
                 kafka.await.map_err(|error| format!("The Kafka consumer broke: {error}."))?

@@ -6,7 +6,9 @@
 //! when to commit, what a call does.
 
 mod answer;
+pub mod client;
 pub mod header;
+pub mod registry;
 
 use std::sync::Arc;
 

@@ -7,13 +7,15 @@
 //! | [`balance`] | an agent that calls another one, over both transports |
 //! | [`several`] | several agents in one runner, each on its own |
 //! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
+//! | [`kafka_transport`], [`real_client`] | the client over Kafka: when things go wrong, and on a real one |
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`script`], [`expect`] | a case's steps, and the templates their replies are compared with |
 //! | [`agents`] | the agents the cases talk to |
 //! | [`lanes`] | a step's way through each transport, and its reply in one common form |
-//! | [`kafka_client`], [`process`] | a Kafka client, and the runner as a child process |
+//! | [`kafka_client`], [`kafka_agent`] | a Kafka client, and an agent behind a broker |
+//! | [`process`] | the runner as a child process |
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
@@ -22,9 +24,12 @@ mod balance;
 mod cases;
 mod expect;
 mod instances;
+mod kafka_agent;
 mod kafka_client;
+mod kafka_transport;
 mod lanes;
 mod process;
+mod real_client;
 mod real_kafka;
 mod runner;
 mod script;

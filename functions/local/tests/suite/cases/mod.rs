@@ -19,6 +19,7 @@ macro_rules! cases {
         lane!(brief_record, crate::lanes::kafka::BriefLane, $($name)*);
         lane!(msk_event, crate::lanes::kafka::EventLane, $($name)*);
         lane!(broker, crate::lanes::broker::Broker, $($name)*);
+        lane!(kafka_client, crate::lanes::client::OverKafka, $($name)*);
     };
 }
 

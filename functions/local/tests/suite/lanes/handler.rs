@@ -20,16 +20,21 @@ impl Lane for Handler {
             extensions: asked.extensions.split(',').map(Into::into).collect(),
             ..Caller::default()
         };
-        let body = match self.0.call(caller, asked.call).await {
-            Ok(Reply::Events(events)) => return collect(events, asked.leaves_after).await,
-            Ok(Reply::Sent(sent)) => serde_json::to_value(sent),
-            Ok(Reply::Task(task)) => serde_json::to_value(task),
-            Ok(Reply::Tasks(page)) => serde_json::to_value(page),
-            Err(error) => return told(&error),
-            Ok(other) => panic!("no case is answered with {other:?}"),
-        };
-        body.unwrap()
+        reply(self.0.call(caller, asked.call).await, asked.leaves_after).await
     }
+}
+
+/// A reply in the common form.
+pub(crate) async fn reply(outcome: Result<Reply, Error>, leaves_after: Option<usize>) -> Value {
+    let body = match outcome {
+        Ok(Reply::Events(events)) => return collect(events, leaves_after).await,
+        Ok(Reply::Sent(sent)) => serde_json::to_value(sent),
+        Ok(Reply::Task(task)) => serde_json::to_value(task),
+        Ok(Reply::Tasks(page)) => serde_json::to_value(page),
+        Err(error) => return told(&error),
+        Ok(other) => panic!("no case is answered with {other:?}"),
+    };
+    body.unwrap()
 }
 
 async fn collect(mut events: Events, leaves_after: Option<usize>) -> Value {

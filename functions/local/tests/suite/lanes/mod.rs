@@ -5,6 +5,7 @@
 //! checked by then.
 
 pub(crate) mod broker;
+pub(crate) mod client;
 pub(crate) mod handler;
 pub(crate) mod http;
 pub(crate) mod kafka;

@@ -1,0 +1,170 @@
+//! This process's connections to Kafka: one producer per cluster, one consumer per reply topic.
+//!
+//! Owns: sharing them, and what a failure to produce means. Must never know: what is produced, who
+//! waits for what.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use futures_util::future::BoxFuture;
+use rdkafka::{
+    error::KafkaError,
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+    types::RDKafkaErrorCode as Code,
+};
+
+use super::{
+    inbox::Inbox,
+    settings::{self, Settings, Troubles},
+};
+use crate::error::{Error, ErrorKind};
+
+/// A cluster, reached with one set of settings.
+pub(super) struct Cluster {
+    pub(super) brokers: String,
+    pub(super) settings: Settings,
+    producer: Mutex<FutureProducer<Troubles>>,
+    troubles: Troubles,
+    inboxes: Mutex<HashMap<String, Weak<Inbox>>>,
+}
+
+/// Those that are in use.
+static CLUSTERS: Mutex<BTreeMap<(String, Settings), Weak<Cluster>>> = Mutex::new(BTreeMap::new());
+
+/// A record to be produced.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) topic: String,
+    pub(super) key: String,
+    /// None withdraws what stands under the key, on a compacted topic.
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+/// Why a record did not reach a broker, or is not known to have.
+#[derive(Debug)]
+pub(super) enum Unsent {
+    /// It never will.
+    Refused(Error),
+    /// Something is away, in one sentence; it may be sent again.
+    Away(String),
+}
+
+impl Cluster {
+    /// The process's connections to these brokers with these settings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when librdkafka refuses a setting.
+    pub(super) fn of(brokers: &str, settings: &Settings) -> Result<Arc<Self>, Error> {
+        let mut clusters = lock(&CLUSTERS);
+        clusters.retain(|_, cluster| cluster.strong_count() > 0);
+        let key = (brokers.to_owned(), settings.clone());
+        if let Some(cluster) = clusters.get(&key).and_then(Weak::upgrade) {
+            return Ok(cluster);
+        }
+        let troubles = Troubles::default();
+        let cluster = Arc::new(Self {
+            brokers: brokers.to_owned(),
+            settings: settings.clone(),
+            producer: Mutex::new(settings::producer(brokers, settings, troubles.clone())?),
+            troubles,
+            inboxes: Mutex::default(),
+        });
+        clusters.insert(key, Arc::downgrade(&cluster));
+        Ok(cluster)
+    }
+
+    /// The process's consumer of that reply topic.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when librdkafka refuses a setting, [`ErrorKind::Unavailable`]
+    /// when the system gives no thread.
+    pub(super) fn inbox(&self, topic: &str) -> Result<Arc<Inbox>, Error> {
+        let mut inboxes = lock(&self.inboxes);
+        inboxes.retain(|_, inbox| inbox.strong_count() > 0);
+        if let Some(inbox) = inboxes.get(topic).and_then(Weak::upgrade) {
+            return Ok(inbox);
+        }
+        let inbox = Inbox::open(&self.brokers, topic, &self.settings)?;
+        inboxes.insert(topic.to_owned(), Arc::downgrade(&inbox));
+        Ok(inbox)
+    }
+
+    /// Produces a record, at once, and waits for a broker to have it.
+    pub(super) fn produce(
+        self: &Arc<Self>,
+        record: &Arc<Record>,
+    ) -> BoxFuture<'static, Result<(), Unsent>> {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
+        }
+        let mut message = FutureRecord::<str, [u8]>::to(&record.topic).key(&record.key);
+        message.payload = record.value.as_deref();
+        message.headers = Some(headers);
+        let sent = lock(&self.producer).send_result(message).map_err(|(error, _)| error);
+        let (cluster, record) = (Arc::clone(self), Arc::clone(record));
+        Box::pin(async move {
+            let sent = match sent {
+                Ok(sent) => match sent.await {
+                    Ok(sent) => sent.map(|_| ()).map_err(|(error, _)| error),
+                    Err(_) => Err(KafkaError::Canceled),
+                },
+                Err(error) => Err(error),
+            };
+            sent.map_err(|error| cluster.unsent(&record, &error))
+        })
+    }
+
+    /// One sentence on brokers that do not do what they should.
+    pub(super) fn unreachable(&self) -> String {
+        self.troubles.unreachable(&self.brokers, "no broker answers")
+    }
+
+    fn unsent(&self, record: &Record, error: &KafkaError) -> Unsent {
+        let topic = &record.topic;
+        match error.rdkafka_error_code() {
+            Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+                let bytes = record.value.as_ref().map_or(0, Vec::len);
+                let sentence = format!("A record of {bytes} bytes is too large for Kafka.");
+                Unsent::Refused(Error::new(ErrorKind::TooLarge, sentence))
+            }
+            Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+                let sentence = format!("Kafka does not let this client write to {topic}.");
+                Unsent::Refused(Error::new(ErrorKind::PermissionDenied, sentence))
+            }
+            Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
+                Unsent::Away(format!("There is no Kafka topic {topic} at {}.", self.brokers))
+            }
+            Some(Code::Fatal) => {
+                self.renew(error);
+                Unsent::Away(format!("Kafka's producer had to be made anew: {error}."))
+            }
+            _ => Unsent::Away(self.troubles.unreachable(&self.brokers, error)),
+        }
+    }
+
+    /// A producer whose sequence is broken takes nothing any more.
+    fn renew(&self, error: &KafkaError) {
+        tracing::warn!(brokers = self.brokers, %error, "Kafka's producer is made anew");
+        match settings::producer(&self.brokers, &self.settings, self.troubles.clone()) {
+            Ok(new) => *lock(&self.producer) = new,
+            Err(error) => tracing::error!(%error, "Kafka's producer could not be made anew"),
+        }
+    }
+}
+
+impl fmt::Debug for Cluster {
+    /// Without the settings: one may be a password.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.debug_struct("Cluster").field("brokers", &self.brokers).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,211 @@
+//! The transport to an agent over Kafka (`core/KAFKA-BINDING.md`), and the registry of agents.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `address` | where an agent is: `kafka://HOST:PORT/agent.NAME.requests` |
+//! | `settings` | librdkafka's clients, set up |
+//! | `cluster` | sharing them in this process: one producer per cluster, one consumer per reply topic |
+//! | `inbox` | that consumer: which answer is whose |
+//! | `mailbox` | answers that wait for their reader, within a bound |
+//! | `request` | one request: when it is sent, and sent again |
+//! | `stream` | one stream: its events once, in order, to the last |
+//! | [`registry`] | `agent.registry`: which agents there are |
+//!
+//! Owns: the calls as an application makes them. Must never know: headers, method names (those are
+//! `wire`'s).
+
+mod address;
+mod cluster;
+mod inbox;
+mod mailbox;
+pub mod registry;
+mod request;
+mod settings;
+mod stream;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::sleep;
+
+use self::{
+    address::Address,
+    cluster::{Cluster, Record},
+    inbox::Inbox,
+    mailbox::Mailbox,
+    registry::Registry,
+    request::Request,
+    stream::Reader,
+};
+use super::{Parameters, Transport};
+use crate::{
+    call::{Call, Reply},
+    env::Env,
+    error::{Error, ErrorKind},
+    types::Timestamp,
+    wire::kafka::client::{self, Beside},
+};
+
+/// How Kafka is reached and how a client introduces itself. Start from the default and change what
+/// you must.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct KafkaOptions {
+    /// Further settings of librdkafka, by name: TLS (`security.protocol`, `ssl.ca.location`), a
+    /// login (`sasl.mechanisms`, `sasl.username`, `sasl.password`). They need the feature of the
+    /// crate `rdkafka` that brings them. Values are never logged.
+    pub settings: BTreeMap<String, String>,
+    /// The token of the header `authorization`, without the word `Bearer`; never logged.
+    pub bearer: Option<Arc<str>>,
+    /// After how much silence a request is sent again, under the same correlation id; by default a
+    /// quarter of the call's timeout, from one second to fifteen.
+    pub resend_after: Option<Duration>,
+}
+
+impl fmt::Debug for KafkaOptions {
+    /// The names of the settings, and no value of any.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter
+            .debug_struct("KafkaOptions")
+            .field("settings", &self.settings.keys())
+            .field("bearer", &self.bearer.as_ref().map(|_| "…"))
+            .field("resend_after", &self.resend_after)
+            .finish()
+    }
+}
+
+/// An agent reached over Kafka. Cheap to clone; all of a process share their connections.
+///
+/// A call is answered once, whatever happens on the way: a request whose answer does not come is
+/// sent again under the same correlation id and the same idempotency key, so that the agent
+/// executes it once, and what is answered twice is heard once. A stream goes on where it was when
+/// the agent's runner has died.
+#[derive(Clone)]
+pub struct KafkaTransport {
+    address: Arc<Address>,
+    options: Arc<KafkaOptions>,
+    cluster: Arc<Cluster>,
+    inbox: Arc<Inbox>,
+}
+
+impl KafkaTransport {
+    /// The agent at `kafka://HOST:PORT[,HOST:PORT]/agent.NAME.requests[?reply-to=TOPIC]`. Answers
+    /// come on `agent.NAME.responses`, or on the topic named there, which must exist and which the
+    /// agent must allow. It connects in the background.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] in one sentence when the URL or a setting is wrong,
+    /// [`ErrorKind::Unavailable`] when the system gives no thread.
+    pub fn new(url: &str, options: KafkaOptions) -> Result<Self, Error> {
+        let address = Address::read(url)?;
+        let cluster = Cluster::of(&address.brokers, &options.settings)?;
+        let inbox = cluster.inbox(&address.replies)?;
+        Ok(Self { address: Arc::new(address), options: Arc::new(options), cluster, inbox })
+    }
+
+    /// A new request, whose answers go into that mailbox.
+    fn request(
+        &self,
+        mailbox: &Arc<Mailbox>,
+        parameters: &Parameters,
+        call: &Call,
+    ) -> Result<Request, Error> {
+        let route = self.inbox.route(mailbox);
+        let key = self.inbox.id(route.number);
+        let idempotency_key = match &parameters.idempotency_key {
+            Some(key) => Some(&**key),
+            // Its own retries need one.
+            None => matches!(call, Call::SendMessage(_) | Call::SendStreamingMessage(_))
+                .then_some(&*key),
+        };
+        let authorization = self.options.bearer.as_ref().map(|token| format!("Bearer {token}"));
+        let beside = Beside {
+            extensions: &parameters.extensions,
+            idempotency_key,
+            resume: parameters.resume,
+            traceparent: parameters.traceparent.as_deref(),
+            reply_to: self.address.asks_for_replies.then_some(&*self.address.replies),
+            deadline: deadline(parameters, call),
+            authorization: authorization.as_deref(),
+        };
+        let encoded = client::encode(&key, call, &beside).ok_or_else(|| {
+            let sentence = "This call is none that is made over Kafka.";
+            Error::new(ErrorKind::UnsupportedOperation, sentence)
+        })?;
+        let client::Request { value, headers } = encoded;
+        let topic = self.address.requests.clone();
+        let record = Record { topic, key, value: Some(value), headers };
+        Ok(Request::new(&self.cluster, route, record, self.interval(parameters)))
+    }
+
+    fn interval(&self, parameters: &Parameters) -> Duration {
+        let default =
+            || (parameters.timeout / 4).clamp(Duration::from_secs(1), Duration::from_secs(15));
+        self.options.resend_after.unwrap_or_else(default)
+    }
+
+    async fn unary(&self, parameters: &Parameters, call: &Call) -> Result<Reply, Error> {
+        let mailbox = Arc::default();
+        let mut request = self.request(&mailbox, parameters, call)?;
+        let arrival = tokio::select! {
+            biased;
+            arrival = mailbox.next() => arrival,
+            error = request.send() => return Err(error),
+            () = sleep(parameters.timeout) => return Err(request.gave_up(parameters.timeout)),
+        };
+        let arrival = arrival.ok_or_else(|| Error::internal("an empty mailbox had no room"))?;
+        client::decode(&self.inbox.id(arrival.number), call.reply_kind(), &arrival.value)
+    }
+
+    /// The card, as the agent's instances told the registry.
+    async fn card(&self, parameters: &Parameters) -> Result<Reply, Error> {
+        let agent = self.address.agent().ok_or_else(|| {
+            let sentence = "The agent's topic does not tell its name, so its card is not found.";
+            Error::new(ErrorKind::UnsupportedOperation, sentence)
+        })?;
+        let registry = Registry::of(Arc::clone(&self.cluster)).within(parameters.timeout);
+        let entry = registry.find(agent).await?.ok_or_else(|| {
+            let brokers = &self.cluster.brokers;
+            let sentence = format!("There is no agent {agent:?} in the registry of {brokers}.");
+            Error::new(ErrorKind::Unavailable, sentence)
+        })?;
+        Ok(Reply::Card(Arc::new(entry.card)))
+    }
+}
+
+/// From when on nobody waits for the answer. What outlives its answer has none: a stream goes on
+/// for as long as it is heard, and so does work whose answer is wanted at once.
+fn deadline(parameters: &Parameters, call: &Call) -> Option<Timestamp> {
+    let outlives = match call {
+        Call::SendMessage(request) => {
+            request.configuration.as_ref().is_some_and(|it| it.return_immediately)
+        }
+        call => call.is_streaming(),
+    };
+    let timeout = i64::try_from(parameters.timeout.as_millis()).unwrap_or(i64::MAX);
+    let at = || Timestamp::from_millis(Env::system().now().as_millis().saturating_add(timeout));
+    (!outlives).then(at)
+}
+
+#[async_trait]
+impl Transport for KafkaTransport {
+    async fn call(&self, parameters: &Parameters, call: Call) -> Result<Reply, Error> {
+        match call {
+            Call::GetAgentCard => self.card(parameters).await,
+            call if call.is_streaming() => {
+                Reader::open(self.clone(), parameters.clone(), call).await.map(Reply::Events)
+            }
+            call => self.unary(parameters, &call).await,
+        }
+    }
+}
+
+impl fmt::Debug for KafkaTransport {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter
+            .debug_struct("KafkaTransport")
+            .field("address", &self.address)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

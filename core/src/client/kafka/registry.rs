@@ -1,0 +1,209 @@
+//! `agent.registry`: which agents there are on a cluster, by their cards.
+//!
+//! Owns: reading the topic to its end, and writing entries. Must never know: what an entry's record
+//! looks like (that is `wire`'s), who publishes when.
+//!
+//! Whoever may write to the topic may say where an agent is: allow it to agents only.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    consumer::Consumer,
+    error::KafkaError,
+    message::{BorrowedMessage, Headers},
+    types::RDKafkaErrorCode,
+};
+
+use super::{
+    KafkaOptions,
+    cluster::{Cluster, Record, Unsent},
+    settings::{self, Troubles},
+};
+use crate::{
+    env::Env,
+    error::{Error, ErrorKind},
+    wire::kafka::registry::TOPIC,
+};
+
+pub use crate::wire::kafka::registry::Entry;
+
+/// The registry of a cluster. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    cluster: Arc<Cluster>,
+    timeout: Duration,
+}
+
+impl Registry {
+    /// The registry of the cluster at `HOST:PORT`, or several with commas between.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when librdkafka refuses a setting.
+    pub fn new(brokers: &str, options: &KafkaOptions) -> Result<Self, Error> {
+        Cluster::of(brokers, &options.settings).map(Self::of)
+    }
+
+    pub(super) fn of(cluster: Arc<Cluster>) -> Self {
+        Self { cluster, timeout: Duration::from_secs(10) }
+    }
+
+    /// The same registry, each use of which takes at most so long; ten seconds by default.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The agent of that name, as its newest live entry has it; none when there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when no broker answers in time.
+    pub async fn find(&self, agent: &str) -> Result<Option<Entry>, Error> {
+        Ok(self.list().await?.into_iter().find(|entry| entry.agent == agent))
+    }
+
+    /// The agents that are there, by name, each as its newest live entry has it.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub async fn list(&self) -> Result<Vec<Entry>, Error> {
+        let registry = self.clone();
+        let reading = tokio::task::spawn_blocking(move || registry.read());
+        let mut newest = BTreeMap::new();
+        let now = Env::system().now();
+        // In the order of the topic: a later one takes the place of an earlier one.
+        for entry in reading.await.map_err(Error::internal)?? {
+            if entry.is_live(now) {
+                newest.insert(entry.agent.clone(), entry);
+            }
+        }
+        Ok(newest.into_values().collect())
+    }
+
+    /// Publishes an entry, in place of what the same instance published before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when a name has no place in a key, [`ErrorKind::Unavailable`]
+    /// when no broker takes it in time, [`ErrorKind::PermissionDenied`] when it may not be written.
+    pub async fn publish(&self, entry: &Entry) -> Result<(), Error> {
+        let (value, headers) = entry.encode()?;
+        self.write(&entry.agent, &entry.instance, Some(value), headers).await
+    }
+
+    /// Withdraws what that instance published.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn withdraw(&self, agent: &str, instance: &str) -> Result<(), Error> {
+        self.write(agent, instance, None, Vec::new()).await
+    }
+
+    /// Makes the topic, compacted, where it is missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when no broker answers in time or it may not be made.
+    pub async fn create(&self) -> Result<(), Error> {
+        let unavailable = |error: KafkaError| self.unavailable(&Troubles::default(), &error);
+        let config = settings::config(&self.cluster.brokers, &self.cluster.settings);
+        let admin: AdminClient<Troubles> =
+            config.create_with_context(Troubles::default()).map_err(unavailable)?;
+        // One partition, so that entries have one order. Compaction passes over the segment that
+        // is being written, and instances write every few seconds: so segments are short.
+        let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(-1))
+            .set("cleanup.policy", "compact")
+            .set("segment.ms", "300000")
+            .set("min.cleanable.dirty.ratio", "0.01")
+            .set("delete.retention.ms", "3600000");
+        let timeout = Some(self.timeout);
+        let options = AdminOptions::new().operation_timeout(timeout).request_timeout(timeout);
+        let created = admin.create_topics([&topic], &options).await.map_err(unavailable)?;
+        match created.into_iter().next() {
+            Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
+                let sentence = format!("The Kafka topic {TOPIC} could not be created: {code}.");
+                Err(Error::new(ErrorKind::Unavailable, sentence))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn write(
+        &self,
+        agent: &str,
+        instance: &str,
+        value: Option<Vec<u8>>,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<(), Error> {
+        let key = Entry::key(agent, instance);
+        if Entry::names(key.as_bytes()) != Some((agent, instance)) {
+            let why = "must not be empty, and the agent's must hold no `/`";
+            return Err(Error::invalid_field("agent, instance", why));
+        }
+        let record = Arc::new(Record { topic: TOPIC.to_owned(), key, value, headers });
+        let written = tokio::time::timeout(self.timeout, self.cluster.produce(&record)).await;
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Unsent::Refused(error))) => Err(error),
+            Ok(Err(Unsent::Away(sentence))) => Err(Error::new(ErrorKind::Unavailable, sentence)),
+            Err(_) => Err(Error::new(ErrorKind::Unavailable, self.cluster.unreachable())),
+        }
+    }
+
+    /// Every entry that was not withdrawn, in the order of the topic. A topic that is missing has
+    /// none.
+    fn read(&self) -> Result<Vec<Entry>, Error> {
+        let Cluster { brokers, settings, .. } = &*self.cluster;
+        let until = Instant::now() + self.timeout;
+        let troubles = Troubles::default();
+        let unavailable = |error: KafkaError| self.unavailable(&troubles, &error);
+        let consumer = settings::consumer(brokers, settings, true, troubles.clone())?;
+        let left = || until.saturating_duration_since(Instant::now());
+        let metadata = consumer.fetch_metadata(Some(TOPIC), left()).map_err(|error| {
+            // What the connection has to say is heard here.
+            let _ = consumer.poll(Duration::ZERO);
+            unavailable(error)
+        })?;
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        let mut all = TopicPartitionList::new();
+        for partition in partitions {
+            let added = all.add_partition_offset(TOPIC, partition.id(), Offset::Beginning);
+            added.map_err(unavailable)?;
+        }
+        consumer.assign(&all).map_err(unavailable)?;
+        let mut unread = all.count();
+        let mut entries = Vec::new();
+        while unread > 0 {
+            match consumer.poll(left()) {
+                Some(Ok(message)) => take(&mut entries, &message),
+                Some(Err(KafkaError::PartitionEOF(_))) => unread -= 1,
+                Some(Err(error)) => tracing::debug!(%error, "the registry is not read for now"),
+                None => return Err(unavailable(KafkaError::NoMessageReceived)),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn unavailable(&self, troubles: &Troubles, error: &KafkaError) -> Error {
+        Error::new(ErrorKind::Unavailable, troubles.unreachable(&self.cluster.brokers, error))
+    }
+}
+
+/// A record takes the place of the one before it under its key.
+fn take(entries: &mut Vec<Entry>, message: &BorrowedMessage<'_>) {
+    let key = message.key().unwrap_or_default();
+    if let Some((agent, instance)) = Entry::names(key) {
+        entries.retain(|entry| entry.agent != agent || entry.instance != instance);
+    }
+    let Some(value) = message.payload() else { return };
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    let headers = headers.map(|it| (it.key, it.value.unwrap_or_default()));
+    match Entry::decode(key, value, headers) {
+        Ok(entry) => entries.push(entry),
+        Err(error) => tracing::debug!(%error, "passed over"),
+    }
+}

@@ -1,0 +1,125 @@
+//! One request on its way: under one correlation id, as often as it takes.
+//!
+//! Owns: when it is sent, when it is sent again, and what silence means at the end. Must never
+//! know: what the answer says, streams.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{
+    cluster::{Cluster, Record, Unsent},
+    inbox::{Inbox, Route, Standing},
+};
+use crate::error::{Error, ErrorKind};
+
+/// How long it takes to try again after a broker did not take the request.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A request and how far it has come.
+pub(super) struct Request {
+    cluster: Arc<Cluster>,
+    route: Route,
+    record: Arc<Record>,
+    /// After how much silence it is sent again.
+    interval: Duration,
+    sending: Option<BoxFuture<'static, Result<(), Unsent>>>,
+    /// When it is sent next.
+    at: Instant,
+    /// Whether a broker has it.
+    reached: bool,
+    trouble: Option<String>,
+}
+
+impl Request {
+    /// A request that is sent as soon as its answer cannot be missed.
+    pub(super) fn new(
+        cluster: &Arc<Cluster>,
+        route: Route,
+        record: Record,
+        interval: Duration,
+    ) -> Self {
+        Self {
+            cluster: Arc::clone(cluster),
+            route,
+            record: Arc::new(record),
+            interval,
+            sending: None,
+            at: Instant::now(),
+            reached: false,
+            trouble: None,
+        }
+    }
+
+    /// What its answers' keys say.
+    pub(super) fn number(&self) -> u64 {
+        self.route.number
+    }
+
+    /// Its key.
+    pub(super) fn id(&self) -> &str {
+        &self.record.key
+    }
+
+    fn inbox(&self) -> &Arc<Inbox> {
+        &self.route.inbox
+    }
+
+    /// Sends it, and again after each interval, for as long as this is awaited: until there is an
+    /// answer. The correlation id stays the same, and so does the idempotency key, so that the
+    /// agent executes it once. May be dropped and called again at any time.
+    ///
+    /// # Errors
+    /// It ends only when the request cannot be sent at all.
+    pub(super) async fn send(&mut self) -> Error {
+        self.inbox().ready().await;
+        loop {
+            if self.sending.is_none() {
+                tokio::time::sleep_until(self.at).await;
+                self.inbox().look();
+                self.sending = Some(self.cluster.produce(&self.record));
+            }
+            let sent = match &mut self.sending {
+                Some(sending) => sending.await,
+                None => pending().await,
+            };
+            self.sending = None;
+            match sent {
+                Ok(()) => {
+                    self.reached = true;
+                    self.at = Instant::now() + self.interval;
+                }
+                Err(Unsent::Refused(error)) => return error,
+                Err(Unsent::Away(sentence)) => {
+                    self.trouble = Some(sentence);
+                    self.at = Instant::now() + PAUSE;
+                }
+            }
+        }
+    }
+
+    /// Waits another interval before it is sent again: its answer is known to be under way.
+    pub(super) fn postpone(&mut self) {
+        if self.reached {
+            self.at = Instant::now() + self.interval;
+        }
+    }
+
+    /// Why there is no answer after that time.
+    pub(super) fn gave_up(&self, after: Duration) -> Error {
+        let unavailable = |why: Option<String>| {
+            let why = why.unwrap_or_else(|| self.cluster.unreachable());
+            Error::new(ErrorKind::Unavailable, why)
+        };
+        match self.inbox().standing() {
+            Standing::Away(why) => unavailable(why),
+            Standing::Ready if !self.reached => unavailable(self.trouble.clone()),
+            Standing::Ready => {
+                let seconds = after.as_secs_f64();
+                let sentence = format!("The agent did not answer within {seconds} seconds.");
+                Error::new(ErrorKind::DeadlineExceeded, sentence)
+            }
+        }
+    }
+}

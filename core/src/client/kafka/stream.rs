@@ -1,0 +1,197 @@
+//! One stream over Kafka: its events once, in order, to the last, whatever happens on the way.
+//!
+//! Owns: which events the reader has had, noticing that some are missing, and getting them. Must
+//! never know: connections, records.
+//!
+//! A stream is the journal, read from a cursor. So what is missing is asked for after the last
+//! cursor: when the reader was so slow that events had no room, and when the task rests although
+//! its last event has not come. Events that come again are known by their cursor (`mailbox`).
+
+use std::{future::pending, sync::Arc};
+
+use futures_util::{StreamExt, future::BoxFuture, stream};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    KafkaTransport,
+    mailbox::{Arrival, Mailbox},
+    request::Request,
+};
+use crate::{
+    call::{Call, Event, Events, Reply},
+    client::Parameters,
+    error::{Error, ErrorKind},
+    journal::Cursor,
+    types::{GetTaskRequest, StreamResponse},
+    wire::kafka::client,
+};
+
+/// A stream's reader.
+pub(super) struct Reader {
+    transport: KafkaTransport,
+    parameters: Parameters,
+    call: Call,
+    mailbox: Arc<Mailbox>,
+    /// Whose answers are read now.
+    request: Request,
+    /// Whether it has been answered.
+    answered: bool,
+    /// The last event the reader has had.
+    after: Option<Cursor>,
+    /// The task it is about, once that is known.
+    task: Option<Arc<str>>,
+    /// Where events were asked for although nothing was known to be lost.
+    asked_after: Option<Cursor>,
+    done: bool,
+}
+
+type Asking = Option<BoxFuture<'static, Result<Reply, Error>>>;
+
+impl Reader {
+    /// Asks for a stream and answers it once its first event is there.
+    ///
+    /// # Errors
+    /// The agent's refusal, or why there is none.
+    pub(super) async fn open(
+        transport: KafkaTransport,
+        mut parameters: Parameters,
+        call: Call,
+    ) -> Result<Events, Error> {
+        let mailbox = Arc::new(Mailbox::after(parameters.resume));
+        let request = transport.request(&mailbox, &parameters, &call)?;
+        // It may be asked for again under another correlation id.
+        parameters.idempotency_key.get_or_insert_with(|| request.id().into());
+        let after = parameters.resume;
+        let task = match &call {
+            Call::SubscribeToTask(request) => Some(Arc::clone(&request.id)),
+            _ => None,
+        };
+        let mut reader = Self {
+            transport,
+            parameters,
+            call,
+            mailbox,
+            request,
+            answered: false,
+            after,
+            task,
+            asked_after: None,
+            done: false,
+        };
+        let Some(first) = reader.next().await.transpose()? else {
+            let sentence = "The agent's stream has no event.";
+            return Err(Error::new(ErrorKind::InvalidAgentResponse, sentence));
+        };
+        let rest =
+            stream::unfold(
+                reader,
+                |mut reader| async move { Some((reader.next().await?, reader)) },
+            );
+        Ok(Events(stream::iter([Ok(first)]).chain(rest).boxed()))
+    }
+
+    /// The next event; an error is the last item, and after the last there is none.
+    async fn next(&mut self) -> Option<Result<Event, Error>> {
+        if self.done {
+            return None;
+        }
+        let item = self.event().await;
+        self.done = item.as_ref().map_or(true, |event| event.last);
+        Some(item)
+    }
+
+    async fn event(&mut self) -> Result<Event, Error> {
+        let (interval, timeout) =
+            (self.transport.interval(&self.parameters), self.parameters.timeout);
+        // Only silence while somebody listens counts.
+        let mut heard = Instant::now();
+        let mut ask_at = heard + interval / 2;
+        let mut asking: Asking = None;
+        loop {
+            let waits = !self.answered;
+            tokio::select! {
+                biased;
+                arrival = self.mailbox.next() => match arrival {
+                    Some(arrival) => return self.read(&arrival),
+                    None => self.resume()?,
+                },
+                error = self.request.send(), if waits => return Err(error),
+                answer = answer(&mut asking) => {
+                    asking = None;
+                    ask_at = Instant::now() + interval / 2;
+                    if self.heed(answer)? {
+                        heard = Instant::now();
+                        self.request.postpone();
+                    }
+                }
+                () = sleep_until(ask_at), if self.task.is_some() && asking.is_none() => {
+                    asking = self.ask(interval);
+                }
+                () = sleep_until(heard + timeout) => return Err(self.request.gave_up(timeout)),
+            }
+        }
+    }
+
+    /// The event of an answer.
+    fn read(&mut self, arrival: &Arrival) -> Result<Event, Error> {
+        self.answered |= arrival.number == self.request.number();
+        let id = self.transport.inbox.id(arrival.number);
+        let event = client::decode_event(&id, arrival.place, &arrival.value)?;
+        self.after = event.cursor.or(self.after);
+        self.task = match &event.response {
+            StreamResponse::Task(task) => Some(Arc::clone(&task.id)),
+            StreamResponse::StatusUpdate(event) => Some(Arc::clone(&event.task_id)),
+            StreamResponse::ArtifactUpdate(event) => Some(Arc::clone(&event.task_id)),
+            StreamResponse::Message(_) => self.task.take(),
+        };
+        Ok(event)
+    }
+
+    /// Asks for what comes after the last event: under a new correlation id, as what is under way
+    /// under the old one may have a gap before it, but under the same idempotency key. An agent
+    /// that begins with the first event all the same is understood: each is known by its cursor.
+    fn resume(&mut self) -> Result<(), Error> {
+        self.parameters.resume = self.after;
+        self.request = self.transport.request(&self.mailbox, &self.parameters, &self.call)?;
+        self.answered = false;
+        Ok(())
+    }
+
+    /// Asks how the task is, so that an agent that thinks is told from one that is gone.
+    fn ask(&self, timeout: std::time::Duration) -> Asking {
+        let request = GetTaskRequest {
+            tenant: self.call.tenant().cloned(),
+            id: Arc::clone(self.task.as_ref()?),
+            history_length: Some(0),
+        };
+        let mut parameters = self.parameters.clone();
+        (parameters.timeout, parameters.resume) = (timeout, None);
+        let transport = self.transport.clone();
+        Some(Box::pin(async move { transport.unary(&parameters, &Call::GetTask(request)).await }))
+    }
+
+    /// Answers whether that was a sign of life. A task that rests has no more events to wait for:
+    /// those that have not come are asked for, once.
+    fn heed(&mut self, answer: Result<Reply, Error>) -> Result<bool, Error> {
+        use ErrorKind::{DeadlineExceeded, Unavailable};
+        let state = match answer {
+            Ok(Reply::Task(task)) => task.status.state,
+            Ok(_) => return Ok(true),
+            Err(error) => return Ok(!matches!(error.kind(), DeadlineExceeded | Unavailable)),
+        };
+        let rests = state.is_terminal() || state.is_interrupted();
+        if rests && self.asked_after != self.after {
+            self.asked_after = self.after;
+            self.resume()?;
+            return Ok(true);
+        }
+        Ok(!state.is_terminal())
+    }
+}
+
+async fn answer(asking: &mut Asking) -> Result<Reply, Error> {
+    match asking {
+        Some(asking) => asking.await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,246 @@
+//! The client over Kafka when things go wrong: answers that are lost, come twice or are another's,
+//! readers that are slow, brokers that are away. On librdkafka's own broker, which can be told to
+//! be away.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use a2a_core::{
+    AgentCard, AgentError, AgentExecutor, DefaultRequestHandler, Error, ErrorKind, Event,
+    EventQueue, GetTaskRequest, MemoryStore, Message, Part, RequestContext, SendMessageRequest,
+    SendMessageResponse, StreamResponse, Task, TaskState, async_trait,
+    client::{
+        Client, Parameters,
+        kafka::{
+            KafkaTransport,
+            registry::{Entry, Registry},
+        },
+    },
+};
+use futures_util::{StreamExt, future::join_all};
+
+use crate::kafka_agent::{KafkaAgent, options};
+
+/// Counts its executions; says as many pieces as it is asked for, and one word at the end.
+#[derive(Clone, Default)]
+struct Pieces(Arc<AtomicUsize>);
+
+#[async_trait]
+impl AgentExecutor for Pieces {
+    async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        for piece in 0..context.text().parse().unwrap_or(0) {
+            queue.append("pieces", format!("{piece};")).await?;
+        }
+        queue.complete(context.text()).await?;
+        Ok(())
+    }
+}
+
+fn agent(executor: &Pieces) -> KafkaAgent {
+    let mut card = AgentCard { name: "data".to_owned(), ..AgentCard::default() };
+    card.capabilities.streaming = Some(true);
+    let store = Arc::new(MemoryStore::default());
+    KafkaAgent::start(DefaultRequestHandler::new(card, Arc::new(executor.clone()), store))
+}
+
+fn client(transport: KafkaTransport, timeout: Duration) -> Client {
+    let mut parameters = Parameters::default();
+    parameters.timeout = timeout;
+    Client::new(Arc::new(transport)).with_parameters(parameters)
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn say(text: &str) -> SendMessageRequest {
+    let message = Message::user("message", vec![Part::text(text)]);
+    SendMessageRequest { message, ..SendMessageRequest::default() }
+}
+
+async fn send(client: &Client, text: &str) -> Result<Task, Error> {
+    match client.send(say(text)).await? {
+        SendMessageResponse::Task(task) => Ok(*task),
+        SendMessageResponse::Message(message) => panic!("no task but {message:?}"),
+    }
+}
+
+/// The rest of a stream, which must be in order and end well.
+async fn rest(mut events: a2a_core::Events, mut all: Vec<Event>) -> Vec<Event> {
+    while let Some(event) = events.0.next().await {
+        all.push(event.unwrap());
+    }
+    assert!(all.is_sorted_by(|before, after| before.cursor < after.cursor), "{all:?}");
+    assert!(all.last().is_some_and(|last| last.last), "{all:?}");
+    all
+}
+
+fn pieces(events: &[Event]) -> String {
+    let texts = events.iter().filter_map(|event| match &event.response {
+        StreamResponse::ArtifactUpdate(update) => update.artifact.parts[0].as_text(),
+        _ => None,
+    });
+    texts.collect()
+}
+
+fn all_pieces(count: usize) -> String {
+    (0..count).map(|piece| format!("{piece};")).collect()
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_asked_for_again_and_nothing_is_executed_twice() {
+    let executor = Pieces::default();
+    let agent = agent(&executor);
+    let soon = agent.transport(|options| options.resend_after = Some(Duration::from_millis(100)));
+    let client = client(soon, PATIENCE);
+    agent.losing.lose(0, 2);
+    let task = send(&client, "once").await.unwrap();
+    assert_eq!(task.status.state, TaskState::Completed);
+    assert_eq!(executor.0.load(Ordering::Relaxed), 1);
+    assert!(agent.losing.sent() >= 3, "two were lost");
+    // A stream of which every event was lost.
+    agent.losing.lose(0, 5);
+    let events = client.stream(say("3")).await.unwrap();
+    assert_eq!(pieces(&rest(events, Vec::new()).await), all_pieces(3));
+    assert_eq!(executor.0.load(Ordering::Relaxed), 2);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_is_lost_is_found() {
+    let executor = Pieces::default();
+    let agent = agent(&executor);
+    let soon = agent.transport(|options| options.resend_after = Some(Duration::from_millis(200)));
+    let client = client(soon, PATIENCE);
+    // The task comes; its three pieces and its end do not.
+    agent.losing.lose(1, 4);
+    let events = client.stream(say("3")).await.unwrap();
+    let all = rest(events, Vec::new()).await;
+    assert!(matches!(all[0].response, StreamResponse::Task(_)));
+    assert_eq!((all.len(), pieces(&all)), (5, all_pieces(3)));
+    assert_eq!(executor.0.load(Ordering::Relaxed), 1);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn two_clients_on_one_topic_each_have_their_own_answers() {
+    let executor = Pieces::default();
+    let agent = agent(&executor);
+    // Other settings: as another process, it has a consumer and a producer of its own.
+    let other = agent.transport(|options| {
+        options.settings.insert("client.id".to_owned(), "other".to_owned());
+    });
+    let clients = [client(agent.transport(|_| {}), PATIENCE), client(other, PATIENCE)];
+    let asked = (0..60).map(|number| {
+        let client = &clients[number % 2];
+        async move { (send(client, &format!("request {number}")).await, number) }
+    });
+    for (task, number) in join_all(asked).await {
+        let text = task.unwrap().status.message.unwrap().text().to_owned();
+        assert_eq!(text, format!("request {number}"));
+    }
+    assert_eq!(executor.0.load(Ordering::Relaxed), 60);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_nobody_up_and_misses_nothing() {
+    const COUNT: usize = 2000;
+    let agent = agent(&Pieces::default());
+    let client = client(agent.transport(|_| {}), PATIENCE);
+    let mut slow = client.stream(say(&COUNT.to_string())).await.unwrap();
+    let first = slow.0.next().await.unwrap().unwrap();
+    // Many times what waits for a reader, and all of it is sent before they go on.
+    let (began, mut quick) = (Instant::now(), 0);
+    while agent.losing.sent() < COUNT + quick {
+        send(&client, "quick").await.unwrap();
+        quick += 1;
+        assert!(began.elapsed() < PATIENCE, "the stream is held up");
+    }
+    let all = rest(slow, vec![first]).await;
+    assert_eq!(pieces(&all), all_pieces(COUNT));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_is_away_is_one_sentence_and_forgotten_once_it_is_back() {
+    let nowhere = "kafka://127.0.0.1:1/agent.data.requests";
+    let nowhere = KafkaTransport::new(nowhere, options(|_| {})).unwrap();
+    let error = send(&client(nowhere, Duration::from_secs(1)), "hello").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().starts_with("Kafka is not reached at 127.0.0.1:1: "), "{error}");
+
+    let executor = Pieces::default();
+    let agent = agent(&executor);
+    let patient = client(agent.transport(|_| {}), PATIENCE);
+    send(&patient, "before").await.unwrap();
+    agent.broker.broker_down(1).unwrap();
+    let hasty = client(agent.transport(|_| {}), Duration::from_millis(500));
+    let error = send(&hasty, "meanwhile").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let (sent, ()) = tokio::join!(send(&patient, "across"), async {
+        tokio::task::yield_now().await;
+        agent.broker.broker_up(1).unwrap();
+    });
+    assert_eq!(sent.unwrap().status.message.unwrap().text(), "across");
+    send(&patient, "after").await.unwrap();
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_silent_and_a_topic_that_is_missing() {
+    let agent = agent(&Pieces::default());
+    let patient = client(agent.transport(|_| {}), PATIENCE);
+    send(&patient, "here").await.unwrap();
+    agent.losing.lose(0, usize::MAX);
+    let hasty = client(agent.transport(|_| {}), Duration::from_millis(500));
+    let error = send(&hasty, "silence").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!(error.message(), "The agent did not answer within 0.5 seconds.");
+    let url = format!("{}?reply-to=my.replies", agent.url());
+    let missing = KafkaTransport::new(&url, options(|_| {})).unwrap();
+    let missing = client(missing, Duration::from_secs(1));
+    let get = GetTaskRequest { id: "t".into(), ..GetTaskRequest::default() };
+    let error = missing.get(get).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().starts_with("There is no Kafka topic my.replies at "), "{error}");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn an_agents_card_is_found_in_the_registry() {
+    let agent = agent(&Pieces::default());
+    let client = client(agent.transport(|_| {}), PATIENCE);
+    let error = client.card().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().starts_with("There is no agent \"data\""), "{error}");
+    let brokers = agent.broker.bootstrap_servers();
+    let registry = Registry::new(&brokers, &options(|_| {})).unwrap();
+    let entry = |instance: &str, version: &str, expires: Option<&str>| Entry {
+        agent: "data".to_owned(),
+        instance: instance.to_owned(),
+        card: AgentCard { version: version.to_owned(), ..AgentCard::default() },
+        expires: expires.map(|at| at.parse().unwrap()),
+    };
+    let version = async || client.card().await.map(|card| card.version.clone());
+    registry.publish(&entry("one", "1", None)).await.unwrap();
+    assert_eq!(version().await.unwrap(), "1");
+    // The newest that lives.
+    registry.publish(&entry("two", "2", Some("2999-01-01T00:00:00Z"))).await.unwrap();
+    registry.publish(&entry("three", "3", Some("2020-01-01T00:00:00Z"))).await.unwrap();
+    assert_eq!(version().await.unwrap(), "2");
+    registry.withdraw("data", "two").await.unwrap();
+    assert_eq!(version().await.unwrap(), "1");
+    registry.publish(&Entry { agent: "other".to_owned(), ..entry("x", "4", None) }).await.unwrap();
+    let names = registry.list().await.unwrap().into_iter().map(|entry| entry.agent);
+    assert_eq!(names.collect::<Vec<_>>(), ["data", "other"]);
+    registry.withdraw("data", "one").await.unwrap();
+    assert!(registry.find("data").await.unwrap().is_none());
+    let error = registry.publish(&Entry { agent: "a/b".to_owned(), ..entry("x", "", None) }).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidParams);
+    agent.stop().await;
+}
