@@ -122,7 +122,7 @@ impl Reader {
 
     async fn read(&mut self, slot: &Slot) -> Result<(), StoreError> {
         for (index, entry) in (0..).zip(slot.entries.iter()) {
-            let cursor = Cursor { version: slot.version, index };
+            let mut cursor = Cursor { version: slot.version, index };
             if cursor <= self.follow.after || self.done {
                 continue;
             }
@@ -140,8 +140,10 @@ impl Reader {
                     StreamResponse::Message(Arc::clone(message))
                 }
                 // What an earlier attempt sent no longer counts: the reader is told where the task
-                // stands.
+                // stands, after the whole claim, as is whoever's stream begins with this attempt.
                 Entry::Started(started) if started.attempt > 1 => {
+                    cursor = end_of(slot);
+                    (self.follow.after, self.follow.at_rest) = (cursor, false);
                     let (store, key) = (&*self.follow.store, &self.follow.key);
                     StreamResponse::Task(Box::new(task_at(store, key, cursor).await?))
                 }
@@ -157,8 +159,18 @@ impl Reader {
     }
 }
 
+/// The place of an append's last entry.
+fn end_of(slot: &Slot) -> Cursor {
+    let index = slot.entries.len().saturating_sub(1);
+    Cursor { version: slot.version, index: u32::try_from(index).unwrap_or(u32::MAX) }
+}
+
 /// The task as it stood at a cursor.
-async fn task_at(store: &dyn TaskStore, key: &TaskKey, cursor: Cursor) -> Result<Task, StoreError> {
+pub(crate) async fn task_at(
+    store: &dyn TaskStore,
+    key: &TaskKey,
+    cursor: Cursor,
+) -> Result<Task, StoreError> {
     let journal = store.read(key, 0).await?;
     let mut slots = journal.ok_or_else(|| StoreError::broken("the journal is gone"))?.slots;
     slots.retain(|slot| slot.version <= cursor.version);

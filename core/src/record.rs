@@ -358,16 +358,24 @@ impl Recorder {
                 Err(Error::new(ErrorKind::Unavailable, sentence))
             })
         };
-        let answer = rest.map(|mut fold| match (fold.reply.take(), self.want) {
-            (Some(message), _) => Answer::Message(message),
-            (None, Want::Stream) => {
-                let (store, key, cursor) = (&self.ledger.store, &self.ledger.key, fold.cursor);
-                let tail = follow::tail_from(store, key, cursor);
-                Answer::Stream { task: Box::new(fold.task), cursor, tail }
-            }
-            (None, _) => Answer::Task(Box::new(fold.task)),
-        });
+        let answer = match rest {
+            Err(error) => Err(error),
+            Ok(mut fold) => match (fold.reply.take(), self.want) {
+                (Some(message), _) => Ok(Answer::Message(message)),
+                (None, Want::Stream) => self.stream_of_others().await,
+                (None, _) => Ok(Answer::Task(Box::new(fold.task))),
+            },
+        };
         self.send(answer);
+    }
+
+    /// What others made of the message since this run began, event by event: a second delivery is
+    /// told the same.
+    async fn stream_of_others(&mut self) -> Result<Answer, Error> {
+        let (Ledger { store, key, .. }, cursor) = (&self.ledger, self.begun);
+        let tail = follow::tail_from(store, key, cursor);
+        let task = Box::new(follow::task_at(&**store, key, cursor).await?);
+        Ok(Answer::Stream { task, cursor, tail })
     }
 
     async fn give_up(&mut self, refused: Refused) -> End {

@@ -260,6 +260,49 @@ async fn the_stream_of_a_second_attempt_begins_anew() {
     assert!(task.artifacts.is_empty(), "what attempt 1 made does not count: {task:?}");
 }
 
+/// An event's id stands for one event, whichever delivery it is told to.
+#[tokio::test(start_paused = true)]
+async fn a_stream_begun_again_has_the_same_events_at_each_delivery() {
+    let world = World::new();
+    let asked = world.send(say("ask what?")).await;
+    world.script.begun.passed().await;
+    let story = "working hm\nartifact a one\ngate\ncomplete done";
+    for (key, request) in [("new", say(story)), ("old", say_to(&asked.id, story))] {
+        died(&world, keyed(key), request.clone());
+        world.script.gate.open();
+        let second = deliver_stream(&world, key, request.clone()).await;
+        world.script.begun.passed().await;
+        let third = deliver_stream(&world, key, request).await;
+        let common = &third[third.len() - second.len()..];
+        assert_eq!(common, second, "{third:?}");
+        assert!(third.len() > second.len(), "the third is told of the first attempt, too");
+    }
+}
+
+/// Who is overtaken before its stream began hears every event of the other attempt.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_overtaken_hears_all_that_comes_of_it() {
+    let world = World::new();
+    let story = "gate\nworking hm\nartifact a one\ncomplete done";
+    let stream = || {
+        let (handler, call) = (world.handler.clone(), Call::SendStreamingMessage(say(story)));
+        tokio::spawn(async move {
+            let events = all(events(handler.call(keyed("k"), call).await.unwrap())).await;
+            events.iter().map(|it| (it.cursor, told(it), it.last)).collect::<Vec<_>>()
+        })
+    };
+    let first = stream();
+    world.script.begun.passed().await;
+    yields().await;
+    let second = stream();
+    world.script.begun.passed().await;
+    yields().await;
+    world.script.gate.open();
+    let (first, second) = (soon(first).await.unwrap(), soon(second).await.unwrap());
+    assert_eq!(first[1..], second[..], "after where the first attempt began");
+    assert_eq!(deliver_stream(&world, "k", say(story)).await, first);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_subscriber_is_told_that_the_work_began_again() {
     let world = World::new();
