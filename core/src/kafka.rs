@@ -117,7 +117,8 @@ impl KafkaEndpoint {
     }
 
     /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is
-    /// answered with an error and is done.
+    /// answered with an error and is done. `caller` is who the transport's own authentication says
+    /// it is, unless the record's credentials are to say so.
     ///
     /// # Errors
     /// [`Redeliver`] when the record is to come again; nothing was emitted then, unless a stream
@@ -128,14 +129,17 @@ impl KafkaEndpoint {
         record: &Record,
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
-        let kafka::Request { form, caller: told, call, traceparent } =
-            self.decode(record, &caller.owner);
+        // First of all: a key of the client's own is one of its owner's.
+        let owner = self.handler.owner(&caller.owner, record.authorization());
+        let (owner, refused) =
+            owner.map_or_else(|why| (Arc::default(), Err(why)), |it| (it, Ok(())));
+        let kafka::Request { form, caller: told, call, traceparent } = self.decode(record, &owner);
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
-        let caller = Caller { owner: caller.owner, deadline: caller.deadline, ..told };
+        let caller = Caller { owner, deadline: caller.deadline, ..told };
         let extensions = self.active_extensions(&caller);
         let mut emit = |answer: Answer| emit(self.outgoing(answer, &extensions));
-        let outcome = match call {
+        let outcome = match refused.and(call) {
             Ok(call) => self.handler.call(caller, call).instrument(span).await,
             Err(error) => {
                 tracing::warn!(topic = record.topic, partition, offset, %error, "not a request");

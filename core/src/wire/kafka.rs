@@ -22,6 +22,8 @@ use crate::{
 const VERSION: &str = "a2a-version";
 /// The header that lists the extensions a caller knows, and in an answer those that were active.
 pub(crate) const EXTENSIONS: &str = "a2a-extensions";
+/// Who sends the request, where the agent wants to know: as HTTP's header of that name.
+pub const AUTHORIZATION: &str = "authorization";
 /// A key of the client's own, under which it may send the request again.
 pub const IDEMPOTENCY_KEY: &str = "a2a-idempotency-key";
 const TRACEPARENT: &str = "traceparent";
@@ -49,6 +51,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The credentials of whoever sent it.
+    pub fn authorization(&self) -> Option<&[u8]> {
+        self.header(AUTHORIZATION).map(str::as_bytes)
+    }
+
     /// The first header of that name, in whatever case, that says something.
     fn header(&self, name: &str) -> Option<&str> {
         let mut named = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
