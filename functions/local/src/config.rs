@@ -63,8 +63,8 @@ pub struct Config {
     /// What page tokens are signed with; all instances of an agent share it
     #[arg(long, env = "A2A_SECRET", value_name = "TEXT", hide_env_values = true)]
     pub secret: Option<String>,
-    /// Whom to believe who calls: the issuer's JSON Web Key Set, or the file it is in. With it, callers bring a
-    /// bearer token over HTTP and over Kafka
+    /// Callers bring bearer tokens, over HTTP and over Kafka, signed by these keys: a JSON Web Key
+    /// Set, or the file it is in
     #[arg(long, env = "A2A_JWKS", value_name = "JSON|FILE", hide_env_values = true)]
     pub jwks: Option<String>,
     /// Who issues those tokens (their claim iss)
