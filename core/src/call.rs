@@ -132,6 +132,14 @@ pub struct Caller {
     pub streams_end: StreamsEnd,
 }
 
+impl Caller {
+    /// The owner's name for a subject of an issuer of tokens, whoever checked the token: so one
+    /// caller is the same behind every gateway and over every transport.
+    pub fn named(issuer: &str, subject: &str) -> Arc<str> {
+        format!("{issuer}#{subject}").into()
+    }
+}
+
 /// When a subscription ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamsEnd {

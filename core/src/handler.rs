@@ -20,6 +20,7 @@ use crate::{
     ledger::{Ledger, Refused},
     limits::Limits,
     orphan::Watch,
+    owner::Callers,
     page::PageKey,
     queue::Scope,
     store::{Journal, TaskStore},
@@ -75,6 +76,7 @@ pub struct DefaultRequestHandler {
     pub(crate) closing: CancellationToken,
     pub(crate) pages: Arc<PageKey>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) callers: Callers,
     check_media_types: bool,
 }
 
@@ -95,6 +97,7 @@ impl DefaultRequestHandler {
             runs: TaskTracker::new(),
             closing: CancellationToken::new(),
             watch: Arc::default(),
+            callers: Callers::default(),
             check_media_types: true,
         }
     }

@@ -28,6 +28,7 @@
 //! | `orphan`, `sweep` | taking over work that nobody does any more, and looking for it |
 //! | `list`, `page` | listing, page tokens |
 //! | [`handler`] | every operation |
+//! | `owner`, `bearer` | whose a call is; bearer tokens (feature `bearer`) |
 //! | [`wire`] | bytes to calls, replies to bytes; the only place with method names, paths and codes |
 //! | [`http`], [`kafka`] | the transports: two pure functions and one await |
 //! | `client` | calling agents, over the same transports (feature `client`) |
@@ -38,6 +39,8 @@
 
 mod admit;
 pub mod agent;
+#[cfg(feature = "bearer")]
+pub mod bearer;
 pub mod call;
 mod claim;
 #[cfg(feature = "client")]
@@ -54,6 +57,7 @@ mod ledger;
 pub mod limits;
 mod list;
 mod orphan;
+mod owner;
 mod page;
 pub mod queue;
 mod record;

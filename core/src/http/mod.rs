@@ -6,6 +6,7 @@
 
 mod body;
 mod card;
+mod credentials;
 
 use std::{sync::Arc, time::Duration};
 
@@ -76,10 +77,15 @@ impl HttpEndpoint {
         Self { handler: self.handler.invocation(), card: Arc::clone(&self.card) }
     }
 
-    /// Answers one request. `caller` is who the transport's own authentication says it is; what the
-    /// request says of version, extensions and resumption is read here.
+    /// Answers one request. `caller` is who the transport's own authentication says it is, unless
+    /// the request's credentials are to say so; what it says of version, extensions and resumption
+    /// is read here.
     pub async fn serve(&self, caller: Caller, request: Request<Bytes>) -> Response<Body> {
         let (parts, body) = request.into_parts();
+        let caller = match self.authenticated(caller, &parts) {
+            Ok(caller) => caller,
+            Err(refused) => return refused,
+        };
         let mut response = match (jsonrpc::is_path(parts.uri.path()), &parts.method) {
             (true, &Method::POST) => self.jsonrpc(caller, &parts, &body).await,
             (true, _) => rest_error(

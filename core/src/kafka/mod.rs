@@ -103,8 +103,9 @@ impl KafkaEndpoint {
     /// answered with an error and is done; one that nobody could tell the answer of is put aside
     /// with the reason.
     ///
-    /// `caller` is who the transport's own authentication says it is. Whose request it is must be
-    /// decided before the record is read: its key is one of that owner's.
+    /// `caller` is who the transport's own authentication says it is, unless the record's
+    /// credentials are to say so. That is decided first: a key of the client's own is one of its
+    /// owner's.
     ///
     /// # Errors
     /// [`Redeliver`] when the record is to come again; nothing was emitted then, unless a stream
@@ -115,14 +116,17 @@ impl KafkaEndpoint {
         record: &Record,
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
+        let owner = self.handler.owner(&caller.owner, record.authorization());
+        let (owner, refused) =
+            owner.map_or_else(|why| (Arc::default(), Err(why)), |it| (it, Ok(())));
         let kafka::Request { form, caller: told, call, reply_to, traceparent } =
-            self.read(record, &caller.owner);
+            self.read(record, &owner);
         let (topic, may_be_answered) = self.reply_topic(record, reply_to);
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
-        let caller = Caller { owner: caller.owner, deadline: caller.deadline, ..told };
+        let caller = Caller { owner, deadline: caller.deadline, ..told };
         let extensions = self.active_extensions(&caller);
-        let outcome = match call.and_then(|call| may_be_answered.map(|()| call)) {
+        let outcome = match refused.and(call).and_then(|call| may_be_answered.map(|()| call)) {
             Ok(call) => self.handler.call(caller, call).instrument(span).await,
             Err(error) => {
                 tracing::warn!(topic = record.topic, partition, offset, %error, "not a request");

@@ -62,6 +62,11 @@ pub fn decode(
     Ok(call)
 }
 
+/// Whether the agent's card is there, which everybody may read.
+pub fn is_card(path: &str) -> bool {
+    matches!(locate(path), Some((None, Resource::Card)))
+}
+
 /// What a path names. Ids are still percent-encoded.
 #[derive(Clone, Copy)]
 enum Resource<'a> {

@@ -28,8 +28,10 @@ const MAY_NAME: &[(&str, &str)] = &[
     ("page", "call error limits store types"),
     (
         "handler",
-        "admit call env error executor follow journal ledger limits orphan page queue store types",
+        "admit call env error executor follow journal ledger limits orphan owner page queue store types",
     ),
+    ("owner", "error handler types"),
+    ("bearer", "call error handler types"),
     ("list", "admit call error handler journal page types"),
     ("sweep", "error handler journal"),
     ("http", "admit call env error handler types wire"),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use a2a_core::{Error, ErrorKind};
+use a2a_core::{Caller, Error, ErrorKind};
 use lambda_http::{
     RequestExt,
     aws_lambda_events::apigw::{
@@ -66,8 +66,9 @@ fn identity(id: &str) -> Option<String> {
 
 /// Who a token's claims or a function of the user's say it is.
 fn authorized(authorizer: &ApiGatewayRequestAuthorizer) -> Option<String> {
-    let subject =
-        |issuer: Option<&str>, subject: &str| format!("{}#{subject}", issuer.unwrap_or_default());
+    let subject = |issuer: Option<&str>, subject: &str| {
+        Caller::named(issuer.unwrap_or_default(), subject).to_string()
+    };
     let of_jwt = authorizer.jwt.as_ref().and_then(|jwt| {
         let name = jwt.claims.get("sub").filter(|name| !name.is_empty())?;
         Some(subject(jwt.claims.get("iss").map(String::as_str), name))

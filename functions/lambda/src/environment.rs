@@ -12,6 +12,8 @@ use a2a_core::{
     wire::kafka::interface,
 };
 
+use crate::credentials::{AUDIENCE, ISSUER, JWKS, bearer};
+
 /// Which of the program's agents is served, by its name; the first one where it is unset.
 pub const AGENT: &str = "A2A_AGENT";
 /// Another name for it, which then names its topics and its part of the store.
@@ -96,9 +98,14 @@ impl Environment {
         let url = self.need(STORE, "the URL of the task store, for example memory:")?;
         let store = store::open(&url).await.map_err(|why| format!("{STORE}: {why}"))?;
         let store = Arc::new(AgentStore::new(store, &card.name));
-        let handler = DefaultRequestHandler::new(card, executor(&Peers::default())?, store);
-        Ok(match self.get(SECRET)? {
-            Some(secret) => handler.with_secret(secret.as_bytes()),
+        let mut handler = DefaultRequestHandler::new(card, executor(&Peers::default())?, store);
+        if let Some(secret) = self.get(SECRET)? {
+            handler = handler.with_secret(secret.as_bytes());
+        }
+        let [jwks, issuer, audience] = [JWKS, ISSUER, AUDIENCE].map(|name| self.get(name));
+        let bearer = bearer(jwks?.as_deref(), issuer?.as_deref(), audience?.as_deref())?;
+        Ok(match bearer {
+            Some(bearer) => handler.with_bearer(bearer),
             None => handler,
         })
     }

@@ -3,11 +3,13 @@
 //! | module | owns |
 //! |---|---|
 //! | [`environment`] | the variables a function is set up with |
+//! | [`credentials`] | how callers are known, by three settings |
 //! | [`deadline`](mod@deadline) | when an invocation ends |
 //! | [`logs`] | where logs go |
 //!
 //! [`main`] puts them together.
 
+pub mod credentials;
 pub mod deadline;
 pub mod environment;
 pub mod logs;

@@ -79,6 +79,16 @@ pub struct Config {
     /// What page tokens are signed with; all instances of an agent share it
     #[arg(long, env = "A2A_SECRET", value_name = "TEXT", hide_env_values = true)]
     pub secret: Option<String>,
+    /// Callers bring bearer tokens, over HTTP and over Kafka, signed by these keys: a JSON Web Key
+    /// Set, or the file it is in
+    #[arg(long, env = "A2A_JWKS", value_name = "JSON|FILE", hide_env_values = true)]
+    pub jwks: Option<String>,
+    /// Who issues those tokens (their claim iss)
+    #[arg(long, env = "A2A_JWT_ISSUER", value_name = "ISSUER")]
+    pub jwt_issuer: Option<String>,
+    /// For whom those tokens are (their claim aud)
+    #[arg(long, env = "A2A_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    pub jwt_audience: Option<String>,
     /// How many seconds the agent may work on one message
     #[arg(long, env = "A2A_RUN_SECONDS", default_value_t = 600)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]

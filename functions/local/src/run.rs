@@ -13,6 +13,7 @@ use a2a_core::{
     wire::kafka::interface,
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
+use a2a_lambda::credentials::bearer;
 use futures_util::future::select_all;
 use tokio::net::TcpListener;
 
@@ -53,7 +54,7 @@ impl Runner {
             let store = Arc::new(AgentStore::new(Arc::clone(&store), &card.name));
             let card = located(card, config, address);
             let handler = DefaultRequestHandler::new(card, executor(&peers)?, store);
-            let handler = configured(handler, config);
+            let handler = configured(handler, config)?;
             peers.offer(&handler.card().name, || Client::new(Arc::new(handler.clone())));
             handlers.push((handler, listener, address));
         }
@@ -131,15 +132,23 @@ fn located(card: AgentCard, config: &Config, address: SocketAddr) -> AgentCard {
     card.located_at(&url)
 }
 
-fn configured(handler: DefaultRequestHandler, config: &Config) -> DefaultRequestHandler {
+fn configured(
+    handler: DefaultRequestHandler,
+    config: &Config,
+) -> Result<DefaultRequestHandler, String> {
     let mut limits = Limits::default();
     limits.run_time = Duration::from_secs(config.run_seconds);
     limits.lease = Duration::from_secs(config.lease_seconds);
-    let handler = handler.with_limits(limits);
-    match &config.secret {
-        Some(secret) => handler.with_secret(secret.as_bytes()),
-        None => handler,
+    let mut handler = handler.with_limits(limits);
+    if let Some(secret) = &config.secret {
+        handler = handler.with_secret(secret.as_bytes());
     }
+    let Config { jwks, jwt_issuer, jwt_audience, .. } = config;
+    let bearer = bearer(jwks.as_deref(), jwt_issuer.as_deref(), jwt_audience.as_deref())?;
+    Ok(match bearer {
+        Some(bearer) => handler.with_bearer(bearer),
+        None => handler,
+    })
 }
 
 /// Kafka, as all agents of this runner use it.

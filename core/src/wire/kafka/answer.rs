@@ -103,10 +103,13 @@ pub struct Place<'a> {
 }
 
 /// A request that will never be answered as it was asked: its key, value and headers as they came,
-/// and why. A record without a value has an empty one here.
+/// and why. A record without a value has an empty one here. Credentials are left out: people read
+/// dead letters.
 pub fn dead_letter(record: &Record, error: &Error, attempts: Option<u32>) -> Answer {
     // Nobody else says why a record is a dead letter.
-    let theirs = record.headers.iter().filter(|(name, _)| !header::is_of_answers(name));
+    let theirs = record.headers.iter().filter(|(name, _)| {
+        !header::is_of_answers(name) && !name.eq_ignore_ascii_case(header::AUTHORIZATION)
+    });
     let mut headers: Vec<Header> =
         theirs.map(|(name, value)| (name.clone().into(), value.clone())).collect();
     let place = Place {

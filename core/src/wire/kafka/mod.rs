@@ -67,6 +67,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The credentials of whoever sent it.
+    pub fn authorization(&self) -> Option<&[u8]> {
+        self.header(header::AUTHORIZATION).map(str::as_bytes)
+    }
+
     /// The first header of that name, in whatever case, that says something and is not too long.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut named = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));

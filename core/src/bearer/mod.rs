@@ -1,0 +1,197 @@
+//! Bearer credentials: JSON Web Tokens (RFC 7519), checked as RFC 8725 advises and without the
+//! network.
+//!
+//! Owns: which tokens are believed, and whose calls they make. Must never know: which transport
+//! brought them.
+//!
+//! The checks are written out here, over the cryptography that TLS brings along already: a crate
+//! for them would bring another, and would leave the half of them to be done here all the same.
+
+mod key;
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use self::key::Key;
+use crate::{
+    call::Caller,
+    error::{Error, ErrorKind},
+    handler::DefaultRequestHandler,
+    types::{AgentCard, Scopes, SecurityRequirement, SecurityScheme, Timestamp},
+};
+
+/// What clocks may differ by, in seconds.
+const LEEWAY: f64 = 30.0;
+/// No token is longer, in bytes.
+const LONGEST: usize = 16 << 10;
+/// What the card calls the scheme.
+const SCHEME: &str = "bearer";
+
+/// Checks tokens of one issuer for one audience, by the issuer's keys.
+///
+/// A token is signed by a key of the set, with an algorithm of that key's own kind: RSA of 2,048 bits
+/// or more (RS and PS, 256 to 512), P-256 (ES256), P-384 (ES384) or Ed25519 (`EdDSA`). It has not
+/// expired, its issuer is the issuer, the audience is among its own (or, where it names none, is
+/// its `client_id`, as in access tokens of Cognito), and it names a subject.
+pub struct Bearer {
+    keys: Vec<Key>,
+    issuer: String,
+    audience: String,
+}
+
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<serde_json::Value>,
+}
+
+/// What is read of a token's header. Where it says that a key may be found is not looked at.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+/// What is read of a token's claims; times are in seconds since 1970.
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    exp: f64,
+    nbf: Option<f64>,
+    aud: Option<Audience>,
+    client_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Bearer {
+    /// Checks by this set of keys (RFC 7517, a JSON object). Keys of other kinds or for other ends
+    /// are passed over.
+    ///
+    /// # Errors
+    /// Half a sentence when it is no set of keys, or holds none that can be used.
+    pub fn new(jwks: &str, issuer: &str, audience: &str) -> Result<Self, String> {
+        let set: Set = serde_json::from_str(jwks)
+            .map_err(|error| format!("it is no JSON Web Key Set: {error}"))?;
+        let keys: Vec<Key> = set.keys.into_iter().filter_map(Key::of).collect();
+        if keys.is_empty() {
+            return Err("no key in it is a public one for signatures".to_owned());
+        }
+        Ok(Self { keys, issuer: issuer.to_owned(), audience: audience.to_owned() })
+    }
+
+    /// Whose call it is: `ISSUER#SUBJECT`. `authorization` is the header of that name, if there is
+    /// one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`]; the caller is not told what is wrong with the token, and the
+    /// token is nowhere in it.
+    pub fn owner(&self, authorization: Option<&[u8]>, now: Timestamp) -> Result<Arc<str>, Error> {
+        let Some(credentials) = authorization else {
+            return Err(unauthenticated("This agent wants a bearer token."));
+        };
+        let claims = self.check(credentials, now).map_err(|why| {
+            tracing::debug!(why, "a token was refused");
+            unauthenticated("The bearer token is not valid here.")
+        })?;
+        Ok(Caller::named(&claims.iss, &claims.sub))
+    }
+
+    fn check(&self, credentials: &[u8], now: Timestamp) -> Result<Claims, &'static str> {
+        const NOT_JWT: &str = "it is no JSON Web Token";
+        if credentials.len() > LONGEST {
+            return Err("it is too long");
+        }
+        let token = token_of(credentials).ok_or("it is no bearer token")?;
+        let (signed, signature) = token.rsplit_once('.').ok_or(NOT_JWT)?;
+        let (header, claims) = signed.split_once('.').ok_or(NOT_JWT)?;
+        let header: Header = read(header).ok_or(NOT_JWT)?;
+        if header.crit.is_some() {
+            return Err("it wants something understood that is not");
+        }
+        let key = self.key(header.kid.as_deref()).ok_or("its key is not known")?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| NOT_JWT)?;
+        if !key.verifies(&header.alg, signed.as_bytes(), &signature) {
+            return Err("its signature is not its key's");
+        }
+        // Only now is it anybody's word.
+        let claims: Claims = read(claims).ok_or("its claims are not all there")?;
+        let now = now.as_millis() as f64 / 1_000.0;
+        let audience = match &claims.aud {
+            Some(Audience::One(audience)) => *audience == self.audience,
+            Some(Audience::Many(audiences)) => audiences.contains(&self.audience),
+            None => claims.client_id.as_ref() == Some(&self.audience),
+        };
+        match () {
+            () if claims.exp + LEEWAY <= now => Err("it has expired"),
+            () if claims.nbf.is_some_and(|from| from - LEEWAY > now) => Err("it is not valid yet"),
+            () if claims.iss != self.issuer => Err("its issuer is another"),
+            () if !audience => Err("it is for another audience"),
+            () if claims.sub.is_empty() => Err("it names nobody"),
+            () => Ok(claims),
+        }
+    }
+
+    /// The key of that id; without one, the only key there is.
+    fn key(&self, id: Option<&str>) -> Option<&Key> {
+        match (id, &*self.keys) {
+            (Some(id), keys) => keys.iter().find(|key| key.id() == Some(id)),
+            (None, [key]) => Some(key),
+            (None, _) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Self { issuer, audience, .. } = self;
+        formatter
+            .debug_struct("Bearer")
+            .field("issuer", issuer)
+            .field("audience", audience)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DefaultRequestHandler {
+    /// The same handler for callers who bring such a token, over each transport; its card says so
+    /// (specification section 4.5), and stays public.
+    #[must_use]
+    pub fn with_bearer(mut self, bearer: Bearer) -> Self {
+        declare(Arc::make_mut(&mut self.card));
+        self.authenticated_by(move |authorization, now| bearer.owner(authorization, now))
+    }
+}
+
+fn declare(card: &mut AgentCard) {
+    let scheme = SecurityScheme::HttpAuth {
+        description: None,
+        scheme: "Bearer".to_owned(),
+        bearer_format: Some("JWT".to_owned()),
+    };
+    card.security_schemes.insert(SCHEME.to_owned(), scheme);
+    let schemes = [(SCHEME.to_owned(), Scopes::default())].into();
+    card.security_requirements.push(SecurityRequirement { schemes });
+}
+
+/// The token in `Bearer TOKEN` (RFC 6750, section 2.1).
+fn token_of(credentials: &[u8]) -> Option<&str> {
+    let (scheme, token) = std::str::from_utf8(credentials).ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
+}
+
+fn read<T: DeserializeOwned>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+fn unauthenticated(sentence: &'static str) -> Error {
+    Error::new(ErrorKind::Unauthenticated, sentence)
+}
