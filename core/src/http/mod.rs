@@ -22,7 +22,11 @@ use crate::{
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::AgentCard,
-    wire::{jsonrpc, rest, sse, status},
+    wire::{
+        jsonrpc,
+        parameters::{self, EXTENSIONS, IDEMPOTENCY_KEY, LAST_EVENT_ID, VERSION},
+        rest, sse, status,
+    },
 };
 
 pub use body::Body;
@@ -33,13 +37,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How many events that are ready go out as one chunk.
 const CHUNK_EVENTS: usize = 128;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const A2A_JSON: HeaderValue = HeaderValue::from_static("application/a2a+json");
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
-const VERSION: HeaderName = HeaderName::from_static("a2a-version");
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const JSON: HeaderValue = HeaderValue::from_static(parameters::JSON);
+const A2A_JSON: HeaderValue = HeaderValue::from_static(parameters::A2A_JSON);
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static(parameters::EVENT_STREAM);
 
 /// An agent's HTTP endpoint: JSON-RPC at `/`, HTTP+JSON at its paths, both also below `/v1`, and
 /// the agent card at its well-known path. Cheap to clone.

@@ -77,8 +77,8 @@ impl AgentCard {
             protocol_version: "1.0".to_owned(),
         };
         self.supported_interfaces = vec![
-            interface("JSONRPC", format!("{address}/")),
-            interface("HTTP+JSON", address.to_owned()),
+            interface(AgentInterface::JSONRPC, format!("{address}/")),
+            interface(AgentInterface::HTTP_JSON, address.to_owned()),
         ];
         self
     }
@@ -190,6 +190,13 @@ pub struct AgentInterface {
     /// The protocol's version there, for example `1.0`; required.
     #[serde(alias = "protocol_version", deserialize_with = "nullable")]
     pub protocol_version: String,
+}
+
+impl AgentInterface {
+    /// The JSON-RPC binding's name (specification section 5.3).
+    pub const JSONRPC: &'static str = "JSONRPC";
+    /// The HTTP+JSON binding's name.
+    pub const HTTP_JSON: &'static str = "HTTP+JSON";
 }
 
 /// A signature over the card (specification section 4.4.7), a detached JWS.

@@ -22,6 +22,9 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
+/// The binding's name in an agent card.
+pub const BINDING: &str = "urn:a2a-serverless:binding:kafka:v1";
+
 const VERSION: &str = "a2a-version";
 /// The header that lists the extensions a caller knows, and in an answer those that were active.
 pub(crate) const EXTENSIONS: &str = "a2a-extensions";

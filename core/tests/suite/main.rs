@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
 mod chaos_store;
+mod client;
 mod clients;
 mod clocks;
 mod delivery;
@@ -23,6 +24,7 @@ mod orphans;
 mod properties;
 mod readers;
 mod refusal;
+mod scripted;
 mod simulation;
 mod source;
 mod streams;
