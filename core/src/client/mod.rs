@@ -6,9 +6,16 @@
 //!
 //! It is the server, read backwards: a [`Transport`] takes one [`Call`] and gives one [`Reply`], as
 //! the handler does. So a [`DefaultRequestHandler`] is a transport too, to whom nothing is far.
+//! [`Client::connect`] finds the way to an agent far away.
 
+mod connect;
+mod http;
+mod jsonrpc;
 #[cfg(feature = "client-kafka")]
 pub mod kafka;
+mod rest;
+mod resume;
+mod retry;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -27,6 +34,8 @@ use crate::{
         SubscribeToTaskRequest, Task, TaskPushNotificationConfig,
     },
 };
+
+pub use connect::Connector;
 
 /// A way to one agent.
 #[async_trait]
@@ -57,6 +66,10 @@ pub struct Parameters {
     pub resume: Option<Cursor>,
     /// The place in a distributed trace (W3C Trace Context).
     pub traceparent: Option<Arc<str>>,
+    /// How often a call is made at most where the agent is not reached and that is safe, and a
+    /// broken stream continued without news; 1 is never again. Over Kafka, and in one process, the
+    /// timeout alone counts.
+    pub tries: u32,
 }
 
 impl Default for Parameters {
@@ -67,6 +80,7 @@ impl Default for Parameters {
             idempotency_key: None,
             resume: None,
             traceparent: None,
+            tries: 4,
         }
     }
 }

@@ -21,7 +21,7 @@ impl HttpEndpoint {
         &self,
         caller: Caller,
         parts: &Parts,
-    ) -> Result<Caller, Response<Body>> {
+    ) -> Result<Caller, Box<Response<Body>>> {
         let path = parts.uri.path();
         if rest::is_card(path) {
             return Ok(caller);
@@ -46,7 +46,7 @@ impl HttpEndpoint {
                     let challenge = HeaderValue::from_static(challenge);
                     response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 }
-                Err(response)
+                Err(Box::new(response))
             }
         }
     }

@@ -23,7 +23,11 @@ use crate::{
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::AgentCard,
-    wire::{is_json_type, jsonrpc, rest, sse, status},
+    wire::{
+        is_json_type, jsonrpc,
+        parameters::{self, EXTENSIONS, IDEMPOTENCY_KEY, LAST_EVENT_ID, VERSION},
+        rest, sse, status,
+    },
 };
 
 pub use body::Body;
@@ -34,13 +38,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How many events that are ready go out as one chunk.
 const CHUNK_EVENTS: usize = 128;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const A2A_JSON: HeaderValue = HeaderValue::from_static("application/a2a+json");
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
-const VERSION: HeaderName = HeaderName::from_static("a2a-version");
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const JSON: HeaderValue = HeaderValue::from_static(parameters::JSON);
+const A2A_JSON: HeaderValue = HeaderValue::from_static(parameters::A2A_JSON);
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static(parameters::EVENT_STREAM);
 
 /// An agent's HTTP endpoint: JSON-RPC at `/`, HTTP+JSON at its paths, both also below `/v1`, and
 /// the agent card at its well-known path. Cheap to clone.
@@ -84,7 +84,7 @@ impl HttpEndpoint {
         let (parts, body) = request.into_parts();
         let caller = match self.authenticated(caller, &parts) {
             Ok(caller) => caller,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         let mut response = match (jsonrpc::is_path(parts.uri.path()), &parts.method) {
             (true, &Method::POST) => self.jsonrpc(caller, &parts, &body).await,

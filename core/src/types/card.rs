@@ -78,8 +78,8 @@ impl AgentCard {
             protocol_version: "1.0".to_owned(),
         };
         let over_http = [
-            interface("JSONRPC", format!("{address}/")),
-            interface("HTTP+JSON", address.to_owned()),
+            interface(AgentInterface::JSONRPC, format!("{address}/")),
+            interface(AgentInterface::HTTP_JSON, address.to_owned()),
         ];
         self.supported_interfaces.retain(|other| {
             !over_http.iter().any(|it| it.protocol_binding == other.protocol_binding)
@@ -195,6 +195,13 @@ pub struct AgentInterface {
     /// The protocol's version there, for example `1.0`; required.
     #[serde(alias = "protocol_version", deserialize_with = "nullable")]
     pub protocol_version: String,
+}
+
+impl AgentInterface {
+    /// The JSON-RPC binding's name (specification section 5.3).
+    pub const JSONRPC: &'static str = "JSONRPC";
+    /// The HTTP+JSON binding's name.
+    pub const HTTP_JSON: &'static str = "HTTP+JSON";
 }
 
 /// A signature over the card (specification section 4.4.7), a detached JWS.

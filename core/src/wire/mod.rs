@@ -15,6 +15,8 @@ mod answer;
 mod brief;
 pub mod jsonrpc;
 pub mod kafka;
+#[cfg_attr(not(feature = "client"), expect(dead_code, reason = "a server reads, and names none"))]
+pub(crate) mod parameters;
 mod query;
 pub mod rest;
 pub mod sse;

@@ -92,6 +92,12 @@ impl Decoder {
         None
     }
 
+    /// How many bytes it holds of an event that has not come whole yet. Nothing bounds it but
+    /// whoever reads.
+    pub fn held(&self) -> usize {
+        self.buffer.len() + self.data.as_ref().map_or(0, Vec::len)
+    }
+
     fn next_line(&mut self) -> Option<BytesMut> {
         if self.after_cr && !self.buffer.is_empty() {
             self.after_cr = false;

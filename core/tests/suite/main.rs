@@ -7,6 +7,7 @@
 
 mod bearer;
 mod chaos_store;
+mod client;
 mod clients;
 mod clocks;
 mod delivery;
@@ -27,6 +28,7 @@ mod orphans;
 mod properties;
 mod readers;
 mod refusal;
+mod scripted;
 mod simulation;
 mod source;
 mod streams;

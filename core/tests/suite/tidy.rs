@@ -236,6 +236,12 @@ fn clients_are_imported_where_they_belong() {
     for line in hyper {
         assert!(line.contains("optional = true"), "not every core wants {line}");
     }
+    // Only the client's connections speak HTTP to others.
+    check(
+        |source| ours(source) && source.path != "core/src/client/http.rs",
+        |source| lines_with(source, &["reqwest"]),
+    );
+    assert!(dependencies.contains("reqwest = { workspace = true, optional = true }"));
     // Whoever calls agents over Kafka asks for it; whoever serves over HTTP does not link it.
     check(
         |source| inside(source) && !source.path.starts_with("core/src/client/kafka/"),
@@ -315,7 +321,9 @@ fn lines_are_short() {
 fn nothing_is_unsafe() {
     check(|_| true, |source| lines_with(source, &["unsafe"]));
     assert!(file("Cargo.toml").contains("unsafe_code = \"forbid\""));
-    for package in ["core", "functions/agent", "functions/kafka", "functions/local"] {
+    for package in
+        ["core", "functions/agent", "functions/cli", "functions/kafka", "functions/local"]
+    {
         let manifest = file(&format!("{package}/Cargo.toml"));
         assert!(manifest.contains("[lints]\nworkspace = true"), "{package}");
     }

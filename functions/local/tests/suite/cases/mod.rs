@@ -20,6 +20,8 @@ macro_rules! cases {
         lane!(msk_event, crate::lanes::kafka::EventLane, $($name)*);
         lane!(broker, crate::lanes::broker::Broker, $($name)*);
         lane!(kafka_client, crate::lanes::client::OverKafka, $($name)*);
+        lane!(jsonrpc_client, crate::lanes::client_http::ClientJsonRpc, $($name)*);
+        lane!(rest_client, crate::lanes::client_http::ClientRest, $($name)*);
     };
 }
 

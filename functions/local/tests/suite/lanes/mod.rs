@@ -6,6 +6,7 @@
 
 pub(crate) mod broker;
 pub(crate) mod client;
+pub(crate) mod client_http;
 pub(crate) mod handler;
 pub(crate) mod http;
 pub(crate) mod kafka;

@@ -1,0 +1,340 @@
+//! From an address, or a card, to a client.
+//!
+//! Owns: which of an agent's interfaces is taken, and what every request to it bears. Must never
+//! know: how a call is sent.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+#[cfg(feature = "client-kafka")]
+use super::kafka::{KafkaOptions, KafkaTransport};
+use super::{
+    Client, Parameters, Transport,
+    http::{Connection, below},
+    jsonrpc::JsonRpcTransport,
+    rest::RestTransport,
+    retry::{Retrying, tried},
+};
+use crate::{
+    call::{Call, Reply},
+    error::{Error, ErrorKind},
+    types::{AgentCard, AgentInterface},
+    wire::{kafka, rest},
+};
+
+/// How many bytes an answer, or one event of a stream, may have where nothing else is said.
+const ANSWER_LIMIT: usize = 16 << 20;
+
+/// How agents are reached: what is sent along, and which binding is wanted.
+///
+/// ```no_run
+/// # async fn connect() -> Result<(), a2a_core::Error> {
+/// use a2a_core::client::Connector;
+///
+/// let client = Connector::new().bearer("a secret")?.connect("https://agents.example.com").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Connector {
+    binding: Option<String>,
+    headers: HeaderMap,
+    limit: usize,
+    #[cfg(feature = "client-kafka")]
+    kafka: KafkaOptions,
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self {
+            binding: None,
+            headers: HeaderMap::new(),
+            limit: ANSWER_LIMIT,
+            #[cfg(feature = "client-kafka")]
+            kafka: KafkaOptions::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Connector {
+    /// Leaves the headers' values out: there are credentials among them.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        formatter
+            .debug_struct("Connector")
+            .field("binding", &self.binding)
+            .field("headers", &headers)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// Nothing is sent along, and the agent's preference counts.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends a token along: `Authorization: Bearer …`. It goes to whatever address the agent's card
+    /// names, and is never logged.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when it cannot stand in a header.
+    pub fn bearer(self, token: &str) -> Result<Self, Error> {
+        let connector = self.header("authorization", &format!("Bearer {token}"))?;
+        #[cfg(feature = "client-kafka")]
+        let connector = Self {
+            kafka: KafkaOptions { bearer: Some(token.into()), ..connector.kafka },
+            ..connector
+        };
+        Ok(connector)
+    }
+
+    /// How Kafka is reached. A token that [`Connector::bearer`] is given afterwards replaces the one
+    /// in there.
+    #[cfg(feature = "client-kafka")]
+    #[must_use]
+    pub fn kafka(mut self, options: KafkaOptions) -> Self {
+        self.kafka = options;
+        self
+    }
+
+    /// Sends a header along with every request. Its value is never logged. Not over Kafka.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when it is no header.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let wrong = |what: &str| Error::invalid_field("header", format!("has {what} that is none"));
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("a name"))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| wrong("a value"))?;
+        value.set_sensitive(true);
+        self.headers.append(header, value);
+        Ok(self)
+    }
+
+    /// Takes only an interface of this binding, as the card names it: `JSONRPC`, `HTTP+JSON`, or a
+    /// custom binding's URI.
+    #[must_use]
+    pub fn binding(mut self, binding: impl Into<String>) -> Self {
+        self.binding = Some(binding.into());
+        self
+    }
+
+    /// How many bytes an answer, or one event of a stream, may have: 16 MiB where nothing is said.
+    #[must_use]
+    pub fn answer_limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// A client of the agent at this address: of `http:` and `https:`, where its card is found
+    /// (specification section 8.2) at the well-known path below it, or where the address ends in
+    /// `.json`, at it; of `kafka:`, its topic itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when it is no such address; what asking for the card answers,
+    /// and see [`Connector::from_card`].
+    pub async fn connect(&self, url: &str) -> Result<Client, Error> {
+        if is_kafka(url) {
+            let protocol_binding = self.binding.clone().unwrap_or_else(|| kafka::BINDING.into());
+            let url = url.to_owned();
+            return self.to(&AgentInterface { url, protocol_binding, ..Default::default() });
+        }
+        let url = parse(url)?;
+        let at = if url.path().ends_with(".json") { url } else { card_below(&url) };
+        let parameters = Parameters::default();
+        let asked = CardAt(self.connection(&at, Some(&at))?);
+        match tried(&asked, &parameters, &Call::GetAgentCard).await? {
+            Reply::Card(card) => self.choose(&card, Some(&at)),
+            _ => Err(super::another_kind()),
+        }
+    }
+
+    /// A client of the agent with this card: over the first of its interfaces that this client
+    /// speaks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnsupportedOperation`] when it has none; see [`Connector::to`].
+    pub fn from_card(&self, card: &AgentCard) -> Result<Client, Error> {
+        self.choose(card, None)
+    }
+
+    /// A client of the agent behind this interface. Its tenant, if it names one, goes with every
+    /// call that names none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when its address is none, [`ErrorKind::UnsupportedOperation`]
+    /// when its binding is not spoken here.
+    pub fn to(&self, interface: &AgentInterface) -> Result<Client, Error> {
+        self.open(interface, None)
+    }
+
+    /// `at` is where the card was found, for whoever asks for it again.
+    fn choose(&self, card: &AgentCard, at: Option<&Url>) -> Result<Client, Error> {
+        let wanted = |it: &&AgentInterface| {
+            let named = self.binding.as_ref().is_none_or(|name| *name == it.protocol_binding);
+            let spoken = Binding::of(it).is_some() && speaks(&it.protocol_version);
+            // A card that came over TLS does not send the credentials around it.
+            let safe = at.is_none_or(|at| at.scheme() != "https") || !it.url.starts_with("http:");
+            named && spoken && safe
+        };
+        match card.supported_interfaces.iter().find(wanted) {
+            Some(interface) => self.open(interface, at),
+            None => Err(none_spoken(card, self.binding.as_deref())),
+        }
+    }
+
+    fn open(&self, interface: &AgentInterface, card: Option<&Url>) -> Result<Client, Error> {
+        let transport: Arc<dyn Transport> = match Binding::of(interface) {
+            Some(Binding::JsonRpc) => {
+                let url = parse(&interface.url)?;
+                let endpoint = JsonRpcTransport::new(self.connection(&url, card)?, url);
+                Arc::new(Retrying(Arc::new(endpoint)))
+            }
+            Some(Binding::Rest) => {
+                let url = parse(&interface.url)?;
+                let endpoint = RestTransport::new(self.connection(&url, card)?, url);
+                Arc::new(Retrying(Arc::new(endpoint)))
+            }
+            // It makes its own calls again: only it knows under which correlation id.
+            #[cfg(feature = "client-kafka")]
+            Some(Binding::Kafka) => {
+                Arc::new(KafkaTransport::new(&interface.url, self.kafka.clone())?)
+            }
+            None => return Err(not_spoken(interface)),
+        };
+        Ok(Client::new(match &interface.tenant {
+            Some(tenant) if !tenant.is_empty() => {
+                Arc::new(OfTenant { transport, tenant: tenant.as_str().into() })
+            }
+            _ => transport,
+        }))
+    }
+
+    fn connection(&self, url: &Url, card: Option<&Url>) -> Result<Connection, Error> {
+        let root = || {
+            let mut root = url.clone();
+            root.set_path("");
+            card_below(&root)
+        };
+        let card = card.cloned().unwrap_or_else(root);
+        let tls = [url, &card].iter().any(|url| url.scheme() == "https");
+        Connection::new(card, tls, self.headers.clone(), self.limit)
+    }
+}
+
+impl Client {
+    /// A client of the agent at this address; see [`Connector::connect`].
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Connector::new().connect(url).await
+    }
+
+    /// A client of the agent with this card; see [`Connector::from_card`].
+    ///
+    /// # Errors
+    /// As [`Connector::from_card`].
+    pub fn from_card(card: &AgentCard) -> Result<Self, Error> {
+        Connector::new().from_card(card)
+    }
+}
+
+/// The bindings that this build speaks.
+enum Binding {
+    JsonRpc,
+    Rest,
+    #[cfg(feature = "client-kafka")]
+    Kafka,
+}
+
+impl Binding {
+    fn of(interface: &AgentInterface) -> Option<Self> {
+        let is_http = interface.url.starts_with("http:") || interface.url.starts_with("https:");
+        match &*interface.protocol_binding {
+            AgentInterface::JSONRPC if is_http => Some(Self::JsonRpc),
+            AgentInterface::HTTP_JSON if is_http => Some(Self::Rest),
+            #[cfg(feature = "client-kafka")]
+            kafka::BINDING if is_kafka(&interface.url) => Some(Self::Kafka),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an interface's version is spoken here; one that says none is taken at its word.
+fn speaks(version: &str) -> bool {
+    version.is_empty() || version == "1.0" || version.starts_with("1.0.")
+}
+
+/// Such an address may name several brokers, which no other address can.
+fn is_kafka(url: &str) -> bool {
+    url.starts_with("kafka:")
+}
+
+fn parse(url: &str) -> Result<Url, Error> {
+    let wrong = |why: String| Error::invalid_field("url", why);
+    let parsed: Url = url.parse().map_err(|error| wrong(format!("is no address: {error}")))?;
+    match parsed.scheme() {
+        "http" | "https" => Ok(parsed),
+        scheme => {
+            Err(wrong(format!("begins with {scheme}:, and http:, https: or kafka: is spoken")))
+        }
+    }
+}
+
+fn card_below(base: &Url) -> Url {
+    below(base, &rest::encode(&Call::GetAgentCard).path_and_query)
+}
+
+fn none_spoken(card: &AgentCard, wanted: Option<&str>) -> Error {
+    let named = card
+        .supported_interfaces
+        .iter()
+        .map(|it| format!("{} {}", it.protocol_binding, it.protocol_version).trim_end().to_owned());
+    let named: Vec<String> = named.take(8).collect();
+    let wanted = wanted.map(|name| format!(" of the binding {name}")).unwrap_or_default();
+    let has = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
+    let sentence = format!(
+        "The agent's card names no interface{wanted} that can be used from here; it names {has}."
+    );
+    Error::new(ErrorKind::UnsupportedOperation, sentence)
+}
+
+fn not_spoken(interface: &AgentInterface) -> Error {
+    let scheme = interface.url.split(':').next().unwrap_or_default();
+    let binding = &interface.protocol_binding;
+    let sentence = format!("The binding {binding} over {scheme}: is not spoken by this build.");
+    Error::new(ErrorKind::UnsupportedOperation, sentence)
+}
+
+/// An agent whose card is all that is known.
+#[derive(Debug)]
+struct CardAt(Connection);
+
+#[async_trait]
+impl Transport for CardAt {
+    async fn call(&self, parameters: &Parameters, _: Call) -> Result<Reply, Error> {
+        self.0.card(parameters).await
+    }
+}
+
+/// An agent of which one tenant is meant (specification section 4.4.6).
+#[derive(Debug)]
+struct OfTenant {
+    transport: Arc<dyn Transport>,
+    tenant: Arc<str>,
+}
+
+#[async_trait]
+impl Transport for OfTenant {
+    async fn call(&self, parameters: &Parameters, mut call: Call) -> Result<Reply, Error> {
+        if let Some(tenant @ None) = call.tenant_mut() {
+            *tenant = Some(Arc::clone(&self.tenant));
+        }
+        self.transport.call(parameters, call).await
+    }
+}

@@ -1,0 +1,249 @@
+//! What is printed, and where: for programs the protocol's own objects, one JSON per line; for
+//! people the agent's words on standard output, and how it fares on standard error.
+//!
+//! Owns: the two ways, colours, and that nothing an agent says steers the terminal. Must never
+//! know: calls, exit codes.
+
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal, Write},
+};
+
+use a2a_core::{
+    AgentCard, Error, Event, ListTasksResponse, SendMessageResponse, StreamResponse, Task,
+    TaskState, TaskStatus, client::kafka::registry::Entry, wire::status,
+};
+use serde::Serialize;
+
+use crate::words;
+
+/// Where a command's output goes.
+pub(crate) struct Output {
+    json: bool,
+    colours: bool,
+    /// The address that whoever answers a question needs.
+    url: String,
+    /// The task that is being watched, once it was named.
+    task: Option<String>,
+    /// Whether the last thing on standard output has no end of line yet.
+    open_line: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { json, colours, url: String::new(), task: None, open_line: false }
+    }
+
+    /// Says where the agent is that answers from here on.
+    pub(crate) fn answered_with(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+    }
+
+    pub(crate) fn card(&mut self, card: &AgentCard) -> io::Result<()> {
+        if self.json { object(card) } else { self.say(&words::card(card)) }
+    }
+
+    pub(crate) fn agents(&mut self, entries: &[Entry]) -> io::Result<()> {
+        for entry in entries {
+            if self.json {
+                object(&entry.card)?;
+            } else {
+                self.say(&words::agent(&entry.agent, &entry.card))?;
+            }
+        }
+        if self.json { Ok(()) } else { self.note(&format!("{} agents", entries.len())) }
+    }
+
+    pub(crate) fn sent(&mut self, response: &SendMessageResponse) -> io::Result<()> {
+        if self.json {
+            return object(response);
+        }
+        match response {
+            SendMessageResponse::Task(task) => self.whole_task(task),
+            SendMessageResponse::Message(message) => self.say(&words::parts(&message.parts)),
+        }
+    }
+
+    pub(crate) fn task(&mut self, task: &Task) -> io::Result<()> {
+        if self.json { object(task) } else { self.whole_task(task) }
+    }
+
+    pub(crate) fn tasks(&mut self, page: &ListTasksResponse) -> io::Result<()> {
+        if self.json {
+            return object(page);
+        }
+        for task in &page.tasks {
+            self.say(&words::line(task))?;
+        }
+        let shown = page.tasks.len();
+        self.note(&format!("{shown} of {} tasks", page.total_size))?;
+        if !page.next_page_token.is_empty() {
+            self.note(&format!("more: --page {}", page.next_page_token))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
+        if self.json {
+            return object(&event.response);
+        }
+        match &event.response {
+            StreamResponse::Message(message) => self.say(&words::parts(&message.parts)),
+            StreamResponse::Task(task) => {
+                self.name_task(&task.id, &task.context_id)?;
+                for artifact in &task.artifacts {
+                    self.say(&words::artifact(artifact))?;
+                }
+                self.status(&task.status)
+            }
+            StreamResponse::StatusUpdate(update) => {
+                self.name_task(&update.task_id, &update.context_id)?;
+                self.status(&update.status)
+            }
+            StreamResponse::ArtifactUpdate(update) => {
+                self.name_task(&update.task_id, &update.context_id)?;
+                if !update.append {
+                    self.end_line()?;
+                    if let Some(title) = words::title(&update.artifact) {
+                        self.say(&title)?;
+                    }
+                }
+                self.grow(&words::parts(&update.artifact.parts), update.last_chunk)
+            }
+        }
+    }
+
+    /// A stream has ended.
+    pub(crate) fn watched(&mut self) -> io::Result<()> {
+        self.end_line()
+    }
+
+    /// Why there is no more; on standard error.
+    pub(crate) fn error(&mut self, error: &Error) {
+        #[derive(Serialize)]
+        struct Failed<E> {
+            error: E,
+        }
+        let _ = self.end_line();
+        let told = Failed { error: status::jsonrpc_error(error) };
+        match serde_json::to_string(&told) {
+            Ok(told) if self.json => eprintln!("{told}"),
+            _ => eprintln!("{}", self.painted(&harmless(error.message()), RED)),
+        }
+    }
+
+    fn whole_task(&mut self, task: &Task) -> io::Result<()> {
+        self.name_task(&task.id, &task.context_id)?;
+        for artifact in &task.artifacts {
+            self.say(&words::artifact(artifact))?;
+        }
+        self.status(&task.status)
+    }
+
+    fn name_task(&mut self, task: &str, context: &str) -> io::Result<()> {
+        if self.task.as_deref() == Some(task) {
+            return Ok(());
+        }
+        self.task = Some(task.to_owned());
+        self.note(&format!("task {task} of context {context}"))
+    }
+
+    /// A state on standard error; what the agent says with it is an answer where the task is at
+    /// rest, and progress before.
+    fn status(&mut self, status: &TaskStatus) -> io::Result<()> {
+        self.end_line()?;
+        let said = status.message.as_ref().map(|message| words::parts(&message.parts));
+        let state = words::state(status.state);
+        let at_rest = status.state.is_terminal() || status.state.is_interrupted();
+        match said.filter(|said| !said.is_empty()) {
+            Some(said) if at_rest => {
+                self.mark(status.state, &state)?;
+                self.say(&said)?;
+            }
+            Some(said) => self.mark(status.state, &format!("{state}: {said}"))?,
+            None => self.mark(status.state, &state)?,
+        }
+        if status.state == TaskState::InputRequired {
+            let task = self.task.clone().unwrap_or_default();
+            let url = self.url.clone();
+            self.note(&format!("answer with: a2a --url {url} send --task {task} 'your answer'"))?;
+        }
+        Ok(())
+    }
+
+    /// Adds to a text that is still growing.
+    fn grow(&mut self, text: &str, ends: bool) -> io::Result<()> {
+        let text = harmless(text);
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        self.open_line = if text.is_empty() { self.open_line } else { !text.ends_with('\n') };
+        if ends && self.open_line {
+            self.open_line = false;
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    }
+
+    fn say(&mut self, text: &str) -> io::Result<()> {
+        self.end_line()?;
+        if text.is_empty() { Ok(()) } else { self.grow(text, true) }
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        self.grow("", true)
+    }
+
+    fn mark(&mut self, state: TaskState, text: &str) -> io::Result<()> {
+        let colour = match state {
+            TaskState::Completed => GREEN,
+            TaskState::Failed | TaskState::Rejected | TaskState::Canceled => RED,
+            TaskState::InputRequired | TaskState::AuthRequired => YELLOW,
+            _ => DIM,
+        };
+        writeln!(io::stderr(), "{}", self.painted(&harmless(text), colour))
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        self.end_line()?;
+        writeln!(io::stderr(), "{}", self.painted(&harmless(text), DIM))
+    }
+
+    fn painted(&self, text: &str, colour: &str) -> String {
+        if self.colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+const DIM: &str = "2";
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+
+/// One of the protocol's objects, on a line.
+fn object(value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&line)?;
+    out.flush()
+}
+
+/// The text without what would steer a terminal.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |sign: char| sign.is_control() && !matches!(sign, '\n' | '\t');
+    if !text.contains(steers) {
+        return text.into();
+    }
+    text.chars().map(|sign| if steers(sign) { '\u{fffd}' } else { sign }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_says_steers_no_terminal() {
+        assert_eq!(harmless("a\tb\nc 승률"), "a\tb\nc 승률");
+        assert_eq!(harmless("\u{1b}]0;x\u{7}\r\u{9b}2J"), "\u{fffd}]0;x\u{fffd}\u{fffd}\u{fffd}2J");
+    }
+}

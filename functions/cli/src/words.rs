@@ -1,0 +1,119 @@
+//! A card, a task and an event in words.
+//!
+//! Owns: what of an object a person wants to read. Must never know: terminals.
+
+use a2a_core::{AgentCard, Artifact, Part, PartContent, Task, TaskState};
+
+/// A state as people write it: `input-required`.
+pub(crate) fn state(state: TaskState) -> String {
+    let name = state.name();
+    name.strip_prefix("TASK_STATE_").unwrap_or(name).to_ascii_lowercase().replace('_', "-")
+}
+
+/// Who the agent is, what it can do, and how it is reached.
+pub(crate) fn card(card: &AgentCard) -> String {
+    let mut lines = vec![format!("{} {}", card.name, card.version)];
+    lines.push(card.description.clone());
+    let capabilities = [
+        ("streams", card.capabilities.streaming),
+        ("push notifications", card.capabilities.push_notifications),
+        ("an extended card", card.capabilities.extended_agent_card),
+    ];
+    let able: Vec<&str> =
+        capabilities.iter().filter(|it| it.1 == Some(true)).map(|it| it.0).collect();
+    if !able.is_empty() {
+        lines.push(format!("It has {}.", able.join(", ")));
+    }
+    for skill in &card.skills {
+        lines.push(format!("  {}: {}", skill.name, skill.description));
+        lines.extend(skill.examples.iter().map(|example| format!("    e.g. {example}")));
+    }
+    for interface in &card.supported_interfaces {
+        let tenant = interface.tenant.as_deref().filter(|tenant| !tenant.is_empty());
+        let tenant = tenant.map(|tenant| format!(" as tenant {tenant}")).unwrap_or_default();
+        lines.push(format!("  {} at {}{tenant}", interface.protocol_binding, interface.url));
+    }
+    lines.retain(|line| !line.is_empty());
+    lines.join("\n")
+}
+
+/// An agent in a line of a list: its name, where it is first reached, and what it is for.
+pub(crate) fn agent(name: &str, card: &AgentCard) -> String {
+    let at = card.supported_interfaces.first().map_or("", |interface| &*interface.url);
+    format!("{name}  {at}  {}", card.description).trim_end().to_owned()
+}
+
+/// A task in a line of a list.
+pub(crate) fn line(task: &Task) -> String {
+    let when = task.status.timestamp.map(|at| at.to_string()).unwrap_or_default();
+    let says = task.status.message.as_ref().map(|message| message.text()).unwrap_or_default();
+    let says: String = says.split_whitespace().collect::<Vec<_>>().join(" ");
+    let says: String = says.chars().take(60).collect();
+    let state = state(task.status.state);
+    format!("{}  {state:<14}  {when}  {says}", task.id).trim_end().to_owned()
+}
+
+/// An artifact with its title.
+pub(crate) fn artifact(artifact: &Artifact) -> String {
+    let parts = parts(&artifact.parts);
+    match title(artifact) {
+        Some(title) => format!("{title}\n{parts}"),
+        None => parts,
+    }
+}
+
+/// What stands above an artifact.
+pub(crate) fn title(artifact: &Artifact) -> Option<String> {
+    artifact.name.as_deref().filter(|name| !name.is_empty()).map(|name| format!("# {name}"))
+}
+
+/// Parts one after the other: texts as they are, since they may be pieces of one; what is no text
+/// on lines of its own.
+pub(crate) fn parts(parts: &[Part]) -> String {
+    let mut words = String::new();
+    for part in parts {
+        let PartContent::Text(text) = &part.content else {
+            if !words.is_empty() && !words.ends_with('\n') {
+                words.push('\n');
+            }
+            words.push_str(&thing(part));
+            words.push('\n');
+            continue;
+        };
+        words.push_str(text);
+    }
+    words
+}
+
+fn thing(part: &Part) -> String {
+    let media_type = part.media_type.as_deref().map(|it| format!(", {it}")).unwrap_or_default();
+    let name = part.filename.as_deref().unwrap_or("file");
+    match &part.content {
+        PartContent::Text(text) => text.to_string(),
+        PartContent::Raw(bytes) => format!("[{name}, {} bytes{media_type}]", bytes.len()),
+        PartContent::Url(url) => format!("[{name} at {url}{media_type}]"),
+        PartContent::Data(data) => data.as_str().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pieces_of_a_text_are_one_and_things_have_lines() {
+        let all = [
+            Part::text("58"),
+            Part::text(" %"),
+            Part::data(&json!({ "a": [1] })),
+            Part::raw(&b"abc"[..]).named("a.bin").typed("x/y"),
+            Part::url("https://a/b"),
+            Part::text("end"),
+        ];
+        let expected = "58 %\n{\"a\":[1]}\n[a.bin, 3 bytes, x/y]\n[file at https://a/b]\nend";
+        assert_eq!(parts(&all), expected);
+        assert_eq!(state(TaskState::InputRequired), "input-required");
+    }
+}
