@@ -234,16 +234,18 @@ fn heard_right(heard: &Heard, slots: &[Slot], stood: &[(Cursor, Task)]) -> Optio
     }
     let mut expected = Vec::new();
     for slot in slots {
+        // The claim of another attempt is one event, told where the claim ends.
+        let anew = |it: &Entry| matches!(it, Entry::Started(started) if started.attempt > 1);
+        let anew = slot.entries.iter().any(anew);
         for (index, entry) in (0..).zip(slot.entries.iter()) {
             let cursor = Cursor { version: slot.version, index };
+            let ends = slot.entries.len() == index as usize + 1;
             let response = match entry {
-                _ if cursor <= at => continue,
+                _ if cursor <= at || (anew && !ends) => continue,
+                _ if anew => StreamResponse::Task(Box::new(task_at(cursor)?.clone())),
                 Entry::Status(event) => StreamResponse::StatusUpdate(Arc::clone(event)),
                 Entry::Artifact(event) => StreamResponse::ArtifactUpdate(Arc::clone(event)),
                 Entry::Replied(message) => StreamResponse::Message(Arc::clone(message)),
-                Entry::Started(started) if started.attempt > 1 => {
-                    StreamResponse::Task(Box::new(task_at(cursor)?.clone()))
-                }
                 _ => continue,
             };
             expected.push((cursor, response));
