@@ -16,7 +16,7 @@ use crate::{
         GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest,
         ListTaskPushNotificationConfigsRequest, ListTaskPushNotificationConfigsResponse,
         ListTasksRequest, ListTasksResponse, SendMessageRequest, SendMessageResponse,
-        StreamResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig,
+        StreamResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig, Timestamp,
     },
 };
 
@@ -118,8 +118,12 @@ pub struct Caller {
     pub version: Option<Arc<str>>,
     /// `A2A-Extensions`: the URIs the caller knows.
     pub extensions: Vec<Arc<str>>,
-    /// When the call's answer must be recorded at the latest.
+    /// When the call's answer must be recorded at the latest: the transport's own end, such as an
+    /// invocation's.
     pub deadline: Option<Instant>,
+    /// When nobody waits for the answer any more, as the client says, by the clock on the wall. A
+    /// request that comes later is not begun; work that has begun ends by then.
+    pub expires: Option<Timestamp>,
     /// What makes this delivery of the call the same as an earlier one.
     pub key: Option<RequestKey>,
     /// Where a returning reader of a stream left off (`Last-Event-ID`).

@@ -53,6 +53,7 @@ impl DefaultRequestHandler {
         };
         let key = TaskKey { tenant, id };
         let deadline = self.deadline(caller);
+        let expired = self.is_expired(caller);
         let mut journal = None;
         if named.is_some() {
             let found = self.read_owned(&key, caller).await?;
@@ -60,6 +61,9 @@ impl DefaultRequestHandler {
                 return Err(Error::task_not_found(&key.id));
             }
             journal = Some(found);
+        } else if expired {
+            // It is not begun. But it may have been, before.
+            journal = Some(self.read_owned(&key, caller).await.map_err(not_begun)?);
         }
         // The first may only tell that the request is known already.
         let mut tries = self.limits.append_tries.max(2);
@@ -75,6 +79,9 @@ impl DefaultRequestHandler {
                     admit::message(&slots, &ledger.fold, &request.message, caller, &self.limits)?
                 }
             };
+            if expired && matches!(decision, Admission::Begin | Admission::Wait) {
+                return Err(Error::expired());
+            }
             match decision {
                 Admission::Answered => return Ok(Admitted::Known(key, slots)),
                 // It is a task already, and whoever wants to see it at work need not wait.
@@ -194,6 +201,7 @@ impl DefaultRequestHandler {
                 request: context.caller.key.as_ref().map(|key| Arc::clone(key.as_str())),
                 configuration: context.configuration.clone(),
                 metadata: context.metadata.clone(),
+                expires: context.caller.expires,
                 at,
             }));
         }
@@ -281,8 +289,25 @@ impl DefaultRequestHandler {
         let longest = now() + self.limits.run_time.min(LONGEST);
         let margin = self.limits.deadline_margin;
         let of_call = caller.deadline.map(|at| at.checked_sub(margin).unwrap_or(at));
-        of_call.map_or(longest, |at| at.min(longest))
+        let of_client = self.expiry(caller);
+        [of_call, of_client].into_iter().flatten().fold(longest, Instant::min)
     }
+
+    /// When nobody waits for the answer any more, by the client's own word.
+    pub(crate) fn expiry(&self, caller: &Caller) -> Option<Instant> {
+        let left = caller.expires?.as_millis().saturating_sub(self.env.now().as_millis());
+        now().checked_add(Duration::from_millis(left.try_into().unwrap_or(0)))
+    }
+
+    /// Whether that has been.
+    pub(crate) fn is_expired(&self, caller: &Caller) -> bool {
+        caller.expires.is_some_and(|at| at <= self.env.now())
+    }
+}
+
+/// A request that nobody has begun, after its deadline.
+fn not_begun(error: Error) -> Error {
+    if error.kind() == ErrorKind::TaskNotFound { Error::expired() } else { error }
 }
 
 /// A claim about to be made: on what, after which task, and which attempt it is.

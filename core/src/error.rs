@@ -98,6 +98,12 @@ impl Error {
         Self::new(ErrorKind::TaskNotFound, format!("There is no task {id:?}.")).with("taskId", id)
     }
 
+    /// The request came too late, by its client's own word.
+    pub fn expired() -> Self {
+        let sentence = "The request came after its deadline, so nothing was done.";
+        Self::new(ErrorKind::DeadlineExceeded, sentence)
+    }
+
     /// The same error with a private cause, for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -3,7 +3,11 @@
 //! Owns: turning recorded entries into events, and where a stream ends. Must never know: who runs
 //! the task, transports.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{
     StreamExt,
@@ -12,8 +16,8 @@ use futures_util::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    call::Event,
-    error::Error,
+    call::{Event, Events},
+    error::{Error, ErrorKind},
     journal::{Cursor, Entry, Fold, Slot, TaskKey, Version},
     store::{StoreError, TaskStore},
     types::{StreamResponse, Task, TaskState},
@@ -66,6 +70,22 @@ impl Follow {
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) })
             .boxed()
     }
+}
+
+/// The same events up to that time; then an error is the last item.
+pub(crate) fn until(at: Option<Instant>, events: Events) -> Events {
+    let Some(at) = at else { return events };
+    let bounded = stream::unfold(Some(events.0), move |events| async move {
+        let mut events = events?;
+        match tokio::time::timeout_at(at.into(), events.next()).await {
+            Ok(item) => Some((item?, Some(events))),
+            Err(_) => {
+                let sentence = "The task had not come to rest by the request's deadline.";
+                Some((Err(Error::new(ErrorKind::DeadlineExceeded, sentence)), None))
+            }
+        }
+    });
+    Events(bounded.boxed())
 }
 
 struct Reader {

@@ -15,7 +15,7 @@ use crate::{
     env::Env,
     error::{Error, ErrorKind},
     executor::{AgentExecutor, RequestContext},
-    follow::{EndsAt, tail_from},
+    follow::{self, EndsAt, tail_from},
     journal::{CancelRequested, Entry, Fold, TaskKey},
     ledger::{Ledger, Refused},
     limits::Limits,
@@ -169,6 +169,13 @@ impl DefaultRequestHandler {
         {
             admit::media_types(request, &self.card)?;
         }
+        let may_be_known = matches!(
+            call,
+            Call::SendMessage(_) | Call::SendStreamingMessage(_) | Call::CancelTask(_)
+        );
+        if !may_be_known && self.is_expired(&caller) {
+            return Err(Error::expired());
+        }
         match call {
             Call::SendMessage(request) => self.send(&caller, request).await.map(Reply::Sent),
             Call::SendStreamingMessage(request) => {
@@ -178,7 +185,9 @@ impl DefaultRequestHandler {
             Call::ListTasks(request) => self.list_tasks(&caller, request).await.map(Reply::Tasks),
             Call::CancelTask(request) => self.cancel_task(&caller, &request).await.map(Reply::Task),
             Call::SubscribeToTask(request) => {
-                self.subscribe(&caller, &request).await.map(Reply::Events)
+                let events = self.subscribe(&caller, &request).await?;
+                let until = self.expiry(&caller);
+                Ok(Reply::Events(follow::until(until, events)))
             }
             Call::GetAgentCard => Ok(Reply::Card(Arc::clone(&self.card))),
             // `admit::call` refuses the rest, each with its own error.
@@ -211,6 +220,9 @@ impl DefaultRequestHandler {
                 // Whoever recorded it may have died before its clean-up.
                 self.clean_up(caller, &key, &task, request).await;
                 return Ok(Box::new(task));
+            }
+            if self.is_expired(caller) {
+                return Err(Error::expired());
             }
             admit::cancel(&fold.task)?;
             let scope = Scope {

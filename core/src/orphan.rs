@@ -100,6 +100,7 @@ impl DefaultRequestHandler {
             owner: Arc::clone(&journal.head.owner),
             key: submitted.request.clone().map(RequestKey::new),
             deadline,
+            expires: submitted.expires,
             ..Caller::default()
         });
         let request = SendMessageRequest {

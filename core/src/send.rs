@@ -74,11 +74,21 @@ impl DefaultRequestHandler {
                 }
             }
             Admitted::Known(key, slots) => {
-                let (mut fold, _) = admit::answered(&key.id, &slots, caller);
+                let (mut fold, answered) = admit::answered(&key.id, &slots, caller);
                 if let Some(message) = fold.reply.take() {
                     return Ok(only_message(message));
                 }
                 let begun = admit::begun(&key.id, &slots, caller);
+                // After an event that it has seen, if that is one of its own before the last.
+                let seen = caller.resume.filter(|seen| match answered {
+                    true => (begun.cursor..fold.cursor).contains(seen),
+                    false => (begun.cursor..=fold.cursor).contains(seen),
+                });
+                if let Some(seen) = seen {
+                    let tail = tail_from(&self.store, &key, seen);
+                    let tail = self.tended(key.clone(), fold.cursor.version, tail, caller);
+                    return Ok(Events(self.follow(key, tail, seen, ends, false).events()));
+                }
                 let tail = tail_from(&self.store, &key, begun.cursor);
                 let tail = self.tended(key.clone(), begun.cursor.version, tail, caller);
                 (key, begun.task, begun.cursor, tail)

@@ -30,6 +30,7 @@ export function fromParameters(get: (name: string) => string | undefined): Agent
       batchWindow: seconds("BatchWindowSeconds"),
       minPollers: number("MinPollers"),
       maxPollers: number("MaxPollers"),
+      giveUpAfter: seconds("GiveUpAfterSeconds"),
       maxRetries: number("MaxRetries"),
       maxRecordAge: seconds("MaxRecordAgeSeconds"),
     })),

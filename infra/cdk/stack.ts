@@ -36,7 +36,12 @@ export interface KafkaProps extends Network {
    * brokers; an MSK broker takes 20 new IAM connections a second (4 on t3.small) and 3000 in all. @default 4
    */
   readonly maxPollers?: number;
-  /** Deliveries of a record after the first; then it goes to the failures topic. @default 5 */
+  /**
+   * The function answers older records that cannot be done with an error, and puts them aside. The store's
+   * failover is outlived. It comes before the limits below, with which nobody is told. @default 5 minutes
+   */
+  readonly giveUpAfter?: Duration;
+  /** Deliveries of a record after the first; then it goes to the failures topic. @default 100 */
   readonly maxRetries?: number;
   /** Older records go to the failures topic. @default 1 day */
   readonly maxRecordAge?: Duration;
@@ -178,6 +183,7 @@ export class AgentStack extends Stack {
         A2A_KAFKA_AUTH: "iam",
         // A record's position names its task: clusters that share a store are told apart.
         A2A_KAFKA_SCOPE: kafka.clusterArn,
+        A2A_KAFKA_MAX_AGE_SECONDS: `${(kafka.giveUpAfter ?? Duration.minutes(5)).toSeconds()}`,
       },
     });
     // Not ManagedKafkaEventSource, which attaches a managed policy that reaches every cluster.
@@ -194,16 +200,17 @@ export class AgentStack extends Stack {
       // The function names the records to deliver again; without this any answer means: all done.
       reportBatchItemFailures: true,
       // The limits and the topic below need provisioned pollers. Without them a batch that fails comes again
-      // until it expires, and its partition waits.
+      // until it expires, and its partition waits. They are the last resort, for an invocation that breaks off;
+      // what the function can still answer, it gives up itself before.
       provisionedPollerConfig: {
         minimumPollers: kafka.minPollers ?? 1,
         maximumPollers: kafka.maxPollers ?? 4,
       },
       bisectBatchOnError: true,
-      retryAttempts: kafka.maxRetries ?? 5,
+      retryAttempts: kafka.maxRetries ?? 100,
       maxRecordAge: kafka.maxRecordAge ?? Duration.days(1),
-      // Apart from the dead-letter topic: there the function writes A2A answers that have no key, here Lambda
-      // writes whole invocation records in its own form.
+      // Apart from the dead-letter topic: there the function writes records as they came, here Lambda writes
+      // whole invocation records in its own form.
       onFailure: new KafkaDlq(mapping.failures),
     });
     return kafkaFunction;

@@ -46,6 +46,7 @@ def the_kafka_function_reaches_the_brokers(facts, given):
         variables = function["Environment"]["Variables"]
         assert (variables["A2A_KAFKA"], variables["A2A_KAFKA_AUTH"]) == (given["KafkaBrokers"], "iam")
         assert variables["A2A_KAFKA_SCOPE"] == given["MskClusterArn"]
+        assert int(variables["A2A_KAFKA_MAX_AGE_SECONDS"]) == int(given.get("GiveUpAfterSeconds", 300))
         assert function["VpcConfig"]["SubnetIds"] == given["SubnetIds"].split(",")
         assert function["VpcConfig"]["SecurityGroupIds"] == given["SecurityGroupIds"].split(",")
         assert function["Timeout"] <= 14 * 60
@@ -66,7 +67,7 @@ def the_mapping_limits_retries(facts, given):
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
             "MaximumBatchingWindowInSeconds": int(given.get("BatchWindowSeconds", 0)),
             "MaximumRecordAgeInSeconds": int(given.get("MaxRecordAgeSeconds", 86400)),
-            "MaximumRetryAttempts": int(given.get("MaxRetries", 5)),
+            "MaximumRetryAttempts": int(given.get("MaxRetries", 100)),
             "ProvisionedPollerConfig": {
                 "MaximumPollers": int(given.get("MaxPollers", 4)),
                 "MinimumPollers": int(given.get("MinPollers", 1)),

@@ -69,6 +69,7 @@ MISTAKES = [
     ("IGNORE_STAGE_IN_PATH", "IGNORE_STAGE", "functions_are_what_cargo_lambda_builds"),
     ("dynamodb://${Tasks}?", "dynamodb://Tasks?", "the_store_is_the_chosen_one"),
     ("A2A_KAFKA_AUTH: iam", "A2A_KAFKA_AUTH: tls", "the_kafka_function_reaches_the_brokers"),
+    ('!Sub "${GiveUpAfterSeconds}"', '"86400"', "the_kafka_function_reaches_the_brokers"),
     ("ConsumerGroupId:", "ConsumerGroupID:", "transform"),
     ("FunctionResponseTypes:", "FunctionResponseType:", "transform"),
     ("            FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "the_mapping_limits_retries"),

@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::AgentCard,
-    wire::{jsonrpc, rest, sse, status},
+    wire::{is_json_type, jsonrpc, rest, sse, status},
 };
 
 pub use body::Body;
@@ -188,10 +188,14 @@ impl HttpEndpoint {
             return Err(Error::new(ErrorKind::TooLarge, sentence));
         }
         match parts.headers.get(CONTENT_TYPE) {
-            Some(content_type) if !body.is_empty() && !is_json(content_type) => Err(Error::new(
-                ErrorKind::ContentTypeNotSupported,
-                "Requests are sent as application/a2a+json or application/json.",
-            )),
+            Some(content_type)
+                if !body.is_empty() && !is_json_type(content_type.to_str().unwrap_or_default()) =>
+            {
+                Err(Error::new(
+                    ErrorKind::ContentTypeNotSupported,
+                    "Requests are sent as application/a2a+json or application/json.",
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -236,13 +240,6 @@ fn extensions(headers: &HeaderMap) -> Vec<Arc<str>> {
     let values = headers.get_all(EXTENSIONS).into_iter().filter_map(|value| value.to_str().ok());
     let uris = values.flat_map(|value| value.split(',')).map(str::trim);
     uris.filter(|uri| !uri.is_empty()).map(Arc::from).collect()
-}
-
-fn is_json(content_type: &HeaderValue) -> bool {
-    let text = content_type.to_str().unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// The specification's media type, unless the client speaks plain JSON.

@@ -136,6 +136,9 @@ pub struct Submitted {
     /// The request's own metadata, for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
+    /// When nobody waits for the answer any more, for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// When.
     pub at: Timestamp,
 }
@@ -143,7 +146,7 @@ pub struct Submitted {
 impl Submitted {
     /// A message alone.
     pub fn new(message: Arc<Message>, at: Timestamp) -> Self {
-        Self { message, request: None, configuration: None, metadata: None, at }
+        Self { message, request: None, configuration: None, metadata: None, expires: None, at }
     }
 }
 

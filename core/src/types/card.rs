@@ -66,7 +66,8 @@ pub struct AgentCard {
 }
 
 impl AgentCard {
-    /// The same card for an agent reached at this address, over both HTTP bindings.
+    /// The same card for an agent reached at this address, over both HTTP bindings; other bindings
+    /// stay, behind them.
     #[must_use]
     pub fn located_at(mut self, address: &str) -> Self {
         let address = address.trim_end_matches('/');
@@ -76,10 +77,14 @@ impl AgentCard {
             tenant: None,
             protocol_version: "1.0".to_owned(),
         };
-        self.supported_interfaces = vec![
+        let over_http = [
             interface("JSONRPC", format!("{address}/")),
             interface("HTTP+JSON", address.to_owned()),
         ];
+        self.supported_interfaces.retain(|other| {
+            !over_http.iter().any(|it| it.protocol_binding == other.protocol_binding)
+        });
+        self.supported_interfaces.splice(0..0, over_http);
         self
     }
 }

@@ -97,6 +97,13 @@ pub(crate) fn wrong_field(path: &str, reason: &str) -> Error {
     }
 }
 
+/// Whether a media type, its parameters apart, is JSON's or one made of it.
+pub(crate) fn is_json_type(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
 /// A text of the caller's, or one that quotes it, without its middle where it is long: a request of
 /// megabytes must not make an error of megabytes. What was expected instead stands at its end.
 pub(crate) fn shortened(text: &str) -> Cow<'_, str> {

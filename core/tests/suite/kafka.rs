@@ -7,18 +7,18 @@ use std::sync::{Arc, atomic::Ordering};
 use a2a_core::{
     AgentExtension, Caller, DefaultRequestHandler,
     kafka::{KafkaEndpoint, Outgoing, Redeliver, Topics},
-    wire::kafka::Record,
+    wire::kafka::{Place, Record},
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{faulty::Faulty, world::*};
 
-fn endpoint(world: &World) -> KafkaEndpoint {
+pub(crate) fn endpoint(world: &World) -> KafkaEndpoint {
     KafkaEndpoint::new(world.handler.clone(), "script", "cluster")
 }
 
-fn record(offset: i64, value: &str) -> Record {
+pub(crate) fn record(offset: i64, value: &str) -> Record {
     Record {
         topic: "agent.script.requests".to_owned(),
         partition: 3,
@@ -30,33 +30,37 @@ fn record(offset: i64, value: &str) -> Record {
     }
 }
 
-fn rpc(method: &str, params: &Value) -> String {
+pub(crate) fn rpc(method: &str, params: &Value) -> String {
     json!({"jsonrpc": "2.0", "id": "i", "method": method, "params": params}).to_string()
 }
 
-fn message(story: &str) -> Value {
+pub(crate) fn message(story: &str) -> Value {
     json!({"message": {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": story}]}})
 }
 
-async fn deliver(endpoint: &KafkaEndpoint, record: &Record) -> Result<Vec<Outgoing>, Redeliver> {
+pub(crate) async fn deliver(
+    endpoint: &KafkaEndpoint,
+    record: &Record,
+) -> Result<Vec<Outgoing>, Redeliver> {
     let mut answers = Vec::new();
     soon(endpoint.serve(Caller::default(), record, |answer| answers.push(answer))).await?;
     Ok(answers)
 }
 
 /// The one answer to a record.
-async fn ask(endpoint: &KafkaEndpoint, record: &Record) -> Outgoing {
+pub(crate) async fn ask(endpoint: &KafkaEndpoint, record: &Record) -> Outgoing {
     let mut answers = deliver(endpoint, record).await.unwrap();
     assert_eq!(answers.len(), 1, "{answers:?}");
     answers.remove(0)
 }
 
-fn body(answer: &Outgoing) -> Value {
+pub(crate) fn body(answer: &Outgoing) -> Value {
     serde_json::from_slice(&answer.value).unwrap()
 }
 
-fn header<'a>(answer: &'a Outgoing, name: &str) -> Option<&'a str> {
-    answer.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| &**value)
+pub(crate) fn header<'a>(answer: &'a Outgoing, name: &str) -> Option<&'a str> {
+    let found = answer.headers.iter().find(|(key, _)| key == name);
+    found.map(|(_, value)| std::str::from_utf8(value).unwrap())
 }
 
 #[test]
@@ -180,45 +184,96 @@ async fn a_refused_stream_has_an_end_too() {
 async fn what_nobody_can_correlate_is_a_dead_letter() {
     let world = World::new();
     let endpoint = endpoint(&world);
-    let keyless = Record { key: None, ..record(1, &rpc("SendMessage", &message("complete"))) };
-    let answer = ask(&endpoint, &keyless).await;
-    assert_eq!((&*answer.topic, &answer.key), ("agent.script.dead-letter", &None));
-    assert_eq!(
-        (&body(&answer)["id"], &body(&answer)["error"]["code"]),
-        (&json!("i"), &json!(-32600))
-    );
-    let aside = endpoint.put_aside(b"\xff\x00".to_vec(), "not a record");
+    for key in [None, Some(Bytes::new())] {
+        let asked = record(1, &rpc("SendMessage", &message("complete")));
+        let letter = ask(&endpoint, &Record { key: key.clone(), ..asked.clone() }).await;
+        assert_eq!((&*letter.topic, &letter.key), ("agent.script.dead-letter", &key));
+        assert_eq!(letter.value, asked.value.unwrap(), "as it came");
+        assert!(header(&letter, "a2a-error").unwrap().contains("no key"));
+        assert_eq!(header(&letter, "a2a-error-reason"), Some("INVALID_REQUEST"));
+        assert_eq!(header(&letter, "a2a-error-offset"), Some("1"));
+    }
+    let aside = endpoint.put_aside(b"\xff\x00".to_vec(), "not a record", &Place::default());
     assert_eq!((&*aside.topic, &*aside.value), ("agent.script.dead-letter", &b"\xff\x00"[..]));
     assert_eq!(header(&aside, "a2a-error"), Some("not a record"));
     assert_eq!(world.script.runs(), 0, "nothing is done for nobody");
+}
+
+/// Every way in which a record is no request, in the document's order, and the reason of its answer.
+pub(crate) fn bad_records() -> Vec<(&'static str, Record, &'static str)> {
+    let value = |value: &[u8]| Record { value: Some(value.to_vec().into()), ..record(0, "") };
+    let good = || record(0, &rpc("SendMessage", &message("complete")));
+    let headed = |name: &str, value: &[u8]| {
+        let header = (name.to_owned(), Bytes::copy_from_slice(value));
+        Record { headers: vec![header], ..good() }
+    };
+    let params = |method: &str, params: Value| record(0, &rpc(method, &params));
+    let (long, large) = (vec![b'x'; 8193], vec![b' '; (4 << 20) + 1]);
+    let records = [
+        (
+            "key too long",
+            Record { key: Some(vec![b'k'; 1025].into()), ..good() },
+            "INVALID_REQUEST",
+        ),
+        ("tombstone", Record { value: None, ..good() }, "INVALID_REQUEST"),
+        ("empty value", value(b""), "INVALID_REQUEST"),
+        ("over the limit", value(&large), "TOO_LARGE"),
+        ("invalid UTF-8", value(b"\xff\xfe\x00"), "PARSE_ERROR"),
+        ("invalid JSON", value(b"{\"message\":"), "PARSE_ERROR"),
+        ("plain text", value(b"hello"), "PARSE_ERROR"),
+        ("a list", value(b"[]"), "INVALID_REQUEST"),
+        ("no object", value(b"null"), "INVALID_REQUEST"),
+        ("no form", value(b"{}"), "INVALID_REQUEST"),
+        ("an answer", value(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#), "INVALID_REQUEST"),
+        ("wrong version", value(br#"{"jsonrpc":"1.0","method":"GetTask"}"#), "INVALID_REQUEST"),
+        ("wrong id", value(br#"{"jsonrpc":"2.0","id":{},"method":"x"}"#), "INVALID_REQUEST"),
+        ("unknown method", params("Nope", json!({})), "METHOD_NOT_FOUND"),
+        ("method of 0.3", params("message/send", json!({})), "METHOD_NOT_FOUND"),
+        ("params no object", value(br#"{"params":5}"#), "INVALID_PARAMS"),
+        ("wrong type", params("SendMessage", json!({"message": {"parts": 5}})), "INVALID_PARAMS"),
+        ("no message", params("SendMessage", json!({})), "INVALID_PARAMS"),
+        ("unknown task", params("GetTask", json!({"id": "none"})), "TASK_NOT_FOUND"),
+        ("version 99.0", headed("A2A-Version", b"99.0"), "VERSION_NOT_SUPPORTED"),
+        ("another media type", headed("content-type", b"text/plain"), "CONTENT_TYPE_NOT_SUPPORTED"),
+        ("reply topic", headed("a2a-reply-to", b"agent.other.requests"), "PERMISSION_DENIED"),
+        ("no reply topic", headed("a2a-reply-to", b"\xff"), "PERMISSION_DENIED"),
+        ("forged event", headed("a2a-event-id", b"1-0"), "INVALID_REQUEST"),
+        ("forged end", headed("A2A-Last", b"true"), "INVALID_REQUEST"),
+        ("forged cause", headed("a2a-error-offset", b"7"), "INVALID_REQUEST"),
+        ("past deadline", headed("a2a-deadline", b"2020-01-01T00:00:00Z"), "DEADLINE_EXCEEDED"),
+        ("past in millis", headed("a2a-deadline", b"1577836800000"), "DEADLINE_EXCEEDED"),
+        ("no deadline", headed("a2a-deadline", b"tomorrow"), "INVALID_PARAMS"),
+        ("no event id", headed("a2a-last-event-id", b"seven"), "INVALID_PARAMS"),
+        ("no idempotency key", headed("a2a-idempotency-key", b""), "INVALID_PARAMS"),
+        ("header too long", headed("traceparent", &long), "INVALID_REQUEST"),
+    ];
+    let numbered = (1..).zip(records);
+    numbered.map(|(offset, (name, it, told))| (name, Record { offset, ..it }, told)).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_request_is_answered_and_done() {
     let world = World::new();
     let endpoint = endpoint(&world);
-    let mut tombstone = record(1, "");
-    tombstone.value = None;
-    let mut binary = record(2, "");
-    binary.value = Some(Bytes::from_static(b"\xff\xfe\x00"));
-    for (record, code) in [
-        (tombstone, -32600),
-        (binary, -32700),
-        (record(3, ""), -32600),
-        (record(4, "hello"), -32700),
-        (record(5, "[]"), -32600),
-        (record(6, "{}"), -32600),
-        (record(7, "null"), -32600),
-        (record(8, r#"{"jsonrpc":"2.0","id":1,"method":"Nope"}"#), -32601),
-        (record(9, r#"{"jsonrpc":"2.0","id":1,"method":"message/send"}"#), -32601),
-        (record(10, r#"{"params":5}"#), -32602),
-        (record(11, &rpc("GetTask", &json!({"id": "none"}))), -32001),
-    ] {
-        let answer = ask(&endpoint, &record).await;
-        assert_eq!(body(&answer)["error"]["code"], code, "{record:?}");
-        assert_eq!(answer.topic, "agent.script.responses");
+    let bad = bad_records();
+    for (name, record, reason) in &bad {
+        let answer = ask(&endpoint, record).await;
+        assert_eq!(body(&answer)["error"]["data"][0]["reason"], *reason, "{name}");
+        assert_eq!(
+            (&*answer.topic, &answer.key),
+            ("agent.script.responses", &record.key),
+            "{name}"
+        );
+        assert!(!answer.headers.iter().any(|(header, _)| header == "a2a-error"), "{name}");
     }
-    assert_eq!(world.script.runs(), 0);
+    assert_eq!((world.script.runs(), world.store.len()), (0, 0));
+    // Each has its line in the document.
+    let document = include_str!("../../KAFKA-BINDING.md");
+    for (name, _, reason) in bad {
+        let line = document.lines().find(|line| line.contains(&format!("| {name} |")));
+        let line = line.unwrap_or_else(|| panic!("the document says nothing of: {name}"));
+        assert!(line.contains(&format!("`{reason}`")), "{line}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -192,7 +192,8 @@ fn read_as_everything(bytes: &[u8]) {
     let _ = text.parse::<Timestamp>();
     let value = Some(bytes::Bytes::copy_from_slice(bytes));
     let record = wire::kafka::Record { key: value.clone(), value, ..Default::default() };
-    let _ = wire::kafka::decode(&record, "scope", "agent", "owner");
+    let reader = wire::kafka::Reader { scope: "", agent: "agent", owner: "", max_value: 1_000_000 };
+    let _ = reader.read(&record);
 }
 
 /// Where JSON of the wrong kind may stand.

@@ -33,7 +33,7 @@ const MAY_NAME: &[(&str, &str)] = &[
     ("list", "admit call error handler journal page types"),
     ("sweep", "error handler journal"),
     ("http", "admit call env error handler types wire"),
-    ("kafka", "admit call error handler wire"),
+    ("kafka", "admit call env error handler types wire"),
     ("client", "call error handler journal types wire"),
 ];
 

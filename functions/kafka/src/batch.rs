@@ -13,6 +13,7 @@ use std::{
 use a2a_core::{
     Caller, Error, ErrorKind,
     kafka::{KafkaEndpoint, Redeliver},
+    wire::kafka::{Place, Record},
 };
 use futures_util::{future::join_all, poll};
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ use serde_json::value::RawValue;
 use crate::{
     event::{self, KafkaEvent, Unreadable},
     outbox::Outbox,
-    producer::{Acknowledgement, ProduceError, Producer},
+    producer::{Acknowledgement, Fault, ProduceError, Producer},
 };
 
 /// How long it takes at most to tell Lambda what is to come again.
@@ -32,6 +33,27 @@ const TELLING: Duration = Duration::from_millis(500);
 pub struct KafkaFunction {
     endpoint: KafkaEndpoint,
     producer: Arc<dyn Producer>,
+    patience: Patience,
+}
+
+/// How long a record comes again that could not be done because something is away. Then it is a
+/// dead letter, its client is told, and what stands behind it has its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How often it is delivered; none is for ever. Only who delivers it can count, so on Lambda it
+    /// counts for nothing.
+    pub attempts: Option<u32>,
+    /// How old it grows by its own time; none is for ever.
+    pub age: Option<Duration>,
+}
+
+impl Default for Patience {
+    /// An engine that fails over, or a deployment that is taken back, is outlived: a hundred
+    /// deliveries take a quarter of an hour, with the store's and the pauses' seconds. After an hour
+    /// nobody waits for an answer any more, but somebody should know.
+    fn default() -> Self {
+        Self { attempts: Some(100), age: Some(Duration::from_secs(3600)) }
+    }
 }
 
 /// Which records Lambda is to deliver again: `ReportBatchItemFailures`. Empty when all are done.
@@ -63,7 +85,14 @@ pub struct ItemIdentifier {
 impl KafkaFunction {
     /// The function of this endpoint; answers go to `producer`.
     pub fn new(endpoint: KafkaEndpoint, producer: Arc<dyn Producer>) -> Self {
-        Self { endpoint, producer }
+        Self { endpoint, producer, patience: Patience::default() }
+    }
+
+    /// The same function with this patience.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Answers a batch. When this returns, every answer of a record that is done has been
@@ -75,7 +104,9 @@ impl KafkaFunction {
             let work = Arc::new(Partition {
                 endpoint: endpoint.clone(),
                 producer: Arc::clone(&self.producer),
+                patience: self.patience,
                 caller: caller.clone(),
+                delivery: event.deliveries.get(&partition).copied(),
                 partition,
                 records,
             });
@@ -98,8 +129,11 @@ impl KafkaFunction {
 struct Partition {
     endpoint: KafkaEndpoint,
     producer: Arc<dyn Producer>,
+    patience: Patience,
     caller: Caller,
     partition: String,
+    /// How often the first record has been delivered, where that is known.
+    delivery: Option<u32>,
     records: Vec<Box<RawValue>>,
 }
 
@@ -119,10 +153,14 @@ impl Partition {
             longest = longest.max(began.elapsed());
         }
         // Sending was in order; waiting once at the end keeps the producer's batches full.
+        let mut apologised = None;
         for (index, acknowledgement) in outbox.finish() {
             let Err(error) = self.acknowledged(acknowledgement).await else { continue };
             tracing::error!(partition = self.partition, %error, "an answer was not produced");
-            if !error.retriable && self.apologise(index).await {
+            // Once for all events of a stream.
+            let is_told = error.fault != Fault::Broker && apologised == Some(index);
+            if is_told || self.apologise(index, error.fault).await {
+                apologised = Some(index);
                 continue;
             }
             failed = Some(failed.map_or(index, |failed: usize| failed.min(index)));
@@ -153,7 +191,7 @@ impl Partition {
     async fn acknowledged(&self, acknowledgement: Acknowledgement) -> Result<(), ProduceError> {
         self.in_time(acknowledgement).await.unwrap_or_else(|| {
             let reason = "it was not acknowledged within the invocation".to_owned();
-            Err(ProduceError { reason, retriable: true })
+            Err(ProduceError { reason, fault: Fault::Broker })
         })
     }
 
@@ -161,10 +199,8 @@ impl Partition {
     async fn answer_record(&self, index: usize, raw: &RawValue, outbox: &Outbox) -> bool {
         let record = match event::read(&self.partition, raw) {
             Ok(record) => record,
-            Err(Unreadable { reason, raw, .. }) => {
-                let partition = &*self.partition;
-                tracing::error!(partition, reason, "a record that cannot be read is put aside");
-                outbox.put(index, self.endpoint.put_aside(raw.into_bytes(), &reason));
+            Err(unreadable) => {
+                self.put_aside(index, unreadable, outbox);
                 return true;
             }
         };
@@ -179,19 +215,51 @@ impl Partition {
                 served.unwrap_or_else(|| Err(Redeliver(out_of_time())))
             }
         };
-        if let Err(Redeliver(error)) = &served {
-            let (partition, offset) = (&*self.partition, record.offset);
+        let Err(Redeliver(error)) = served else { return true };
+        let (partition, offset) = (&*self.partition, record.offset);
+        let attempts = self.delivery.filter(|_| index == 0);
+        if !self.is_out_of_patience(&record, attempts) {
             tracing::warn!(partition, offset, %error, "a record is to come again");
+            return false;
         }
-        served.is_ok()
+        tracing::error!(partition, offset, attempts, %error, "a record is given up");
+        for left in self.endpoint.give_up(&record, error, attempts) {
+            outbox.put(index, left);
+        }
+        true
     }
 
-    /// Says in place of an answer that the broker will never take that there is none; else the
-    /// record would come again and again and hold up its partition. Answers whether that was taken.
-    async fn apologise(&self, index: usize) -> bool {
+    /// Whether a record that could not be done has come often enough, or is old enough.
+    fn is_out_of_patience(&self, record: &Record, attempts: Option<u32>) -> bool {
+        let Patience { attempts: most, age } = self.patience;
+        let often = attempts.zip(most).is_some_and(|(attempts, most)| attempts >= most);
+        often || self.endpoint.age(record).zip(age).is_some_and(|(old, most)| old > most)
+    }
+
+    fn put_aside(&self, index: usize, unreadable: Unreadable, outbox: &Outbox) {
+        let Unreadable { offset, reason, raw } = unreadable;
+        let (topic, partition) = self.partition.rsplit_once('-').unzip();
+        let partition = partition.and_then(|it| it.parse().ok());
+        let place = Place { topic, partition, offset, ..Place::default() };
+        let partition = &*self.partition;
+        tracing::error!(partition, offset, reason, "a record that cannot be read is put aside");
+        outbox.put(index, self.endpoint.put_aside(raw.into_bytes(), &reason, &place));
+    }
+
+    /// Says in place of an answer that the broker will never take, or not on the topic that the
+    /// client named, that there is none; else the record would come again and again and hold up its
+    /// partition. Answers whether that was taken.
+    async fn apologise(&self, index: usize, fault: Fault) -> bool {
         let Ok(record) = event::read(&self.partition, &self.records[index]) else { return false };
-        let sentence = "The answer is larger than the topic takes.";
-        let apology = self.endpoint.refuse(&record, Error::new(ErrorKind::TooLarge, sentence));
+        let apology = match fault {
+            Fault::Broker => None,
+            Fault::Topic => self.endpoint.refuse_topic(&record),
+            Fault::Record => {
+                let sentence = "The answer is larger than the topic takes.";
+                Some(self.endpoint.refuse(&record, Error::new(ErrorKind::TooLarge, sentence)))
+            }
+        };
+        let Some(apology) = apology else { return false };
         self.acknowledged(self.producer.send(apology)).await.is_ok()
     }
 

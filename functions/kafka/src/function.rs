@@ -2,7 +2,7 @@
 //!
 //! Owns: what its environment says of Kafka. Must never know: what an event holds.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use a2a_core::{
     Agent, DefaultRequestHandler,
@@ -11,7 +11,7 @@ use a2a_core::{
 use a2a_lambda::Environment;
 use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
 
-use crate::{KafkaEvent, KafkaFunction, login};
+use crate::{KafkaEvent, KafkaFunction, Patience, login};
 
 /// The brokers that take the answers.
 const BROKERS: &str = "A2A_KAFKA";
@@ -19,8 +19,13 @@ const BROKERS: &str = "A2A_KAFKA";
 const SCOPE: &str = "A2A_KAFKA_SCOPE";
 /// The topic of the answers, where it is not `agent.{name}.responses`.
 const RESPONSES: &str = "A2A_KAFKA_RESPONSES";
-/// The topic of answers that nobody can correlate, where it is not `agent.{name}.dead-letter`.
+/// The topic of records that are given up, where it is not `agent.{name}.dead-letter`.
 const DEAD_LETTER: &str = "A2A_KAFKA_DEAD_LETTER";
+/// Which topics clients may have their answers on; see
+/// [`ReplyTopics`](a2a_core::kafka::ReplyTopics).
+const REPLY_TOPICS: &str = "A2A_KAFKA_REPLY_TOPICS";
+/// How old a record grows, in seconds, before it is given up; see [`Patience`]. 0 is for ever.
+const MAX_AGE: &str = "A2A_KAFKA_MAX_AGE_SECONDS";
 
 /// Serves one of these agents as a Lambda function; a whole program.
 pub fn main(agents: impl Into<Vec<Agent>>) -> ExitCode {
@@ -56,8 +61,23 @@ fn function(
         }
     }
     let scope = environment.get(SCOPE)?.unwrap_or_default();
-    let endpoint = KafkaEndpoint::new(handler, &name, scope).with_topics(topics);
-    Ok(KafkaFunction::new(endpoint, producer))
+    let reply_topics = environment.get(REPLY_TOPICS)?.unwrap_or_default().parse();
+    let reply_topics = reply_topics.map_err(|why| format!("{REPLY_TOPICS}: {why}."))?;
+    let endpoint = KafkaEndpoint::new(handler, &name, scope)
+        .with_topics(topics)
+        .with_reply_topics(reply_topics);
+    Ok(KafkaFunction::new(endpoint, producer).with_patience(patience(environment)?))
+}
+
+fn patience(environment: &Environment) -> Result<Patience, String> {
+    let mut patience = Patience::default();
+    if let Some(text) = environment.get(MAX_AGE)? {
+        let seconds: u64 = text.parse().map_err(|_| {
+            format!("{MAX_AGE} is `{text}`: use a number of seconds, or 0 for no limit.")
+        })?;
+        patience.age = (seconds > 0).then(|| Duration::from_secs(seconds));
+    }
+    Ok(patience)
 }
 
 #[cfg(test)]
@@ -93,6 +113,21 @@ mod tests {
             begin(unknown).await.err().unwrap(),
             "A2A_KAFKA_AUTH is `kerberos`: use none, tls, scram or iam."
         );
+    }
+
+    #[tokio::test]
+    async fn options_are_read() {
+        for (variable, wrong, sentence) in [
+            (REPLY_TOPICS, "a b", "A2A_KAFKA_REPLY_TOPICS: `a b` is no pattern of topics"),
+            (MAX_AGE, "1h", "A2A_KAFKA_MAX_AGE_SECONDS is `1h`: use a number of seconds"),
+        ] {
+            let variables = [(BROKERS, "host:9092"), ("A2A_STORE", "memory:"), (variable, wrong)];
+            let told = begin(variables).await.err().unwrap();
+            assert!(told.starts_with(sentence), "{told}");
+        }
+        let age = |text| patience(&Environment::of([(MAX_AGE, text)])).unwrap().age;
+        assert_eq!(age("60"), Some(Duration::from_secs(60)));
+        assert_eq!((age("0"), age("")), (None, Patience::default().age));
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ pub mod producer;
 #[cfg(feature = "msk")]
 mod tls;
 
-pub use batch::{BatchResponse, KafkaFunction};
+pub use batch::{BatchResponse, KafkaFunction, Patience};
 pub use event::KafkaEvent;
 pub use function::main;
-pub use producer::{Acknowledgement, KafkaProducer, ProduceError, Producer};
+pub use producer::{Acknowledgement, Fault, KafkaProducer, ProduceError, Producer};

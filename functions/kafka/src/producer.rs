@@ -30,8 +30,19 @@ pub trait Producer: Send + Sync + 'static {
 pub struct ProduceError {
     /// What the broker or the client said.
     pub reason: String,
-    /// Whether the same record may be taken later; one that is too large never is.
-    pub retriable: bool,
+    /// Whose fault it is.
+    pub fault: Fault,
+}
+
+/// Why a record did not reach the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The broker, or the way to it: the same record may be taken later.
+    Broker,
+    /// The topic is not there, or is not open to this agent.
+    Topic,
+    /// The record: it is never taken, for example because it is too large.
+    Record,
 }
 
 impl fmt::Display for ProduceError {
@@ -97,6 +108,9 @@ pub fn settings(brokers: &str) -> ClientConfig {
         // Answers do not wait for each other: batches form by themselves while one is in flight.
         .set("linger.ms", "0")
         .set("message.timeout.ms", "10000")
+        // A client may name a topic that is not there: that is found out before the answer's time
+        // is over, and is not taken for a broker that is away.
+        .set("topic.metadata.propagation.max.ms", "5000")
         // Connections die while Lambda holds the process. One that swallows everything is found out
         // in time to connect again, and losses that come close together do not add up their waits.
         .set("socket.timeout.ms", "3000")
@@ -120,7 +134,7 @@ impl<C: ClientContext + 'static> Producer for KafkaProducer<C> {
     fn send(&self, record: Outgoing) -> Acknowledgement {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
-            headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
+            headers = headers.insert(Header { key, value: Some(&value[..]) });
         }
         let mut message =
             FutureRecord::<[u8], [u8]>::to(&record.topic).payload(&record.value).headers(headers);
@@ -134,7 +148,7 @@ impl<C: ClientContext + 'static> Producer for KafkaProducer<C> {
                 Ok(Err((error, _))) => Err(failed(&error)),
                 Err(_) => Err(ProduceError {
                     reason: "the producer was closed".to_owned(),
-                    retriable: true,
+                    fault: Fault::Broker,
                 }),
             }
         })
@@ -142,14 +156,21 @@ impl<C: ClientContext + 'static> Producer for KafkaProducer<C> {
 }
 
 fn failed(error: &KafkaError) -> ProduceError {
-    let never = matches!(
-        error.rdkafka_error_code(),
+    use RDKafkaErrorCode as Code;
+    let fault = match error.rdkafka_error_code() {
         Some(
-            RDKafkaErrorCode::MessageSizeTooLarge
-                | RDKafkaErrorCode::InvalidMessage
-                | RDKafkaErrorCode::InvalidMessageSize
-                | RDKafkaErrorCode::InvalidRecord
-        )
-    );
-    ProduceError { reason: error.to_string(), retriable: !never }
+            Code::MessageSizeTooLarge
+            | Code::InvalidMessage
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord,
+        ) => Fault::Record,
+        Some(
+            Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::InvalidTopic
+            | Code::TopicAuthorizationFailed,
+        ) => Fault::Topic,
+        _ => Fault::Broker,
+    };
+    ProduceError { reason: error.to_string(), fault }
 }

@@ -9,12 +9,16 @@ use a2a_core::{
     Agent, DefaultRequestHandler, Peers,
     kafka::Topics,
     store::{self, AgentStore},
+    wire::kafka::interface,
 };
 
 /// Which of the program's agents is served, by its name; the first one where it is unset.
 pub const AGENT: &str = "A2A_AGENT";
 /// Another name for it, which then names its topics and its part of the store.
 pub const NAME: &str = "A2A_NAME";
+/// The Kafka brokers as clients see them, where the card is to name them: `HOST:PORT`, with commas
+/// between.
+pub const KAFKA_PUBLIC: &str = "A2A_KAFKA_PUBLIC";
 /// The store's URL; see [`store::open`].
 pub const STORE: &str = "A2A_STORE";
 /// What page tokens are signed with, the same for all instances; see
@@ -76,6 +80,10 @@ impl Environment {
         }
         let name = &agent.card.name;
         Topics::check(name).map_err(|why| format!("{NAME} is `{name}`: {why}."))?;
+        if let Some(brokers) = self.get(KAFKA_PUBLIC)? {
+            let over_kafka = interface(&brokers, &Topics::of(name).requests);
+            agent.card.supported_interfaces.push(over_kafka);
+        }
         Ok(agent)
     }
 
@@ -160,6 +168,11 @@ mod tests {
             let handler = Environment::of(variables).handler(agents()).await.unwrap();
             assert_eq!(handler.card().name, served);
         }
+        let public = Environment::of([(KAFKA_PUBLIC, "a:9092,b:9092"), (STORE, "memory:")]);
+        let card = public.agent(agents()).unwrap().card.located_at("http://host");
+        let urls = card.supported_interfaces.iter().map(|interface| &*interface.url);
+        let over_kafka = "kafka://a:9092,b:9092/agent.data.requests";
+        assert_eq!(urls.collect::<Vec<_>>(), ["http://host/", "http://host", over_kafka]);
         assert_eq!(
             refused([(AGENT, "other"), (STORE, "memory:")]).await,
             "A2A_AGENT: There is no agent `other` here, only `data`, `balance`."

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use a2a_core::{Agent, kafka::Topics};
+use a2a_core::{
+    Agent,
+    kafka::{ReplyTopics, Topics},
+};
+use a2a_kafka::Patience;
 use clap::{Parser, builder::FalseyValueParser};
 
 /// Runs agents over HTTP and over Kafka on this machine. Started bare it needs nothing
@@ -30,6 +34,18 @@ pub struct Config {
     /// Real brokers, instead of the embedded one: HOST:PORT, or several with commas
     #[arg(long, env = "A2A_KAFKA", value_name = "HOST:PORT")]
     pub kafka: Option<String>,
+    /// Those brokers as clients see them, where the agent card is to name others: HOST:PORT, or several
+    #[arg(long, env = "A2A_KAFKA_PUBLIC", value_name = "HOST:PORT")]
+    pub kafka_public: Option<String>,
+    /// Topics on which clients may have their answers, as patterns such as clients.*, with commas between
+    #[arg(long, env = "A2A_KAFKA_REPLY_TOPICS", value_name = "PATTERN,...")]
+    pub reply_topics: Option<ReplyTopics>,
+    /// How often a record is delivered that cannot be done, until it is given up; 0 is for ever
+    #[arg(long, env = "A2A_KAFKA_ATTEMPTS", default_value_t = 100)]
+    pub attempts: u32,
+    /// How old such a record grows, in seconds, until it is given up; 0 is for ever
+    #[arg(long, env = "A2A_KAFKA_MAX_AGE_SECONDS", default_value_t = 3600)]
+    pub max_age_seconds: u64,
     /// HTTP only
     #[arg(long, env = "A2A_NO_KAFKA", value_parser = FalseyValueParser::new())]
     pub no_kafka: bool,
@@ -106,6 +122,15 @@ impl Config {
             _ if self.port == 0 => Ok(0),
             Some(port) => Ok(port),
             None => Err(format!("There are not enough ports from {} on (--port).", self.port)),
+        }
+    }
+
+    /// How long a record comes again that cannot be done.
+    pub fn patience(&self) -> Patience {
+        let (attempts, age) = (self.attempts, Duration::from_secs(self.max_age_seconds));
+        Patience {
+            attempts: Some(attempts).filter(|attempts| *attempts > 0),
+            age: Some(age).filter(|age| !age.is_zero()),
         }
     }
 
@@ -210,6 +235,10 @@ mod tests {
         let config = Config::parse_from(["a2a-local"]);
         assert_eq!(chosen(&[]), Ok(vec![("data".to_owned(), 9003)]));
         assert_eq!(config.brokers(), Ok(Brokers::Embedded));
+        assert_eq!(config.patience(), Patience::default());
+        let for_ever = ["a2a-local", "--attempts", "0", "--max-age-seconds", "0"];
+        let patience = Config::parse_from(for_ever).patience();
+        assert_eq!((patience.attempts, patience.age), (None, None));
         let config = Config::parse_from(["a2a-local", "--kafka", ""]);
         assert_eq!(config.brokers(), Ok(Brokers::Embedded), "empty is the same as unset");
     }
@@ -224,6 +253,7 @@ mod tests {
         assert!(said(&["--port", "70000"]).contains("70000"));
         let both = Config::parse_from(["a2a-local", "--kafka", "h:1", "--no-kafka"]);
         assert!(both.brokers().unwrap_err().contains("cannot be used with"));
+        assert!(said(&["--reply-topics", "a b"]).contains("`a b` is no pattern of topics"));
         assert!(said(&["--batch-size", "0"]).contains("1..=10000"));
     }
 }

@@ -65,10 +65,12 @@ impl Invoke for KafkaFunction {
     /// As Lambda does it: as JSON.
     async fn invoke(&self, source: &Source, batches: &[Batch]) -> Result<BatchResponse, String> {
         let records = batches.iter().map(|batch| (batch.name(source), &*batch.records));
-        let event =
+        let mut event =
             event::write(Cluster { arn: None, bootstrap_servers: &source.brokers }, records)
                 .and_then(|json| serde_json::from_slice::<KafkaEvent>(&json))
                 .map_err(|error| format!("the batch could not be written as an event: {error}"))?;
+        let deliveries = batches.iter().map(|batch| (batch.name(source), batch.delivery));
+        event.deliveries = deliveries.collect();
         Ok(self.handle(event, None).await)
     }
 }

@@ -14,6 +14,8 @@ use crate::consumer::Source;
 /// The shortest and the longest pause before records are delivered again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// How many bytes wait, as an event has them, before no more should come.
+const LANE_BYTES: usize = 16 << 20;
 /// What an event has beside its records, at most: the cluster's names.
 const FRAME: usize = 4096;
 
@@ -149,6 +151,8 @@ pub struct Batch {
     pub first: i64,
     /// The last record's offset.
     pub last: i64,
+    /// How often the first record has been delivered with this.
+    pub delivery: u32,
     /// The records.
     pub records: Vec<Record>,
 }
@@ -188,14 +192,16 @@ impl Lane {
         self.since.get_or_insert_with(Instant::now);
         self.bytes += event::size(&record);
         self.waiting.push_back(record);
-        let fills = !self.full && self.waiting.len() >= self.batch_size * 4;
+        let many = self.waiting.len() >= self.batch_size * 4 || self.bytes >= LANE_BYTES;
+        let fills = !self.full && many;
         self.full |= fills;
         fills
     }
 
     /// Whether a full lane has room again; asked once per filling.
     pub fn has_drained(&mut self) -> bool {
-        let drained = self.full && self.waiting.len() <= self.batch_size;
+        let few = self.waiting.len() <= self.batch_size && self.bytes <= LANE_BYTES / 4;
+        let drained = self.full && few;
         self.full &= !drained;
         drained
     }
@@ -252,7 +258,8 @@ impl Lane {
         self.bytes -= records.iter().map(event::size).sum::<usize>();
         self.since = (!self.waiting.is_empty()).then(Instant::now);
         self.retry_at = None;
-        Some(Batch { generation: self.generation, partition, first, last, records })
+        let (generation, delivery) = (self.generation, self.failures + 1);
+        Some(Batch { generation, partition, first, last, delivery, records })
     }
 
     /// What failed is over.

@@ -10,6 +10,7 @@ use a2a_core::{
     client::Client,
     kafka::{KafkaEndpoint, Topics},
     store::{self, AgentStore},
+    wire::kafka::interface,
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
 use futures_util::future::select_all;
@@ -50,7 +51,11 @@ impl Runner {
         let mut handlers = Vec::new();
         for (Agent { card, executor }, listener, address) in listening {
             let store = Arc::new(AgentStore::new(Arc::clone(&store), &card.name));
-            let card = located(card, config, address);
+            let mut card = located(card, config, address);
+            card.supported_interfaces.extend(kafka.as_ref().map(|kafka| {
+                let brokers = config.kafka_public.as_ref().unwrap_or(&kafka.brokers);
+                interface(brokers, &Topics::of(&card.name).requests)
+            }));
             let handler = DefaultRequestHandler::new(card, executor(&peers)?, store);
             let handler = configured(handler, config);
             peers.offer(&handler.card().name, || Client::new(Arc::new(handler.clone())));
@@ -169,7 +174,8 @@ impl Kafka {
         let name = &handler.card().name;
         // Within one store the positions of one cluster's records are unique. The embedded broker
         // is a new cluster at each start, whose records have other times.
-        let endpoint = KafkaEndpoint::new(handler.clone(), name, "");
+        let endpoint = KafkaEndpoint::new(handler.clone(), name, "")
+            .with_reply_topics(config.reply_topics.clone().unwrap_or_default());
         let real = self.embedded.is_none();
         let source = Source {
             brokers: self.brokers.clone(),
@@ -179,6 +185,7 @@ impl Kafka {
             window: config.batch_window(),
             fetch_wait: Duration::from_millis(if real { 500 } else { 5 }),
         };
-        (source, KafkaFunction::new(endpoint, Arc::clone(&self.producer) as _))
+        let function = KafkaFunction::new(endpoint, Arc::clone(&self.producer) as _);
+        (source, function.with_patience(config.patience()))
     }
 }

@@ -175,7 +175,14 @@ mod tests {
             headers: vec![("note".to_owned(), vec![0xec, 0x61].into())],
             ..Record::default()
         };
-        Batch { generation: 1, partition, first, last, records: offsets.map(record).collect() }
+        Batch {
+            generation: 1,
+            partition,
+            first,
+            last,
+            delivery: 1,
+            records: offsets.map(record).collect(),
+        }
     }
 
     #[test]

@@ -133,6 +133,60 @@ async fn a_batch_in_which_every_record_is_bad_is_done() {
     assert_eq!(aside.count(), 3);
 }
 
+/// Lambda's form of a header.
+fn header(name: &str, value: &[u8]) -> Value {
+    json!({ name: value })
+}
+
+#[tokio::test]
+async fn a_bad_record_costs_none_of_its_neighbours() {
+    let bad: [(&str, Value, &str); 13] = [
+        ("headers", json!([header("a2a-last", b"true")]), "INVALID_REQUEST"),
+        ("headers", json!([header("A2A-Event-Id", b"1-0")]), "INVALID_REQUEST"),
+        ("headers", json!([header("a2a-error-reason", b"x")]), "INVALID_REQUEST"),
+        ("headers", json!([header("a2a-version", b"2.0")]), "VERSION_NOT_SUPPORTED"),
+        ("headers", json!([header("content-type", b"image/png")]), "CONTENT_TYPE_NOT_SUPPORTED"),
+        ("headers", json!([header("a2a-reply-to", b"clients.requests")]), "PERMISSION_DENIED"),
+        ("headers", json!([header("a2a-deadline", b"1767225600000")]), "DEADLINE_EXCEEDED"),
+        ("headers", json!([header("a2a-deadline", b"late")]), "INVALID_PARAMS"),
+        ("headers", json!([header("traceparent", &[b'a'; 8193])]), "INVALID_REQUEST"),
+        ("key", STANDARD.encode([b'b'; 1025]).into(), "INVALID_REQUEST"),
+        ("value", Value::Null, "INVALID_REQUEST"),
+        ("value", STANDARD.encode(vec![b' '; 5 << 20]).into(), "TOO_LARGE"),
+        ("value", STANDARD.encode(b"\xff").into(), "PARSE_ERROR"),
+    ];
+    let (agent, mut records) = (Counting::default(), Vec::new());
+    for (index, (member, value, _)) in bad.iter().enumerate() {
+        records.push(record(2 * index, &format!("a{index}"), &say("good")));
+        let mut bad = record(2 * index + 1, &format!("b{index}"), &say("bad"));
+        bad[*member] = value.clone();
+        records.push(bad);
+    }
+    let mut keyless = record(records.len(), "b", &say("bad"));
+    keyless["key"] = "".into();
+    records.push(keyless);
+    let function = Function::new(agent.clone());
+    let batch = json!({ "topic-0": records });
+    assert_eq!(function.handle(event(&batch)).await, BatchResponse::default());
+    assert_eq!(agent.runs(), bad.len(), "the good ones");
+    let answers = function.produced.values();
+    assert_eq!(answers.len(), records.len());
+    for ((pair, (member, value, reason)), index) in answers.chunks(2).zip(&bad).zip(0..) {
+        let [good, answer] = pair else { panic!("{pair:?}") };
+        assert_eq!(good["key"], format!("a{index}"));
+        assert_eq!(good["value"]["status"]["state"], "TASK_STATE_COMPLETED");
+        let told = &answer["value"]["error"]["data"][0]["reason"];
+        assert_eq!(told, reason, "{member} {}", value.to_string().get(..40).unwrap_or_default());
+        assert_eq!(answer["topic"], "agent.data.responses");
+    }
+    let letter = &answers[answers.len() - 1];
+    assert_eq!(
+        (&letter["topic"], &letter["value"]),
+        (&json!("agent.data.dead-letter"), &say("bad"))
+    );
+    assert_eq!(letter["headers"]["a2a-error-reason"], "INVALID_REQUEST");
+}
+
 #[tokio::test]
 async fn while_the_broker_is_away_everything_comes_again_and_nothing_is_done_twice() {
     let agent = Counting::default();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`golden`] | whole events: exactly what is produced, and what is to come again |
 //! | [`bad_input`] | bad records, batches and deadlines, and a broker that is away |
+//! | [`give_up`] | what comes again for too long, and topics that take nothing: nothing is held up |
 //! | [`freeze`] | the program, stopped with the last byte of each answer, loses nothing |
 //! | `login` (feature `msk`) | the program over TLS and SCRAM, and what a refused login costs |
 //!
@@ -17,6 +18,7 @@
 
 mod bad_input;
 mod freeze;
+mod give_up;
 mod golden;
 #[cfg(feature = "msk")]
 mod login;

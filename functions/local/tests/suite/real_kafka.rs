@@ -167,8 +167,10 @@ async fn bad_records_are_answered_and_harm_nobody() {
     let client = client(&name);
     let good = question().to_string();
     let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"Nonsense"}"#;
+    let large = format!("{good}{}", " ".repeat(900_000 - good.len()));
+    let long_key = "k".repeat(1025);
     // All in one partition, so that each stands before a good one.
-    let records: [(Option<&str>, Option<&[u8]>); 11] = [
+    let records: [(Option<&str>, Option<&[u8]>); 19] = [
         (Some("good-0"), Some(good.as_bytes())),
         (None, Some(good.as_bytes())),
         (Some("good-1"), Some(good.as_bytes())),
@@ -178,12 +180,26 @@ async fn bad_records_are_answered_and_harm_nobody() {
         (Some("list"), Some(b"[]")),
         (Some("unknown"), Some(unknown.as_bytes())),
         (Some("nothing"), Some(b"{}")),
-        (Some(""), Some(b"{")),
-        (Some("good-3"), Some(good.as_bytes())),
+        (Some("broken"), Some(b"{")),
+        (Some("good-3"), Some(large.as_bytes())),
+        (Some(&long_key), Some(good.as_bytes())),
+        (Some("a2a-last"), Some(good.as_bytes())),
+        (Some("a2a-event-id"), Some(good.as_bytes())),
+        (Some("a2a-deadline"), Some(good.as_bytes())),
+        (Some("a2a-reply-to"), Some(good.as_bytes())),
+        (Some("a2a-version"), Some(good.as_bytes())),
+        (Some("content-type"), Some(good.as_bytes())),
+        (Some("good-4"), Some(good.as_bytes())),
     ];
-    let sent = records
-        .iter()
-        .map(|(key, value)| client.send_to(Some(1), key.map(str::as_bytes), *value, &[]));
+    let sent = records.iter().map(|(key, value)| {
+        // A header that makes it bad has the key's name.
+        let headers: Vec<(String, String)> = key
+            .filter(|key| key.starts_with("a2a-") || *key == "content-type")
+            .map(|key| vec![(key.to_owned(), "1".to_owned())])
+            .unwrap_or_default();
+        let client = &client;
+        async move { client.send_to(Some(1), key.map(str::as_bytes), *value, &headers).await }
+    });
     join_all(sent).await;
     let mut found = BTreeMap::new();
     while found.len() < records.len() {
@@ -198,18 +214,27 @@ async fn bad_records_are_answered_and_harm_nobody() {
         let topic = if key.is_some() { &topics.responses } else { &topics.dead_letter };
         assert_eq!(&answer.record.topic, topic, "{key:?}");
     }
-    let code = |key: Option<&str>| found[&key.map(str::to_owned)].json()["error"]["code"].clone();
+    let code = |key: &str| found[&Some(key.to_owned())].json()["error"]["code"].clone();
     for (key, expected) in [
-        (None, -32600),
-        (Some("tombstone"), -32600),
-        (Some("garbage"), -32700),
-        (Some("list"), -32600),
-        (Some("unknown"), -32601),
-        (Some("nothing"), -32600),
-        (Some(""), -32700),
+        ("tombstone", -32600),
+        ("garbage", -32700),
+        ("list", -32600),
+        ("unknown", -32601),
+        ("nothing", -32600),
+        ("broken", -32700),
+        (&long_key, -32600),
+        ("a2a-last", -32600),
+        ("a2a-event-id", -32600),
+        ("a2a-deadline", -32053),
+        ("a2a-reply-to", -32051),
+        ("a2a-version", -32009),
+        ("content-type", -32005),
     ] {
-        assert_eq!(code(key), expected, "{key:?}");
+        assert_eq!(code(key), expected, "{key}");
     }
+    let letter = &found[&None];
+    assert_eq!(letter.json(), question(), "as it came");
+    assert_eq!(letter.record.header("a2a-error-reason"), Some("INVALID_REQUEST"));
 }
 
 #[tokio::test]

@@ -59,6 +59,9 @@ async fn bare_it_answers_the_kcat_lines_it_prints() {
     assert_eq!(word_after(&produce, "-t"), client.topics().requests);
     assert_eq!(word_after(&consume, "-t"), client.topics().responses);
     let (key, value) = quoted(&produce, "echo ").split_once(quoted(&produce, "-K")).unwrap();
+    let card = http(&runner.address(), "GET", "/.well-known/agent-card.json", &[], "").json();
+    let over_kafka = format!("kafka://{brokers}/agent.win.rates.requests");
+    assert_eq!(card["supportedInterfaces"][2]["url"], over_kafka);
     client.send(Some(key.as_bytes()), Some(value.as_bytes()), &[]).await;
     let answer = client.next().await;
     assert_eq!((answer.key(), result_of(&answer.json())), (key, &Value::from(TERRAN)));
@@ -76,6 +79,7 @@ fn without_kafka_it_serves_http_and_says_nothing_of_kcat() {
     assert_eq!(card["name"], "other");
     let url = format!("http://{address}/");
     assert_eq!(card["supportedInterfaces"][0]["url"], url);
+    assert_eq!(card["supportedInterfaces"].as_array().unwrap().len(), 2, "HTTP only");
     let health = http(&address, "GET", "/health", &[], "");
     assert_eq!((health.status, &*health.body), (200, r#"{"status":"ok"}"#));
     runner.signal("INT");

@@ -12,7 +12,7 @@ use a2a_core::{
 };
 use futures_util::stream::BoxStream;
 
-/// Away after that many appends.
+/// Away after that many appends, until it is back.
 pub(crate) struct Away {
     store: Arc<MemoryStore>,
     left: AtomicI64,
@@ -21,6 +21,10 @@ pub(crate) struct Away {
 impl Away {
     pub(crate) fn after(appends: i64) -> Self {
         Self { store: Arc::default(), left: AtomicI64::new(appends) }
+    }
+
+    pub(crate) fn come_back(&self) {
+        self.left.store(i64::MAX, Ordering::Relaxed);
     }
 }
 

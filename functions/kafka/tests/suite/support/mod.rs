@@ -18,12 +18,15 @@ use a2a_core::{
     kafka::{KafkaEndpoint, Outgoing},
 };
 use a2a_kafka::{
-    Acknowledgement, BatchResponse, KafkaEvent, KafkaFunction, ProduceError, Producer,
+    Acknowledgement, BatchResponse, Fault, KafkaEvent, KafkaFunction, Patience, ProduceError,
+    Producer,
     batch::{BatchItemFailure, ItemIdentifier},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+const FOR_EVER: Patience = Patience { attempts: None, age: None };
 
 /// A function and what it produced.
 pub(crate) struct Function {
@@ -34,19 +37,33 @@ pub(crate) struct Function {
 impl Function {
     /// Its clock ticks at each look.
     pub(crate) fn new(agent: impl AgentExecutor) -> Self {
-        Self::with(agent, Arc::new(MemoryStore::default()), 1)
+        Self::with(agent, Arc::new(MemoryStore::default()), 1, FOR_EVER)
     }
 
     /// Its clock stands still.
     pub(crate) fn at_noon(agent: impl AgentExecutor) -> Self {
-        Self::with(agent, Arc::new(MemoryStore::default()), 0)
+        Self::with(agent, Arc::new(MemoryStore::default()), 0, FOR_EVER)
     }
 
     pub(crate) fn with_store(agent: impl AgentExecutor, store: Arc<dyn TaskStore>) -> Self {
-        Self::with(agent, store, 1)
+        Self::with(agent, store, 1, FOR_EVER)
     }
 
-    fn with(agent: impl AgentExecutor, store: Arc<dyn TaskStore>, tick: i64) -> Self {
+    /// Its records, see [`record`], are thirty days and twelve hours old.
+    pub(crate) fn patient(
+        agent: impl AgentExecutor,
+        store: Arc<dyn TaskStore>,
+        patience: Patience,
+    ) -> Self {
+        Self::with(agent, store, 1, patience)
+    }
+
+    fn with(
+        agent: impl AgentExecutor,
+        store: Arc<dyn TaskStore>,
+        tick: i64,
+        patience: Patience,
+    ) -> Self {
         let noon = "2026-01-31T12:00:00Z".parse::<Timestamp>().unwrap();
         let time = AtomicI64::new(noon.as_millis());
         let now = move || Timestamp::from_millis(time.fetch_add(tick, Ordering::Relaxed));
@@ -59,9 +76,10 @@ impl Function {
             .with_env(Env::new(now, id))
             .with_limits(limits);
         let produced = Arc::new(Produced::default());
-        let endpoint = KafkaEndpoint::new(handler, "data", "cluster");
+        let endpoint = KafkaEndpoint::new(handler, "data", "cluster")
+            .with_reply_topics("clients.*".parse().unwrap());
         let function = KafkaFunction::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
-        Self { function, produced }
+        Self { function: function.with_patience(patience), produced }
     }
 
     pub(crate) async fn handle(&self, event: KafkaEvent) -> BatchResponse {
@@ -80,6 +98,7 @@ pub(crate) struct Produced {
     records: Mutex<Vec<Outgoing>>,
     failing_keys: Mutex<HashSet<String>>,
     failing_place: Mutex<Option<usize>>,
+    closed_topics: Mutex<HashSet<String>>,
     max_value: Mutex<Option<usize>>,
 }
 
@@ -89,13 +108,15 @@ impl Producer for Produced {
         let place = *self.failing_place.lock().unwrap() == Some(records.len());
         let fails = place || self.failing_keys.lock().unwrap().contains(&text(&record.key));
         let too_large = record.value.len() > self.max_value.lock().unwrap().unwrap_or(usize::MAX);
-        let error = |reason: &str, retriable| ProduceError { reason: reason.to_owned(), retriable };
+        let closed = self.closed_topics.lock().unwrap().contains(&record.topic);
+        let error = |reason: &str, fault| ProduceError { reason: reason.to_owned(), fault };
         let outcome = match () {
-            () if too_large => Err(error("too large", false)),
-            () if fails => Err(error("the broker is away", true)),
+            () if too_large => Err(error("too large", Fault::Record)),
+            () if closed => Err(error("there is no such topic", Fault::Topic)),
+            () if fails => Err(error("the broker is away", Fault::Broker)),
             () => Ok(()),
         };
-        if !too_large {
+        if !too_large && !closed {
             records.push(record);
         }
         Box::pin(async move { outcome })
@@ -111,6 +132,11 @@ impl Produced {
     /// The answer of that number, from 0, is not acknowledged.
     pub(crate) fn fail_nth(&self, place: usize) {
         *self.failing_place.lock().unwrap() = Some(place);
+    }
+
+    /// From now on these topics take nothing.
+    pub(crate) fn close(&self, topics: &[&str]) {
+        *self.closed_topics.lock().unwrap() = topics.iter().map(|it| (*it).to_owned()).collect();
     }
 
     /// From now on values of more bytes are never taken.
@@ -134,12 +160,14 @@ fn text(key: &Option<bytes::Bytes>) -> String {
 }
 
 fn written(record: &Outgoing) -> Value {
-    let headers = record.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let headers =
+        record.headers.iter().map(|(name, value)| (&**name, String::from_utf8_lossy(value)));
     json!({
         "topic": record.topic,
         "key": record.key.as_ref().map(|_| text(&record.key)),
         "headers": std::collections::BTreeMap::from_iter(headers),
-        "value": serde_json::from_slice::<Value>(&record.value).unwrap(),
+        "value": serde_json::from_slice::<Value>(&record.value)
+            .unwrap_or_else(|_| String::from_utf8_lossy(&record.value).into()),
     })
 }
 

@@ -161,7 +161,9 @@ pub(crate) struct Answered {
 
 impl From<Outgoing> for Answered {
     fn from(outgoing: Outgoing) -> Self {
-        let headers = outgoing.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let text = |value: bytes::Bytes| String::from_utf8(value.to_vec()).unwrap();
+        let headers = outgoing.headers.into_iter();
+        let headers = headers.map(|(name, value)| (name.into_owned(), text(value)));
         Self {
             topic: outgoing.topic,
             key: outgoing.key.map(Into::into),

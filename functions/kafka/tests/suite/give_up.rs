@@ -1,0 +1,141 @@
+//! What is given up: records that come again and again because something is away, and topics that
+//! take no answers. Whoever waits is told, the record is kept for a person to look at, and what
+//! stands behind it has its turn.
+
+use std::{sync::Arc, time::Duration};
+
+use a2a_core::{AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
+use a2a_kafka::{BatchResponse, KafkaEvent, Patience};
+use serde_json::{Value, json};
+
+use crate::support::{Function, away::Away, failed, partition, record};
+
+/// Completes with what it was told.
+struct Echo;
+
+#[async_trait]
+impl AgentExecutor for Echo {
+    async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        queue.working(()).await?;
+        Ok(queue.complete(context.text()).await?)
+    }
+}
+
+fn say(text: &str) -> Value {
+    json!({ "message": { "text": text } })
+}
+
+/// The event, whose first record has been delivered that often.
+fn event(records: &Value, delivery: u32) -> KafkaEvent {
+    let mut event: KafkaEvent = serde_json::from_value(json!({ "records": records })).unwrap();
+    event.deliveries = [("topic-0".to_owned(), delivery)].into();
+    event
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[tokio::test]
+async fn after_so_many_deliveries_the_first_record_is_given_up() {
+    let store = Arc::new(Away::after(0));
+    let patience = Patience { attempts: Some(3), age: None };
+    let function = Function::patient(Echo, Arc::clone(&store) as _, patience);
+    let records = json!({ "topic-0": partition(&["a", "b"], say) });
+    for delivery in [1, 2] {
+        let response = function.handle(event(&records, delivery)).await;
+        assert_eq!(response, failed(&[("topic-0", 0), ("topic-0", 1)]));
+    }
+    assert!(function.produced.values().is_empty());
+    // The one behind it has only begun to be tried.
+    let response = function.handle(event(&records, 3)).await;
+    assert_eq!(response, failed(&[("topic-0", 1)]));
+    let [letter, answer] = &*function.produced.values() else { panic!("the two of one record") };
+    assert_eq!((&letter["topic"], &letter["key"]), (&json!("agent.data.dead-letter"), &json!("a")));
+    assert_eq!(letter["value"], say("a"));
+    let headers = &letter["headers"];
+    let told = |name: &str| headers[format!("a2a-error{name}")].clone();
+    assert_eq!((told("-reason"), told("-attempts")), (json!("UNAVAILABLE"), json!("3")));
+    assert_eq!((told("-topic"), told("-offset")), (json!("a"), json!("0")));
+    assert!(told("").as_str().is_some_and(|sentence| sentence.ends_with('.')), "{letter}");
+    assert_eq!((&answer["topic"], &answer["key"]), (&json!("agent.data.responses"), &json!("a")));
+    assert_eq!(answer["value"]["error"]["data"][0]["reason"], "UNAVAILABLE");
+    store.come_back();
+    let rest = json!({ "topic-0": [records["topic-0"][1]] });
+    assert_eq!(function.handle(event(&rest, 3)).await, BatchResponse::default());
+    assert_eq!(function.produced.values()[2]["value"]["status"]["state"], "TASK_STATE_COMPLETED");
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_given_up_when_it_fails_and_not_before() {
+    let patience = |age| Patience { attempts: None, age: Some(age) };
+    let records = json!({ "topic-0": partition(&["a", "b"], say) });
+    // Each record by itself: on Lambda nobody counts.
+    let function = Function::patient(Echo, Arc::new(Away::after(0)), patience(30 * DAY));
+    let lambda = |records: &Value| serde_json::from_value(json!({ "records": records })).unwrap();
+    assert_eq!(function.handle(lambda(&records)).await, BatchResponse::default());
+    let keys = ["a", "a", "b", "b"];
+    assert_eq!(function.produced.keys(), keys);
+    assert!(function.produced.values()[0]["headers"].get("a2a-error-attempts").is_none());
+
+    let younger = Function::patient(Echo, Arc::new(Away::after(0)), patience(31 * DAY));
+    let response = younger.handle(lambda(&records)).await;
+    assert_eq!(response, failed(&[("topic-0", 0), ("topic-0", 1)]));
+
+    let there = Function::patient(Echo, Arc::new(Away::after(i64::MAX)), patience(DAY));
+    assert_eq!(there.handle(lambda(&records)).await, BatchResponse::default());
+    assert_eq!(there.produced.keys(), ["a", "b"], "what can be done is done, however old");
+
+    // A record whose time is not known is not old.
+    let mut timeless = record(0, "t", &say("t"));
+    timeless["timestamp"] = Value::Null;
+    let function = Function::patient(Echo, Arc::new(Away::after(0)), patience(DAY));
+    let response = function.handle(lambda(&json!({ "topic-0": [timeless] }))).await;
+    assert_eq!(response, failed(&[("topic-0", 0)]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_aside_is_not_given_up() {
+    let patience = Patience { attempts: Some(1), age: None };
+    let function = Function::patient(Echo, Arc::new(Away::after(0)), patience);
+    function.produced.fail(&["a"]);
+    let records = json!({ "topic-0": partition(&["a"], say) });
+    let response = function.handle(event(&records, 9)).await;
+    assert_eq!(response, failed(&[("topic-0", 0)]), "the broker has neither letter nor answer");
+}
+
+/// A streaming request that wants its answers there.
+fn stream(offset: usize, key: &str, topic: &str) -> Value {
+    let message = json!({ "messageId": "m", "role": "ROLE_USER", "parts": [{ "text": key }] });
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage",
+        "params": { "message": message } });
+    let mut record = record(offset, key, &request);
+    record["headers"] = json!([{ "a2a-reply-to": topic.as_bytes() }]);
+    record
+}
+
+#[tokio::test]
+async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_nobody() {
+    let function = Function::new(Echo);
+    function.produced.close(&["clients.gone"]);
+    let records = json!({ "topic-0":
+        [stream(0, "a", "clients.gone"), stream(1, "b", "clients.there")] });
+    let response = function.handle(event(&records, 1)).await;
+    assert_eq!(response, BatchResponse::default());
+    let answers = function.produced.values();
+    let (there, own): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer["topic"] == "clients.there");
+    assert_eq!(there.len(), 3);
+    let [told] = &*own else { panic!("once for all events: {own:?}") };
+    assert_eq!((&told["topic"], &told["key"]), (&json!("agent.data.responses"), &json!("a")));
+    assert_eq!(told["value"]["error"]["data"][0]["reason"], "PERMISSION_DENIED");
+    assert_eq!(told["headers"]["a2a-last"], "true");
+}
+
+#[tokio::test]
+async fn while_the_agents_own_topic_takes_nothing_records_come_again() {
+    let function = Function::new(Echo);
+    function.produced.close(&["agent.data.responses"]);
+    let records = json!({ "topic-0": partition(&["a"], say) });
+    assert_eq!(function.handle(event(&records, 1)).await, failed(&[("topic-0", 0)]));
+    function.produced.close(&[]);
+    assert_eq!(function.handle(event(&records, 2)).await, BatchResponse::default());
+}
