@@ -24,7 +24,8 @@ use crate::{
     queue::Scope,
     store::{Journal, TaskStore},
     types::{
-        AgentCard, CancelTaskRequest, GetTaskRequest, SubscribeToTaskRequest, Task, TaskState,
+        AgentCard, AgentInterface, CancelTaskRequest, GetTaskRequest, SubscribeToTaskRequest, Task,
+        TaskState,
     },
 };
 
@@ -126,6 +127,13 @@ impl DefaultRequestHandler {
     #[must_use]
     pub fn with_secret(mut self, secret: &[u8]) -> Self {
         self.pages = Arc::new(PageKey::new(secret));
+        self
+    }
+
+    /// The same handler, whose agent is also reached there, as its card says then.
+    #[must_use]
+    pub fn also_at(mut self, interface: AgentInterface) -> Self {
+        Arc::make_mut(&mut self.card).supported_interfaces.push(interface);
         self
     }
 

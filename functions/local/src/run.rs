@@ -51,11 +51,7 @@ impl Runner {
         let mut handlers = Vec::new();
         for (Agent { card, executor }, listener, address) in listening {
             let store = Arc::new(AgentStore::new(Arc::clone(&store), &card.name));
-            let mut card = located(card, config, address);
-            card.supported_interfaces.extend(kafka.as_ref().map(|kafka| {
-                let brokers = config.kafka_public.as_ref().unwrap_or(&kafka.brokers);
-                interface(brokers, &Topics::of(&card.name).requests)
-            }));
+            let card = located(card, config, address);
             let handler = DefaultRequestHandler::new(card, executor(&peers)?, store);
             let handler = configured(handler, config);
             peers.offer(&handler.card().name, || Client::new(Arc::new(handler.clone())));
@@ -64,7 +60,12 @@ impl Runner {
         let topics = handlers.iter().map(|(handler, ..)| Topics::of(&handler.card().name));
         let kafka = Kafka::start(config, &Vec::from_iter(topics)).await?;
         let mut agents = Vec::new();
-        for (handler, listener, address) in handlers {
+        for (mut handler, listener, address) in handlers {
+            if let Some(kafka) = &kafka {
+                let brokers = config.kafka_public.as_ref().unwrap_or(&kafka.brokers);
+                let requests = Topics::of(&handler.card().name).requests;
+                handler = handler.also_at(interface(brokers, &requests));
+            }
             let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config));
             agents.push(Serving::start(handler, listener, address, kafka)?);
         }
