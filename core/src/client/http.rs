@@ -53,7 +53,7 @@ pub(super) enum Answer {
     /// All of it.
     Whole(Vec<u8>),
     /// Events as they come.
-    Stream(EventStream),
+    Stream(Box<EventStream>),
 }
 
 impl Connection {
@@ -125,7 +125,8 @@ impl Connection {
         if streams && is_stream && response.status().is_success() {
             let (idle, limit) = (parameters.timeout, self.limit);
             let decoder = sse::Decoder::default();
-            return Ok(Answer::Stream(EventStream { response, origin, decoder, idle, limit }));
+            let stream = EventStream { response, origin, decoder, idle, limit };
+            return Ok(Answer::Stream(Box::new(stream)));
         }
         let http = response.status();
         let body = self.whole(&origin, response).await?;
