@@ -215,7 +215,7 @@ mod tests {
             let event = Event { cursor: Some(cursor(2, 1)), response: task.clone(), last };
             let record = kafka::Record { key: Some("c-1".into()), ..Default::default() };
             let answer = kafka::event_answer(&record, &form, &Ok(event.clone()));
-            let headers = answer.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+            let headers = answer.headers.iter().map(|(name, value)| (&**name, &**value));
             let read = decode_event("c-1", Place::read(headers), &answer.value).unwrap();
             assert_eq!(read, event);
         }
@@ -233,7 +233,8 @@ mod tests {
                 headers: headers.collect(),
                 ..Default::default()
             };
-            let read = kafka::decode(&record, "scope", "data", "");
+            let reader = kafka::Reader { scope: "scope", agent: "data", owner: "", max_value: 1 << 24 };
+            let read = reader.read(&record);
             prop_assert_eq!(read.call.unwrap(), call);
             prop_assert_eq!(read.caller.version.as_deref(), Some("1.0"));
             prop_assert!(!read.caller.key.unwrap().takes_over());
