@@ -9,7 +9,7 @@ use a2a_core::{
     TaskState, TaskStore, Timestamp,
     journal::{Entry, Head, Phase, Slot, TaskKey},
     store::{
-        self, AppendError, ListQuery,
+        self, AppendError, DynamoDbStore, ListQuery,
         conformance::{append, chunk, everything, head, key, put, submitted},
     },
 };
@@ -62,6 +62,7 @@ impl Table {
 
     pub(crate) fn client(&self) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
+            .http_client(DynamoDbStore::http_client().unwrap())
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(REGION))
             .credentials_provider(Credentials::new("local", "local", None, None, "test"))

@@ -73,6 +73,16 @@ impl DynamoDbStore {
         Ok((store, units))
     }
 
+    /// This store's way to the service, for a client of a test's own.
+    ///
+    /// # Errors
+    /// In words, when there is no TLS to be had.
+    #[cfg(any(test, feature = "conformance"))]
+    #[doc(hidden)]
+    pub fn http_client() -> Result<aws_sdk_dynamodb::config::SharedHttpClient, String> {
+        http::client()
+    }
+
     async fn on(address: Address, client: Client) -> Result<Self, String> {
         let table = Table::new(client, address.table);
         table.check().await?;
