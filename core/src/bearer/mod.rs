@@ -25,7 +25,7 @@ use crate::{
 /// What clocks may differ by, in seconds.
 const LEEWAY: f64 = 30.0;
 /// No token is longer, in bytes.
-const LONGEST: usize = 16 << 10;
+const LONGEST: usize = 8 << 10;
 /// What the card calls the scheme.
 const SCHEME: &str = "bearer";
 

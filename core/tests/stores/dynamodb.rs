@@ -37,14 +37,13 @@ const REGION: &str = "eu-central-1";
 
 impl Table {
     pub(crate) fn unmade(variable: &str, case: &str) -> Self {
-        let name = format!("{case}-{}", uuid::Uuid::new_v4().simple());
-        Self { endpoint: endpoint(variable), name }
+        let unique = uuid::Uuid::new_v4().simple();
+        Self { endpoint: endpoint(variable), name: format!("{case}-{unique}") }
     }
 
     pub(crate) async fn made(variable: &str, case: &str) -> Self {
         let table = Self::unmade(variable, case);
-        store::prepare(&table.url("")).await.unwrap();
-        table
+        store::prepare(&table.url("")).await.map(|()| table).unwrap()
     }
 
     pub(crate) fn url(&self, more: &str) -> String {

@@ -42,6 +42,15 @@ fn headed(headers: &[(&str, &[u8])]) -> Record {
 }
 
 #[test]
+fn credentials_are_one_callers() {
+    assert_eq!(record(b"").authorization(), None);
+    let one = headed(&[("x", b"y"), ("Authorization", b"Bearer a")]);
+    assert_eq!(one.authorization(), Some(&b"Bearer a"[..]));
+    let two = headed(&[("authorization", b"Bearer a"), ("AUTHORIZATION", b"Bearer b")]);
+    assert_eq!(two.authorization(), Some(&b""[..]));
+}
+
+#[test]
 fn the_form_is_told_by_the_members() {
     let seven = jsonrpc_form(7);
     for (value, form) in [

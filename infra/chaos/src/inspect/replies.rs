@@ -11,7 +11,7 @@ use crate::{
     client::Reply,
     drive::Exchange,
     plan::Plan,
-    request::{Kind, Step},
+    request::{Kind, Poison, Step},
 };
 
 /// How the answers were.
@@ -51,7 +51,10 @@ fn judge(step: &Step, replies: &[Reply]) -> Result<usize, String> {
         let (Some(first), 1) = (replies.first(), seen.len()) else {
             return Err("a stream for an answer".to_owned());
         };
-        says(step, &json(first)?)?;
+        match step.kind {
+            Kind::Poison(Poison { has_key: false, .. }) => put_aside(first)?,
+            _ => says(step, &json(first)?)?,
+        }
         return Ok(replies.len() - step.copies());
     }
     if !seen.values().last().is_some_and(|reply| reply.is_last()) {
@@ -96,6 +99,15 @@ fn streamed(step: &Step, replies: &[Reply]) -> Result<(), String> {
         }
     }
     outcome(step, &state, &pieces)
+}
+
+/// Nobody could tell the answer to a record without a key: it is a dead letter, as it came, with
+/// the reason in a header.
+fn put_aside(letter: &Reply) -> Result<(), String> {
+    match letter.header("a2a-error-reason") {
+        Some("INVALID_REQUEST") => Ok(()),
+        reason => Err(format!("a dead letter for the reason {reason:?}")),
+    }
 }
 
 /// What an answer that is no stream says.
