@@ -33,8 +33,8 @@ export function networkAccess(...more: string[]): PolicyStatement {
 
 /** Lambda's mapping: it reads requests as a member of its group and writes failures. */
 export function mappingAccess(cluster: string, names: MappingNames): PolicyStatement[] {
-  const requests = within(cluster, "topic", names.requests);
-  const failures = within(cluster, "topic", names.failures);
+  const requests = topicArn(cluster, names.requests);
+  const failures = topicArn(cluster, names.failures);
   const group = within(cluster, "group", names.group);
   const management = of("kafka", ["DescribeClusterV2", "GetBootstrapBrokers"]);
   return [
@@ -54,11 +54,16 @@ export interface MappingNames {
 
 /** The function's producer. */
 export function producerAccess(cluster: string, topics: string[]): PolicyStatement[] {
-  const arns = topics.map((topic) => within(cluster, "topic", topic));
+  const arns = topics.map((topic) => topicArn(cluster, topic));
   return [
     allow("ProducerCluster", of("kafka-cluster", ["Connect", "WriteDataIdempotently"]), cluster),
     allow("ProducerTopics", of("kafka-cluster", ["DescribeTopic", "WriteData"]), ...arns),
   ];
+}
+
+/** The ARN of a topic of that cluster, or of those of a pattern. */
+export function topicArn(cluster: string, topic: string): string {
+  return within(cluster, "topic", topic);
 }
 
 /** A topic's ARN is the cluster's with `topic` for `cluster` and the name at its end; a group's likewise. */

@@ -22,9 +22,16 @@ export function fromParameters(get: (name: string) => string | undefined): Agent
     throttle: { rate: number("ThrottleRate"), burst: number("ThrottleBurst") },
     createApiLogsRole: get("ApiLogsRole") !== "keep",
     httpNetwork: get("HttpInVpc") === "true" ? network : undefined,
+    kafkaPublic: get("KafkaPublic"),
+    tokens: each(get("Jwks"), (jwks) => ({
+      jwks,
+      issuer: get("JwtIssuer") ?? "",
+      audience: get("JwtAudience") ?? "",
+    })),
     kafka: each(get("MskClusterArn"), (clusterArn) => ({
       clusterArn,
       brokers: get("KafkaBrokers") ?? "",
+      replyTopics: each(get("ReplyTopics"), (pattern) => [pattern]),
       ...network,
       timeout: seconds("KafkaTimeout"),
       batchWindow: seconds("BatchWindowSeconds"),

@@ -10,8 +10,10 @@ import { KafkaDlq } from "aws-cdk-lib/aws-lambda-event-sources";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { RustFunction } from "cargo-lambda-cdk";
 import type { Construct } from "constructs";
-import { acknowledge } from "./acknowledged.ts";
-import { functionRole, mappingAccess, networkAccess, producerAccess, taskAccess } from "./access.ts";
+import { acknowledge, acknowledgePattern } from "./acknowledged.ts";
+import {
+  functionRole, mappingAccess, networkAccess, producerAccess, taskAccess, topicArn,
+} from "./access.ts";
 
 /** Where in a VPC a function is. */
 export interface Network {
@@ -25,6 +27,8 @@ export interface KafkaProps extends Network {
   readonly clusterArn: string;
   /** Its brokers for IAM: `HOST:9098,HOST:9098`. */
   readonly brokers: string;
+  /** Topics on which clients may have their answers: patterns in which `*` is any text. @default none */
+  readonly replyTopics?: string[];
   /** What a batch of records may take; at most 14 minutes. @default 5 minutes */
   readonly timeout?: Duration;
   /** How long a batch may wait to fill. @default not at all */
@@ -65,7 +69,14 @@ export interface AgentProps extends StackProps {
   readonly tracing?: boolean;
   /** MB of each function. @default 512 */
   readonly memorySize?: number;
-  /** AWS_IAM lets in signed requests, NONE everyone; the agent card is open either way. @default AWS_IAM */
+  /** Who calls, by bearer tokens. @default nobody is asked for one */
+  readonly tokens?: { readonly jwks: string; readonly issuer: string; readonly audience: string };
+  /** The brokers as clients see them, for the card. @default Kafka is not on the card */
+  readonly kafkaPublic?: string;
+  /**
+   * AWS_IAM lets in signed requests. NONE leaves it to the function: everyone, or with `tokens` those who bring
+   * one. The agent card is open either way. @default AWS_IAM
+   */
   readonly httpAuth?: "AWS_IAM" | "NONE";
   /** What a call may take, streams included; at most 15 minutes. @default 2 minutes */
   readonly httpTimeout?: Duration;
@@ -166,6 +177,10 @@ export class AgentStack extends Stack {
   private kafkaFunction(kafka: KafkaProps): lambda.Function {
     const named = (end: string) => `agent.${this.agent}.${end}`;
     const mapping = { requests: named("requests"), group: named("lambda"), failures: named("failures") };
+    const replyTopics = kafka.replyTopics ?? [];
+    for (const pattern of replyTopics.filter((topic) => topic.includes("*"))) {
+      acknowledgePattern(this, topicArn(kafka.clusterArn, pattern));
+    }
     const kafkaFunction = this.rust("Kafka", "kafka", {
       // TLS and IAM for librdkafka.
       cargoFlags: ["--features", "msk"],
@@ -175,7 +190,7 @@ export class AgentStack extends Stack {
       access: [
         networkAccess("DescribeVpcs", "DescribeSecurityGroups"),
         ...mappingAccess(kafka.clusterArn, mapping),
-        ...producerAccess(kafka.clusterArn, [named("responses"), named("dead-letter")]),
+        ...producerAccess(kafka.clusterArn, [named("responses"), named("dead-letter"), ...replyTopics]),
       ],
       network: kafka,
       environment: {
@@ -184,6 +199,7 @@ export class AgentStack extends Stack {
         // A record's position names its task: clusters that share a store are told apart.
         A2A_KAFKA_SCOPE: kafka.clusterArn,
         A2A_KAFKA_MAX_AGE_SECONDS: `${(kafka.giveUpAfter ?? Duration.minutes(5)).toSeconds()}`,
+        A2A_KAFKA_REPLY_TOPICS: replyTopics.join(","),
       },
     });
     // Not ManagedKafkaEventSource, which attaches a managed policy that reaches every cluster.
@@ -218,7 +234,7 @@ export class AgentStack extends Stack {
 
   /** A function of this workspace, with its log group and its role. `cdk` builds it with cargo-lambda. */
   private rust(name: string, folder: string, own: Own): lambda.Function {
-    const { logLevel, memorySize, storeUrl, tracing } = this.props;
+    const { kafkaPublic, logLevel, memorySize, storeUrl, tokens, tracing } = this.props;
     const logGroup = this.logs(`${name}Logs`);
     const ownTable = `dynamodb://${this.tasks.ref}?region=${this.region}`;
     const rust = new RustFunction(this, `${name}Function`, {
@@ -236,6 +252,13 @@ export class AgentStack extends Stack {
       environment: {
         A2A_NAME: this.agent,
         A2A_STORE: storeUrl === "dynamodb:" ? ownTable : storeUrl ?? "memory:",
+        // Page tokens are signed with it, alike in all instances. The stack's id ends in a UUID that no caller
+        // sees.
+        A2A_SECRET: this.stackId,
+        A2A_JWKS: tokens?.jwks ?? "",
+        A2A_JWT_ISSUER: tokens?.issuer ?? "",
+        A2A_JWT_AUDIENCE: tokens?.audience ?? "",
+        A2A_KAFKA_PUBLIC: kafkaPublic ?? "",
         RUST_LOG: logLevel ?? "info",
         ...own.environment,
       },

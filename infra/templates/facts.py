@@ -7,6 +7,7 @@ PSEUDO = {
     "AWS::AccountId": "123456789012",
     "AWS::Partition": "aws",
     "AWS::Region": "eu-west-1",
+    "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/agent/0a1b2c3d",
     "AWS::StackName": "agent",
     "AWS::URLSuffix": "amazonaws.com",
 }

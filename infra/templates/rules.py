@@ -41,12 +41,22 @@ def the_store_is_the_chosen_one(facts, given):
         assert function["Environment"]["Variables"]["A2A_STORE"] == store
 
 
+def every_instance_believes_the_same(facts, given):
+    for function in each(facts, FUNCTIONS):
+        variables = function["Environment"]["Variables"]
+        assert variables["A2A_SECRET"].startswith("arn:aws:cloudformation:")
+        believed = [variables[name] for name in ("A2A_JWKS", "A2A_JWT_ISSUER", "A2A_JWT_AUDIENCE")]
+        assert believed == [given.get(name, "") for name in ("Jwks", "JwtIssuer", "JwtAudience")]
+        assert variables["A2A_KAFKA_PUBLIC"] == given.get("KafkaPublic", "")
+
+
 def the_kafka_function_reaches_the_brokers(facts, given):
     for function in each(facts, ["KafkaFunction"]):
         variables = function["Environment"]["Variables"]
         assert (variables["A2A_KAFKA"], variables["A2A_KAFKA_AUTH"]) == (given["KafkaBrokers"], "iam")
         assert variables["A2A_KAFKA_SCOPE"] == given["MskClusterArn"]
         assert int(variables["A2A_KAFKA_MAX_AGE_SECONDS"]) == int(given.get("GiveUpAfterSeconds", 300))
+        assert variables["A2A_KAFKA_REPLY_TOPICS"] == given.get("ReplyTopics", "")
         assert function["VpcConfig"]["SubnetIds"] == given["SubnetIds"].split(",")
         assert function["VpcConfig"]["SecurityGroupIds"] == given["SecurityGroupIds"].split(",")
         assert function["Timeout"] <= 14 * 60
@@ -98,9 +108,11 @@ def kafka_actions_reach_their_topics_only(facts, given):
     name = given.get("AgentName", "data")
     for role in each(facts, ["KafkaRole"]):
         cluster = given["MskClusterArn"]
-        topic = f"{cluster.replace(':cluster/', ':topic/')}/agent.{name}."
+        topics = f"{cluster.replace(':cluster/', ':topic/')}/"
+        topic = f"{topics}agent.{name}."
         group = f"{cluster.replace(':cluster/', ':group/')}/agent.{name}.lambda"
         written = [topic + end for end in ("dead-letter", "failures", "responses")]
+        written += [topics + given["ReplyTopics"]] if "ReplyTopics" in given else []
         assert {action: where for action, where in role["allowed"].items() if action.startswith("kafka")} == {
             "kafka:DescribeClusterV2": [cluster],
             "kafka:GetBootstrapBrokers": [cluster],
@@ -142,6 +154,7 @@ RULES = [
     only_the_card_is_open,
     functions_are_what_cargo_lambda_builds,
     the_store_is_the_chosen_one,
+    every_instance_believes_the_same,
     the_kafka_function_reaches_the_brokers,
     the_mapping_limits_retries,
     roles_name_actions_and_resources,
