@@ -54,24 +54,50 @@ pub(crate) enum Kind {
 pub(crate) struct Poison {
     /// The record's value.
     pub(crate) value: Option<&'static [u8]>,
+    /// What makes a good value bad: a header.
+    pub(crate) header: Option<(&'static str, &'static str)>,
     /// Whether it has a key.
     pub(crate) has_key: bool,
+    /// The reason that its answer gives.
+    pub(crate) reason: &'static str,
+}
+
+impl Poison {
+    const fn value(reason: &'static str, value: &'static [u8]) -> Self {
+        Self { value: Some(value), header: None, has_key: true, reason }
+    }
+
+    const fn header(reason: &'static str, name: &'static str, text: &'static str) -> Self {
+        let value = br#"{"message":{"text":"r0 work 1 0"}}"#;
+        Self { value: Some(value), header: Some((name, text)), has_key: true, reason }
+    }
 }
 
 /// All of them.
 pub(crate) const POISONS: &[Poison] = &[
-    Poison { value: None, has_key: true },
-    Poison { value: Some(b""), has_key: true },
-    Poison { value: Some(b"\xff\xfe"), has_key: true },
-    Poison { value: Some(b"{\"message\":"), has_key: true },
-    Poison { value: Some(b"{\"message\":5}"), has_key: true },
-    Poison { value: Some(b"[]"), has_key: true },
-    Poison { value: Some(br#"{"jsonrpc":"2.0","id":1,"method":"Sing"}"#), has_key: true },
+    Poison { value: None, header: None, has_key: true, reason: "INVALID_REQUEST" },
+    Poison::value("INVALID_REQUEST", b""),
+    Poison::value("PARSE_ERROR", b"\xff\xfe"),
+    Poison::value("PARSE_ERROR", b"{\"message\":"),
+    Poison::value("INVALID_PARAMS", b"{\"message\":5}"),
+    Poison::value("INVALID_REQUEST", b"[]"),
+    Poison::value("METHOD_NOT_FOUND", br#"{"jsonrpc":"2.0","id":1,"method":"Sing"}"#),
+    Poison::value(
+        "INVALID_PARAMS",
+        br#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":7}}"#,
+    ),
+    Poison::header("VERSION_NOT_SUPPORTED", "a2a-version", "99.0"),
+    Poison::header("DEADLINE_EXCEEDED", "a2a-deadline", "2001-01-01T00:00:00Z"),
+    Poison::header("INVALID_PARAMS", "a2a-deadline", "soon"),
+    Poison::header("PERMISSION_DENIED", "a2a-reply-to", "elsewhere"),
+    Poison::header("INVALID_REQUEST", "a2a-event-id", "1-1"),
+    Poison::header("INVALID_REQUEST", "a2a-last", "true"),
     Poison {
-        value: Some(br#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":7}}"#),
-        has_key: true,
+        value: Some(br#"{"message":"nobody to answer to"}"#),
+        header: None,
+        has_key: false,
+        reason: "INVALID_REQUEST",
     },
-    Poison { value: Some(br#"{"message":"nobody to answer to"}"#), has_key: false },
 ];
 
 /// What the chain's first request has brought.
@@ -142,6 +168,9 @@ impl Step {
         let has_key = !matches!(self.kind, Kind::Poison(Poison { has_key: false, .. }));
         let mut headers = Vec::new();
         headers.extend(self.idempotency_key().map(|key| (IDEMPOTENCY_KEY, key)));
+        if let Kind::Poison(Poison { header: Some((name, text)), .. }) = self.kind {
+            headers.push((name, (*text).to_owned()));
+        }
         if !has_key {
             headers.push((TRACEPARENT, format!("00-{:032x}-{:016x}-01", self.number + 1, 1)));
         }

@@ -52,7 +52,7 @@ fn judge(step: &Step, replies: &[Reply]) -> Result<usize, String> {
             return Err("a stream for an answer".to_owned());
         };
         match step.kind {
-            Kind::Poison(Poison { has_key: false, .. }) => put_aside(first)?,
+            Kind::Poison(Poison { has_key: false, reason, .. }) => put_aside(first, reason)?,
             _ => says(step, &json(first)?)?,
         }
         return Ok(replies.len() - step.copies());
@@ -103,10 +103,10 @@ fn streamed(step: &Step, replies: &[Reply]) -> Result<(), String> {
 
 /// Nobody could tell the answer to a record without a key: it is a dead letter, as it came, with
 /// the reason in a header.
-fn put_aside(letter: &Reply) -> Result<(), String> {
+fn put_aside(letter: &Reply, reason: &str) -> Result<(), String> {
     match letter.header("a2a-error-reason") {
-        Some("INVALID_REQUEST") => Ok(()),
-        reason => Err(format!("a dead letter for the reason {reason:?}")),
+        Some(given) if given == reason => Ok(()),
+        given => Err(format!("a dead letter for the reason {given:?}")),
     }
 }
 
@@ -116,7 +116,10 @@ fn says(step: &Step, answer: &Value) -> Result<(), String> {
     let result = answer.get("result").unwrap_or(answer);
     let wrong = || Err(format!("it says {}", cut(&answer.to_string())));
     match step.kind {
-        Kind::Poison(_) | Kind::GetUnknown => return if failed { Ok(()) } else { wrong() },
+        Kind::Poison(Poison { reason, .. }) => {
+            return if answer["error"]["data"][0]["reason"] == *reason { Ok(()) } else { wrong() };
+        }
+        Kind::GetUnknown => return if failed { Ok(()) } else { wrong() },
         // A task that is done before its cancel comes cannot be canceled.
         Kind::Cancel => {
             let canceled = result["status"]["state"] == "TASK_STATE_CANCELED";
@@ -185,6 +188,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::POISONS;
 
     fn reply(event: Option<&str>, last: bool, value: &str) -> Reply {
         let mut headers = Vec::new();
@@ -245,5 +249,18 @@ mod tests {
         let mut missing = all.clone();
         missing.remove(3);
         assert!(judge(&step, &missing).is_err_and(|what| what.contains("are not 2 pieces")));
+    }
+
+    #[test]
+    fn a_refusal_gives_its_reason() {
+        for poison in POISONS.iter().filter(|poison| poison.has_key) {
+            let step = step(Kind::Poison(poison));
+            let says = |reason| {
+                let error = format!(r#"{{"error":{{"data":[{{"reason":"{reason}"}}]}}}}"#);
+                [reply(None, false, &error)]
+            };
+            assert_eq!(judge(&step, &says(poison.reason)), Ok(0));
+            assert!(judge(&step, &says("INTERNAL")).is_err());
+        }
     }
 }
