@@ -27,9 +27,9 @@ pub(crate) fn exec(
     Ok(exit_code(status.map_err(|error| format!("cannot start {}: {error}", program.display()))?))
 }
 
-/// Builds the whole workspace for release and answers where the program `name` is.
+/// Builds this program of the workspace for release and answers where it is.
 pub(crate) fn build_release(name: &str) -> Result<PathBuf, String> {
-    build(&["--release"], [name]).map(|[program]| program)
+    build(&["--release", "--bin", name], [name]).map(|[program]| program)
 }
 
 /// Builds the workspace as tests have it and answers where these of its programs are.
@@ -44,7 +44,7 @@ pub(crate) fn build_examples<const N: usize>(names: [&str; N]) -> Result<[PathBu
 
 /// Builds with these options and answers where the programs of these names are.
 ///
-/// Always the whole workspace: building one package changes which features its dependencies get,
+/// Always of the whole workspace: building one package changes which features its dependencies get,
 /// and so rebuilds them. The place is read from cargo's messages, so it is right under any target
 /// folder or target triple.
 fn build<const N: usize>(options: &[&str], names: [&str; N]) -> Result<[PathBuf; N], String> {

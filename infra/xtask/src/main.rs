@@ -152,7 +152,7 @@ fn test(args: &[String]) -> Outcome {
     cargo::run("test", &words.map(str::to_owned), &variables)
 }
 
-/// The release build of the whole workspace, then `a2a-bench` beside a broker named by
+/// The release build of `a2a-bench`, which then runs beside a broker named by
 /// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `kafka` that path
 /// alone, with `stores` the stores beside the engines of the tests, else everything else.
 fn bench(args: &[String]) -> Outcome {
