@@ -65,9 +65,9 @@ pub struct Peers {
 
 #[cfg(feature = "client")]
 impl Peers {
-    /// Adds a peer, unless there is one of that name.
-    pub fn offer(&mut self, name: &str, client: impl FnOnce() -> Client) {
-        self.clients.entry(name.to_owned()).or_insert_with(client);
+    /// Adds a peer of that name, in place of one there was.
+    pub fn insert(&mut self, name: impl Into<String>, client: Client) {
+        self.clients.insert(name.into(), client);
     }
 
     /// The peer of that name.

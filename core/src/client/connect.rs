@@ -15,6 +15,7 @@ use super::{
     Client, Parameters, Transport,
     http::{Connection, below},
     jsonrpc::JsonRpcTransport,
+    later::Later,
     rest::RestTransport,
     retry::{Retrying, tried},
 };
@@ -139,9 +140,7 @@ impl Connector {
     /// and see [`Connector::from_card`].
     pub async fn connect(&self, url: &str) -> Result<Client, Error> {
         if is_kafka(url) {
-            let protocol_binding = self.binding.clone().unwrap_or_else(|| kafka::BINDING.into());
-            let url = url.to_owned();
-            return self.to(&AgentInterface { url, protocol_binding, ..Default::default() });
+            return self.to(&self.over_kafka(url));
         }
         let url = parse(url)?;
         let at = if url.path().ends_with(".json") { url } else { card_below(&url) };
@@ -151,6 +150,25 @@ impl Connector {
             Reply::Card(card) => self.choose(&card, Some(&at)),
             _ => Err(super::another_kind()),
         }
+    }
+
+    /// A client of the agent at this address, which [`Connector::connect`] looks for when it is
+    /// first called: the agent need not be there before. While it is not found, each call looks
+    /// again, and fails with what that says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when it is no such address, [`ErrorKind::UnsupportedOperation`]
+    /// when its binding is not spoken here.
+    pub fn at(&self, url: &str) -> Result<Client, Error> {
+        if is_kafka(url) {
+            let interface = self.over_kafka(url);
+            Binding::of(&interface).ok_or_else(|| not_spoken(&interface))?;
+            #[cfg(feature = "client-kafka")]
+            KafkaTransport::check(url)?;
+        } else {
+            parse(url)?;
+        }
+        Ok(Client::new(Arc::new(Later::new(self.clone(), url))))
     }
 
     /// A client of the agent with this card: over the first of its interfaces that this client
@@ -170,6 +188,11 @@ impl Connector {
     /// when its binding is not spoken here.
     pub fn to(&self, interface: &AgentInterface) -> Result<Client, Error> {
         self.open(interface, None)
+    }
+
+    fn over_kafka(&self, url: &str) -> AgentInterface {
+        let protocol_binding = self.binding.clone().unwrap_or_else(|| kafka::BINDING.into());
+        AgentInterface { url: url.to_owned(), protocol_binding, ..Default::default() }
     }
 
     /// `at` is where the card was found, for whoever asks for it again.

@@ -13,6 +13,7 @@ mod http;
 mod jsonrpc;
 #[cfg(feature = "client-kafka")]
 pub mod kafka;
+mod later;
 mod rest;
 mod resume;
 mod retry;

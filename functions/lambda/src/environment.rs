@@ -21,6 +21,8 @@ pub const NAME: &str = "A2A_NAME";
 /// The Kafka brokers as clients see them, where the card is to name them: `HOST:PORT`, with commas
 /// between.
 pub const KAFKA_PUBLIC: &str = "A2A_KAFKA_PUBLIC";
+/// Which agents it calls, where it calls any: `NAME=URL`, with commas between.
+pub const PEERS: &str = "A2A_PEERS";
 /// The store's URL; see [`store::open`].
 pub const STORE: &str = "A2A_STORE";
 /// What page tokens are signed with, the same for all instances; see
@@ -98,7 +100,8 @@ impl Environment {
         let url = self.need(STORE, "the URL of the task store, for example memory:")?;
         let store = store::open(&url).await.map_err(|why| format!("{STORE}: {why}"))?;
         let store = Arc::new(AgentStore::new(store, &card.name));
-        let mut handler = DefaultRequestHandler::new(card, executor(&Peers::default())?, store);
+        let executor = executor(&self.peers()?)?;
+        let mut handler = DefaultRequestHandler::new(card, executor, store);
         if let Some(secret) = self.get(SECRET)? {
             handler = handler.with_secret(secret.as_bytes());
         }
@@ -108,6 +111,21 @@ impl Environment {
             Some(bearer) => handler.with_bearer(bearer),
             None => handler,
         })
+    }
+
+    /// The agents that the agent may call.
+    #[cfg(feature = "peers")]
+    fn peers(&self) -> Result<Peers, String> {
+        crate::peers::of_function(self).map_err(|why| format!("{PEERS}: {why}"))
+    }
+
+    #[cfg(not(feature = "peers"))]
+    fn peers(&self) -> Result<Peers, String> {
+        match self.get(PEERS)? {
+            None => Ok(Peers::default()),
+            Some(_) => Err("A2A_PEERS is set, but this function is built without the feature that                 calls other agents."
+                .to_owned()),
+        }
     }
 
     /// Whether this is a Lambda environment, or something that looks like it.
@@ -161,6 +179,10 @@ mod tests {
         assert_eq!(
             refused([(NAME, "a b"), (STORE, "memory:")]).await,
             "A2A_NAME is `a b`: use 1 to 200 letters, digits, `.`, `_` or `-`, since it names Kafka topics."
+        );
+        assert_eq!(
+            refused([(PEERS, "data"), (STORE, "memory:")]).await,
+            "A2A_PEERS: A peer is named NAME=URL, with commas between."
         );
         assert!(Environment::of([]).check_lambda().unwrap_err().contains("cargo lambda watch"));
     }

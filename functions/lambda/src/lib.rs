@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`environment`] | the variables a function is set up with |
 //! | [`credentials`] | how callers are known, by three settings |
+//! | `peers` | which agents its agent calls (feature `peers`) |
 //! | [`deadline`](mod@deadline) | when an invocation ends |
 //! | [`logs`] | where logs go |
 //!
@@ -13,6 +14,8 @@ pub mod credentials;
 pub mod deadline;
 pub mod environment;
 pub mod logs;
+#[cfg(feature = "peers")]
+pub mod peers;
 
 use std::process::ExitCode;
 

@@ -17,6 +17,12 @@ pub struct Config {
     /// Which agents to serve, with commas between; without, the first one that is built in
     #[arg(long, env = "A2A_AGENTS", value_name = "NAME,...", value_delimiter = ',')]
     pub agents: Vec<String>,
+    /// Where an agent is that an agent calls, by any transport: http://..., https://... or
+    /// kafka://HOST:PORT/agent.NAME.requests. It may start later. One that is served here and not
+    /// named is called over this process's own broker or, without Kafka, within the process. A
+    /// bearer token for it is taken from A2A_PEER_TOKEN_NAME
+    #[arg(long, env = "A2A_PEERS", value_name = "NAME=URL,...", hide_env_values = true)]
+    pub peer: Vec<String>,
     /// Another name for the agent, where one is served. It names the topics agent.NAME.requests
     /// and agent.NAME.responses, and the agent's part of the store
     #[arg(long, env = "A2A_NAME", value_parser = agent_name)]

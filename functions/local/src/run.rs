@@ -6,14 +6,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use a2a_core::{
-    Agent, AgentCard, DefaultRequestHandler, Limits, Peers, TaskStore,
+    Agent, AgentCard, DefaultRequestHandler, Limits, TaskStore,
     client::Client,
     kafka::{KafkaEndpoint, Topics},
     store::{self, AgentStore},
     wire::kafka::interface,
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
-use a2a_lambda::credentials::bearer;
+use a2a_lambda::{Environment, credentials::bearer, peers};
 use futures_util::future::select_all;
 use tokio::net::TcpListener;
 
@@ -28,13 +28,16 @@ use crate::{
 pub struct Runner {
     /// The agents it serves, each behind those it calls.
     pub agents: Vec<Serving>,
-    /// The Kafka brokers in use, if any.
-    pub brokers: Option<String>,
-    /// Held until the end: it is the broker.
-    _broker: Option<EmbeddedBroker>,
+    /// Held until the end: it may be the broker itself.
+    broker: Option<Broker>,
 }
 
 impl Runner {
+    /// The Kafka brokers in use, if any.
+    pub fn brokers(&self) -> Option<&str> {
+        self.broker.as_ref().map(|broker| &*broker.address)
+    }
+
     /// Starts the agents that the configuration chooses of these, over HTTP and, as configured,
     /// over Kafka.
     ///
@@ -47,34 +50,44 @@ impl Runner {
             listening.push((agent, listener, address));
         }
         let store = open(config).await?;
-        // Before Kafka: an agent that cannot be made is said in one sentence, without a broker's.
-        let mut peers = Peers::default();
+        let topics = listening.iter().map(|(agent, ..)| Topics::of(&agent.card.name));
+        let topics = Vec::from_iter(topics);
+        let broker = Broker::find(config, &topics)?;
+        let environment = Environment::process();
+        let mut peers = peers::read(&config.peer, &environment)
+            .map_err(|why| format!("--peer (A2A_PEERS): {why}"))?;
         let mut handlers = Vec::new();
         for (Agent { card, executor }, listener, address) in listening {
             let store = Arc::new(AgentStore::new(Arc::clone(&store), &card.name));
             let card = located(card, config, address);
             let handler = DefaultRequestHandler::new(card, executor(&peers)?, store);
             let handler = configured(handler, config)?;
-            peers.offer(&handler.card().name, || Client::new(Arc::new(handler.clone())));
+            let name = &handler.card().name;
+            if peers.get(name).is_none() {
+                let client = match &broker {
+                    Some(broker) => peers::client(name, &broker.url(name), &environment)?,
+                    None => Client::new(Arc::new(handler.clone())),
+                };
+                peers.insert(name, client);
+            }
             handlers.push((handler, listener, address));
         }
-        let topics = handlers.iter().map(|(handler, ..)| Topics::of(&handler.card().name));
-        let kafka = Kafka::start(config, &Vec::from_iter(topics)).await?;
+        // Now that no agent is missing: what goes wrong before is one sentence, without a broker's.
+        let kafka = match broker {
+            Some(broker) => Some(broker.open(config, &topics).await?),
+            None => None,
+        };
         let mut agents = Vec::new();
         for (mut handler, listener, address) in handlers {
             if let Some(kafka) = &kafka {
-                let brokers = config.kafka_public.as_ref().unwrap_or(&kafka.brokers);
+                let brokers = config.kafka_public.as_ref().unwrap_or(&kafka.broker.address);
                 let requests = Topics::of(&handler.card().name).requests;
                 handler = handler.also_at(interface(brokers, &requests));
             }
             let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config));
             agents.push(Serving::start(handler, listener, address, kafka)?);
         }
-        let (brokers, broker) = match kafka {
-            Some(Kafka { brokers, embedded, .. }) => (Some(brokers), embedded),
-            None => (None, None),
-        };
-        Ok(Self { agents, brokers, _broker: broker })
+        Ok(Self { agents, broker: kafka.map(|kafka| kafka.broker) })
     }
 
     /// Ends when Kafka can no longer be consumed; never without Kafka.
@@ -151,34 +164,51 @@ fn configured(
     })
 }
 
+/// The brokers of this runner.
+struct Broker {
+    address: String,
+    embedded: Option<EmbeddedBroker>,
+}
+
+impl Broker {
+    /// None where Kafka is not wanted. One in this process has these topics.
+    fn find(config: &Config, topics: &[Topics]) -> Result<Option<Self>, String> {
+        Ok(match config.brokers()? {
+            Brokers::None => None,
+            Brokers::Real(address) => Some(Self { address, embedded: None }),
+            Brokers::Embedded => {
+                let broker = EmbeddedBroker::start(topics, config.partitions)?;
+                Some(Self { address: broker.address(), embedded: Some(broker) })
+            }
+        })
+    }
+
+    /// Where the agent of that name is reached.
+    fn url(&self, agent: &str) -> String {
+        interface(&self.address, &Topics::of(agent).requests).url
+    }
+
+    /// With these topics, and a producer of answers.
+    async fn open(self, config: &Config, topics: &[Topics]) -> Result<Kafka, String> {
+        let address = &self.address;
+        if self.embedded.is_none() {
+            for topics in topics {
+                broker::create_topics(address, topics, config.partitions).await?;
+            }
+        }
+        let producer = KafkaProducer::new(address)
+            .map_err(|error| format!("Answers cannot be produced to {address}: {error}."))?;
+        Ok(Kafka { broker: self, producer: Arc::new(producer) })
+    }
+}
+
 /// Kafka, as all agents of this runner use it.
 struct Kafka {
-    brokers: String,
-    embedded: Option<EmbeddedBroker>,
+    broker: Broker,
     producer: Arc<KafkaProducer>,
 }
 
 impl Kafka {
-    /// With these topics; none where Kafka is not wanted.
-    async fn start(config: &Config, topics: &[Topics]) -> Result<Option<Self>, String> {
-        let (brokers, embedded) = match config.brokers()? {
-            Brokers::None => return Ok(None),
-            Brokers::Real(brokers) => {
-                for topics in topics {
-                    broker::create_topics(&brokers, topics, config.partitions).await?;
-                }
-                (brokers, None)
-            }
-            Brokers::Embedded => {
-                let broker = EmbeddedBroker::start(topics, config.partitions)?;
-                (broker.address(), Some(broker))
-            }
-        };
-        let producer = KafkaProducer::new(&brokers)
-            .map_err(|error| format!("Answers cannot be produced to {brokers}: {error}."))?;
-        Ok(Some(Self { brokers, embedded, producer: Arc::new(producer) }))
-    }
-
     /// Where one agent's requests come from, and what answers them.
     fn of(&self, handler: &DefaultRequestHandler, config: &Config) -> (Source, KafkaFunction) {
         let name = &handler.card().name;
@@ -186,9 +216,9 @@ impl Kafka {
         // is a new cluster at each start, whose records have other times.
         let endpoint = KafkaEndpoint::new(handler.clone(), name, "")
             .with_reply_topics(config.reply_topics.clone().unwrap_or_default());
-        let real = self.embedded.is_none();
+        let real = self.broker.embedded.is_none();
         let source = Source {
-            brokers: self.brokers.clone(),
+            brokers: self.broker.address.clone(),
             topic: endpoint.topics().requests.clone(),
             group: real.then(|| format!("agent.{name}")),
             batch_size: usize::from(config.batch_size),

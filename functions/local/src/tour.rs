@@ -22,7 +22,7 @@ pub(crate) fn tour(config: &Config, runner: &Runner) -> String {
             template
                 .replace("{name}", &agent.card().name)
                 .replace("{address}", &agent.address.to_string())
-                .replace("{brokers}", runner.brokers.as_deref().unwrap_or_default())
+                .replace("{brokers}", runner.brokers().unwrap_or_default())
                 .replace("{request}", &quoted(&json!({ "message": message }).to_string()))
                 .replace("{record}", &quoted(&record))
         });
@@ -35,7 +35,7 @@ pub(crate) fn tour(config: &Config, runner: &Runner) -> String {
     tour += "\nOver HTTP:\n";
     tour += &of_all(include_str!("tour/http.txt"));
     match config.brokers() {
-        _ if runner.brokers.is_none() => return tour,
+        _ if runner.brokers().is_none() => return tour,
         Ok(Brokers::Embedded) => {
             tour += "\nOver Kafka (a broker inside this process: it keeps nothing; \
                      --kafka HOST:PORT uses a real one):\n";

@@ -19,6 +19,7 @@ use rdkafka::{
 
 use super::{
     inbox::Inbox,
+    partition::Partitions,
     settings::{self, Settings, Troubles},
 };
 use crate::error::{Error, ErrorKind};
@@ -30,6 +31,7 @@ pub(super) struct Cluster {
     producer: Mutex<FutureProducer<Troubles>>,
     troubles: Troubles,
     inboxes: Mutex<HashMap<String, Weak<Inbox>>>,
+    partitions: Partitions,
 }
 
 /// Those that are in use.
@@ -73,6 +75,7 @@ impl Cluster {
             producer: Mutex::new(settings::producer(brokers, settings, troubles.clone())?),
             troubles,
             inboxes: Mutex::default(),
+            partitions: Partitions::default(),
         });
         clusters.insert(key, Arc::downgrade(&cluster));
         Ok(cluster)
@@ -94,10 +97,18 @@ impl Cluster {
         Ok(inbox)
     }
 
-    /// Produces a record, at once, and waits for a broker to have it.
+    /// How many partitions a topic has; none while that is not known.
+    pub(super) async fn partitions(&self, topic: &str) -> Option<i32> {
+        let producer = || lock(&self.producer).clone();
+        self.partitions.count(topic, producer).await
+    }
+
+    /// Produces a record, at once, and waits for a broker to have it: in that partition, or in the
+    /// one its key chooses.
     pub(super) fn produce(
         self: &Arc<Self>,
         record: &Arc<Record>,
+        partition: Option<i32>,
     ) -> BoxFuture<'static, Result<(), Unsent>> {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
@@ -106,6 +117,7 @@ impl Cluster {
         let mut message = FutureRecord::<str, [u8]>::to(&record.topic).key(&record.key);
         message.payload = record.value.as_deref();
         message.headers = Some(headers);
+        message.partition = partition;
         let sent = lock(&self.producer).send_result(message).map_err(|(error, _)| error);
         let (cluster, record) = (Arc::clone(self), Arc::clone(record));
         Box::pin(async move {
@@ -138,6 +150,7 @@ impl Cluster {
                 Unsent::Refused(Error::new(ErrorKind::PermissionDenied, sentence))
             }
             Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
+                self.partitions.forget(topic);
                 Unsent::Away(format!("There is no Kafka topic {topic} at {}.", self.brokers))
             }
             Some(Code::Fatal) => {

@@ -6,6 +6,7 @@
 //! | `settings` | librdkafka's clients, set up |
 //! | `cluster` | sharing them in this process: one producer per cluster, one consumer per reply topic |
 //! | `inbox` | that consumer: which answer is whose |
+//! | `partition` | which partition a request goes to: what is short never behind work |
 //! | `mailbox` | answers that wait for their reader, within a bound |
 //! | `request` | one request: when it is sent, and sent again |
 //! | `stream` | one stream: its events once, in order, to the last |
@@ -18,6 +19,7 @@ mod address;
 mod cluster;
 mod inbox;
 mod mailbox;
+mod partition;
 pub mod registry;
 mod request;
 mod settings;
@@ -33,6 +35,7 @@ use self::{
     cluster::{Cluster, Record},
     inbox::Inbox,
     mailbox::Mailbox,
+    partition::Pace,
     registry::Registry,
     request::Request,
     stream::Reader,
@@ -103,6 +106,14 @@ impl KafkaTransport {
         Ok(Self { address: Arc::new(address), options: Arc::new(options), cluster, inbox })
     }
 
+    /// Whether that is an agent's address.
+    ///
+    /// # Errors
+    /// As [`KafkaTransport::new`] when it is none.
+    pub(super) fn check(url: &str) -> Result<(), Error> {
+        Address::read(url).map(drop)
+    }
+
     /// A new request, whose answers go into that mailbox.
     fn request(
         &self,
@@ -115,8 +126,11 @@ impl KafkaTransport {
         let idempotency_key = match &parameters.idempotency_key {
             Some(key) => Some(&**key),
             // Its own retries need one.
-            None => matches!(call, Call::SendMessage(_) | Call::SendStreamingMessage(_))
-                .then_some(&*key),
+            None => matches!(
+                call,
+                Call::SendMessage(_) | Call::SendStreamingMessage(_) | Call::CancelTask(_)
+            )
+            .then_some(&*key),
         };
         let authorization = self.options.bearer.as_ref().map(|token| format!("Bearer {token}"));
         let beside = Beside {
@@ -135,7 +149,8 @@ impl KafkaTransport {
         let client::Request { value, headers } = encoded;
         let topic = self.address.requests.clone();
         let record = Record { topic, key, value: Some(value), headers };
-        Ok(Request::new(&self.cluster, route, record, self.interval(parameters)))
+        let interval = self.interval(parameters);
+        Ok(Request::new(&self.cluster, route, record, Pace::of(call), interval))
     }
 
     fn interval(&self, parameters: &Parameters) -> Duration {

@@ -145,7 +145,7 @@ impl Registry {
             return Err(Error::invalid_field("agent, instance", why));
         }
         let record = Arc::new(Record { topic: TOPIC.to_owned(), key, value, headers });
-        let written = tokio::time::timeout(self.timeout, self.cluster.produce(&record)).await;
+        let written = tokio::time::timeout(self.timeout, self.cluster.produce(&record, None)).await;
         match written {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Unsent::Refused(error))) => Err(error),

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     cluster::{Cluster, Record, Unsent},
     inbox::{Inbox, Route, Standing},
+    partition::Pace,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -22,6 +23,9 @@ pub(super) struct Request {
     cluster: Arc<Cluster>,
     route: Route,
     record: Arc<Record>,
+    pace: Pace,
+    /// How often it was sent.
+    copies: u64,
     /// After how much silence it is sent again.
     interval: Duration,
     sending: Option<BoxFuture<'static, Result<(), Unsent>>>,
@@ -38,12 +42,15 @@ impl Request {
         cluster: &Arc<Cluster>,
         route: Route,
         record: Record,
+        pace: Pace,
         interval: Duration,
     ) -> Self {
         Self {
             cluster: Arc::clone(cluster),
             route,
             record: Arc::new(record),
+            pace,
+            copies: 0,
             interval,
             sending: None,
             at: Instant::now(),
@@ -78,7 +85,10 @@ impl Request {
             if self.sending.is_none() {
                 tokio::time::sleep_until(self.at).await;
                 self.inbox().look();
-                self.sending = Some(self.cluster.produce(&self.record));
+                let count = self.cluster.partitions(&self.record.topic).await;
+                let place = count.map(|it| self.pace.place(self.number(), self.copies, it));
+                self.copies += 1;
+                self.sending = Some(self.cluster.produce(&self.record, place));
             }
             let sent = match &mut self.sending {
                 Some(sending) => sending.await,

@@ -3,13 +3,13 @@
 //! Owns which questions are asked, and what becomes of their answers. Must never know how a question
 //! is asked once only (that is `peer`'s), nor the words of a verdict.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use a2a_core::{
     AgentError, AgentExecutor, Artifact, EventQueue, Message, Part, RequestContext, Role, Stopped,
     TaskState, async_trait, client::Client,
 };
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::{
     PEER,
@@ -29,7 +29,7 @@ use crate::{
 /// It keeps nothing: which task of the peer's belongs to which of its own stands in its own task,
 /// in the metadata of the artifacts named "Thinking". So any instance carries a conversation on,
 /// and any instance passes a cancel on. A task of the peer's that is not recorded yet when the
-/// cancel comes, which is from the question's going out to its first event, runs to its end.
+/// cancel comes is found by the question's key, which is made of nothing but its own task.
 #[derive(Clone, Debug)]
 pub struct BalanceExecutor {
     peer: Client,
@@ -45,6 +45,13 @@ enum Wish {
 }
 
 impl Wish {
+    /// What is wanted, a task's first message says: a later one answers the peer's question.
+    fn first(context: &RequestContext) -> Self {
+        let history = context.task().into_iter().flat_map(|task| &task.history);
+        let first = history.map(Arc::as_ref).find(|message| message.role == Role::User);
+        Self::of(first.unwrap_or(context.message()))
+    }
+
     fn of(message: &Message) -> Self {
         let text = said_in(message);
         let (question, words) = (Question::parse(&text), Words::of(&text));
@@ -76,7 +83,7 @@ impl BalanceExecutor {
                 Language::English => format!("{} win rate", race.english()),
                 Language::Korean => format!("{} 승률", race.korean()),
             };
-            self.asked(context, &race.english().to_lowercase(), question, None)
+            self.asked(context, &about_race(race), question, None)
         });
         let asking = asked.map(|asked| {
             let known = known(context, &asked.artifact);
@@ -143,12 +150,10 @@ impl BalanceExecutor {
         heading: String,
         parts: Option<Vec<Part>>,
     ) -> Asked {
-        let said = context.task().map_or(0, |task| {
-            task.history.iter().filter(|message| message.role == Role::User).count()
-        });
         Asked {
-            artifact: format!("asked-{about}"),
-            key: format!("{}/{}/{about}", context.task_id(), said + 1),
+            artifact: artifact(about),
+            // This message is not in there yet.
+            key: key(context, said(context) + 1, about),
             context_id: context.context_id().into(),
             passed_on: parts.is_some(),
             parts: parts.unwrap_or_else(|| vec![Part::text(&*heading)]),
@@ -160,10 +165,7 @@ impl BalanceExecutor {
 #[async_trait]
 impl AgentExecutor for BalanceExecutor {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
-        let history = context.task().into_iter().flat_map(|task| &task.history);
-        let first = history.map(Arc::as_ref).find(|message| message.role == Role::User);
-        // A later message of a task answers the peer's question; what is wanted, the first one said.
-        match Wish::of(first.unwrap_or(context.message())) {
+        match Wish::first(&context) {
             Wish::Verdict(about, language) => {
                 self.judge(&context, &about, language, &queue).await?;
             }
@@ -174,11 +176,46 @@ impl AgentExecutor for BalanceExecutor {
 
     /// The peer's work on this task ends too, whoever asked for it.
     async fn cancel(&self, context: RequestContext) -> Result<(), AgentError> {
+        let mut parameters = self.peer.parameters().clone();
+        parameters.timeout = context.deadline().saturating_duration_since(Instant::now());
+        let peer = self.peer.clone().with_parameters(parameters);
         let artifacts = context.task().into_iter().flat_map(|task| &task.artifacts);
         let tasks = artifacts.filter_map(peer::task_of);
-        let canceled = join_all(tasks.map(|task| peer::cancel(&self.peer, task))).await;
-        canceled.into_iter().collect::<Result<(), _>>().map_err(peer::not_canceled)
+        let canceled = join_all(tasks.map(|task| peer::cancel(&peer, task)));
+        let asked = peer::cancel_asked(&peer, context.context_id(), unheard(&context));
+        let (canceled, asked) = join(canceled, asked).await;
+        canceled.into_iter().chain([asked]).collect::<Result<(), _>>().map_err(peer::not_canceled)
     }
+}
+
+/// The keys of what a canceled task was asking when the peer had told no task of it.
+fn unheard(context: &RequestContext) -> Vec<String> {
+    let asked = match Wish::first(context) {
+        Wish::Verdict(..) => Race::ALL.map(about_race).to_vec(),
+        Wish::Other(_) => vec![PEER.to_owned()],
+    };
+    let unheard = asked.into_iter().filter(|about| known(context, &artifact(about)).is_none());
+    unheard.map(|about| key(context, said(context), &about)).collect()
+}
+
+fn about_race(race: Race) -> String {
+    race.english().to_lowercase()
+}
+
+/// The artifact that tells of a question.
+fn artifact(about: &str) -> String {
+    format!("asked-{about}")
+}
+
+/// A question's name: what it is about, in which turn of which task.
+fn key(context: &RequestContext, turn: usize, about: &str) -> String {
+    format!("{}/{turn}/{about}", context.task_id())
+}
+
+/// How many messages of its client's the task has.
+fn said(context: &RequestContext) -> usize {
+    let history = context.task().into_iter().flat_map(|task| &task.history);
+    history.filter(|message| message.role == Role::User).count()
 }
 
 /// The peer's task behind that artifact of an earlier turn.

@@ -7,21 +7,25 @@
 //! The record is the artifact that tells of the question: its metadata names the peer's task. It is
 //! there as soon as the peer has told its task's id.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use a2a_core::{
     AgentError, Artifact, Error, EventQueue, Events, Message, Metadata, Part, PartContent,
     SendMessageRequest, Stopped, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState,
     TaskStatus,
     client::Client,
-    types::{CancelTaskRequest, GetTaskRequest},
+    types::{CancelTaskRequest, GetTaskRequest, ListTasksRequest},
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
+use tokio::time::{Instant, sleep};
 
 /// Under which key an artifact's metadata names the peer's task.
 pub(super) const PEER_TASK: &str = "urn:a2a-serverless:peer-task:v1";
+
+/// How long a question that nobody has heard of is waited for, to be canceled.
+const ON_ITS_WAY: Duration = Duration::from_secs(3);
 
 /// A question, as it goes to the peer.
 pub(super) struct Asked {
@@ -72,6 +76,34 @@ pub(super) async fn cancel(peer: &Client, task: String) -> Result<(), Error> {
     peer.cancel(request).await.map(drop)
 }
 
+/// Ends the peer's work on the questions of these keys, of which it has not told a task: they are on
+/// their way to it, or its first word on the way back. So it is looked for what comes of them, for a
+/// while: a task in that conversation with a message that is called after the key.
+pub(super) async fn cancel_asked(
+    peer: &Client,
+    context_id: &str,
+    mut keys: Vec<String>,
+) -> Result<(), Error> {
+    let (until, mut pause) = (Instant::now() + ON_ITS_WAY, Duration::from_millis(20));
+    while !keys.is_empty() {
+        let request =
+            ListTasksRequest { context_id: Some(context_id.into()), ..ListTasksRequest::default() };
+        for task in peer.list(request).await?.tasks {
+            let is_of = |key: &String| task.history.iter().any(|it| *it.message_id == **key);
+            if let Some(place) = keys.iter().position(is_of) {
+                keys.swap_remove(place);
+                cancel(peer, task.id.to_string()).await?;
+            }
+        }
+        if keys.is_empty() || Instant::now() + pause > until {
+            break;
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+    Ok(())
+}
+
 impl Asked {
     /// Asks, and follows what comes of it into this agent's own task. `known` is the peer's task
     /// where this is an answer to it.
@@ -81,8 +113,9 @@ impl Asked {
         known: Option<String>,
         queue: &EventQueue,
     ) -> Result<Answer, Stopped> {
-        queue.artifact(self.told(None)).await?;
-        let mut following = Following { asked: &self, queue, task: None, made: Vec::new() };
+        queue.artifact(self.told(known.as_deref())).await?;
+        let task = known.as_deref().map(Arc::from);
+        let mut following = Following { asked: &self, queue, task, made: Vec::new() };
         match self.begin(peer, known).await {
             Ok(Begun::Over(task)) => {
                 let answer = following.task(&task).await?;
@@ -161,7 +194,7 @@ impl Following<'_> {
 
     /// The task as it stands: of one that was begun before, all there is already.
     async fn task(&mut self, task: &Task) -> Result<Option<Answer>, Stopped> {
-        if self.task.is_none() {
+        if self.task.as_ref() != Some(&task.id) {
             self.task = Some(Arc::clone(&task.id));
             self.queue.artifact(self.asked.told(Some(&task.id))).await?;
         }

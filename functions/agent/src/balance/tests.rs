@@ -1,15 +1,18 @@
 //! The agent beside its peer, which is in this process, over stores of their own.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use a2a_core::{
     AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller, DefaultRequestHandler,
     EventQueue, MemoryStore, Message, Part, Reply, RequestContext, RequestKey, SendMessageRequest,
     SendMessageResponse, Task, TaskState, TaskStore, async_trait,
-    client::Client,
+    client::{Client, Parameters, Transport},
     types::{
         CancelTaskRequest, ListTasksRequest, SendMessageConfiguration, SubscribeToTaskRequest,
     },
@@ -380,6 +383,52 @@ async fn a_cancel_travels_down_from_any_instance() {
         let states = Vec::from_iter(tasks(&peer).await.iter().map(|task| task.status.state));
         assert_eq!(states, vec![TaskState::Canceled; asked], "{question}");
         agent.settled().await;
+    }
+}
+
+/// A way to a peer on which questions take so long, and its answers are lost; all else is quick.
+#[derive(Debug)]
+struct Slow(Client, Duration);
+
+#[async_trait]
+impl Transport for Slow {
+    async fn call(&self, parameters: &Parameters, call: Call) -> Result<Reply, a2a_core::Error> {
+        let peer = self.0.clone().with_parameters(parameters.clone());
+        if !matches!(call, Call::SendStreamingMessage(_)) {
+            return peer.call(call).await;
+        }
+        let takes = self.1;
+        tokio::spawn(async move {
+            tokio::time::sleep(takes).await;
+            peer.call(call).await
+        });
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_finds_a_question_that_is_on_its_way() {
+    for (question, asked) in [("Is Terran balanced?", 3), ("tell me more", 1)] {
+        // Nobody waits for the last one: it arrives after the cancel is done.
+        for (takes, ends) in [(0, true), (1_500, true), (60_000, false)] {
+            let (peer, store) = (Scripted::that("hangs").served(), store());
+            let slow = Client::new(Arc::new(Slow(peer.clone(), Duration::from_millis(takes))));
+            let agent = instance(&slow, "5", &store);
+            let mut request = says(question, None);
+            request.configuration =
+                Some(SendMessageConfiguration { return_immediately: true, ..Default::default() });
+            let task = send(&agent, Caller::default(), request).await;
+            let other = Client::new(Arc::new(instance(&slow, "5", &store)));
+            let cancel = CancelTaskRequest { id: Arc::clone(&task.id), ..Default::default() };
+            let began = tokio::time::Instant::now();
+            let canceled = other.cancel(cancel).await.unwrap();
+            assert_eq!(canceled.status.state, TaskState::Canceled);
+            assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+            let states = Vec::from_iter(tasks(&peer).await.iter().map(|task| task.status.state));
+            let expected = vec![TaskState::Canceled; if ends { asked } else { 0 }];
+            assert_eq!(states, expected, "{question}, {takes} ms");
+            agent.settled().await;
+        }
     }
 }
 

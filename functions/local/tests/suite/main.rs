@@ -5,6 +5,7 @@
 //! | [`cases`] | only the transport changes: one script, every lane, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
 //! | [`balance`] | an agent that calls another one, over both transports |
+//! | [`peers`] | the same with its peer elsewhere: over HTTP, over a real Kafka, as a function |
 //! | [`several`] | several agents in one runner, each on its own |
 //! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
 //! | [`kafka_transport`], [`real_client`] | the client over Kafka: when things go wrong, and on a real one |
@@ -28,6 +29,7 @@ mod kafka_agent;
 mod kafka_client;
 mod kafka_transport;
 mod lanes;
+mod peers;
 mod process;
 mod real_client;
 mod real_kafka;

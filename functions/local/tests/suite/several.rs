@@ -52,7 +52,7 @@ async fn keeps_agents_apart(store: &str) {
     assert_eq!(urls, [0, 1].map(|at| format!("http://{}/", runner.agents[at].address)));
 
     // The same request to both, under the same idempotency key, is a task of each.
-    let brokers = runner.brokers.clone().unwrap();
+    let brokers = runner.brokers().unwrap().to_owned();
     let mut ids = Vec::new();
     for name in ["data", "twin"] {
         let client = KafkaClient::connect(&brokers, name);

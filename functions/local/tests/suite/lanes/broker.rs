@@ -16,7 +16,7 @@ impl Lane for Broker {
     async fn open(agent: Agent) -> Self {
         let config = Config::parse_from(["a2a-local", "--port", "0", "--partitions", "2"]);
         let runner = Runner::start(&config, [agent.served()]).await.unwrap();
-        let brokers = runner.brokers.as_deref().expect("an embedded broker");
+        let brokers = runner.brokers().expect("an embedded broker");
         let client = KafkaClient::connect(brokers, "data");
         Self { runner, client }
     }
