@@ -123,8 +123,9 @@ impl Environment {
     fn peers(&self) -> Result<Peers, String> {
         match self.get(PEERS)? {
             None => Ok(Peers::default()),
-            Some(_) => Err("A2A_PEERS is set, but this function is built without the feature that                 calls other agents."
-                .to_owned()),
+            Some(_) => Err(format!(
+                "{PEERS} is set, but this function is built without the feature that calls others."
+            )),
         }
     }
 
