@@ -5,6 +5,7 @@
 //! | [`options`] | the command line and its environment variables |
 //! | [`message`] | the message that words, files and data make |
 //! | [`run`] | one command, one call |
+//! | [`registry`] | the agents of a Kafka cluster |
 //! | [`output`] | what is printed, and where: objects for programs, words for people |
 //! | [`words`] | a card, a task and an event in words |
 //! | [`verdict`] | what the exit code tells |
@@ -12,28 +13,68 @@
 mod message;
 mod options;
 mod output;
+mod registry;
 mod run;
 mod verdict;
 mod words;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
+use a2a_core::{Error, ErrorKind};
 use clap::Parser;
 
-use crate::{options::Options, output::Output, verdict::Verdict};
+use crate::{options::Options, output::Output, run::Failure, verdict::Verdict};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::parse();
     let mut output = Output::new(options.json);
-    let verdict = match run::run(&options, &mut output).await {
-        Ok(verdict) => verdict,
-        // Whoever read the output has left.
-        Err(run::Failure::Output(_)) => Verdict::Failed,
-        Err(run::Failure::Call(error)) => {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let verdict = match runtime {
+        Ok(runtime) => {
+            let verdict = runtime.block_on(carried_out(&options, &mut output));
+            // Not by waiting: a thread may still ask a broker that does not answer.
+            runtime.shutdown_background();
+            verdict
+        }
+        Err(error) => told(Failure::Call(Error::internal(error)), &mut output),
+    };
+    verdict.into()
+}
+
+/// Carries out a command until it is done or Ctrl-C is pressed.
+async fn carried_out(options: &Options, output: &mut Output) -> Verdict {
+    let ended = tokio::select! {
+        // In this order: as long as standard input is read, Ctrl-C is the system's.
+        biased;
+        ended = run::run(options, output) => Some(ended),
+        Ok(()) = tokio::signal::ctrl_c() => None,
+    };
+    match ended {
+        Some(Ok(verdict)) => verdict,
+        Some(Err(failure)) => told(failure, output),
+        None => {
+            output.interrupted();
+            Verdict::Interrupted
+        }
+    }
+}
+
+fn told(failure: Failure, output: &mut Output) -> Verdict {
+    match failure {
+        // Whoever read the output has had enough.
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Verdict::Done,
+        Failure::Output(error) => {
+            let sentence = format!("The output cannot be written: {error}.");
+            output.error(&Error::new(ErrorKind::Internal, sentence));
+            Verdict::Failed
+        }
+        Failure::Usage(error) => {
+            output.error(&error);
+            Verdict::Usage
+        }
+        Failure::Call(error) => {
             output.error(&error);
             Verdict::of_error(&error)
         }
-    };
-    verdict.into()
+    }
 }

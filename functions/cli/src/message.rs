@@ -1,4 +1,4 @@
-//! The message that words, files and data make.
+//! The message that words, files and data make, and a card from its file.
 //!
 //! Owns: reading them from where they are. Must never know: what the agent makes of them.
 
@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use a2a_core::{Error, Message, Part, SendMessageConfiguration, SendMessageRequest};
+use a2a_core::{AgentCard, Error, Message, Part, SendMessageConfiguration, SendMessageRequest};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::options::{Place, Said};
 /// What cannot be read, in a sentence.
 pub(crate) fn request(said: &Said, return_immediately: bool) -> Result<SendMessageRequest, Error> {
     let text = match &*said.text {
-        [dash] if dash == "-" => from_stdin()?,
+        [dash] if dash == "-" => from_stdin("message")?,
         words => words.join(" "),
     };
     let text = Some(text).filter(|text| !text.is_empty()).map(Part::text);
@@ -31,7 +31,9 @@ pub(crate) fn request(said: &Said, return_immediately: bool) -> Result<SendMessa
     if parts.is_empty() {
         return Err(wrong("message", "is empty: say something, or send a --file or --data"));
     }
-    let mut message = Message::user(Uuid::new_v4().to_string(), parts);
+    // Under its name it is the same message each time.
+    let id = said.key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+    let mut message = Message::user(id, parts);
     message.context_id = said.context.as_deref().map(Into::into);
     message.task_id = said.task.as_deref().map(Into::into);
     let configuration = SendMessageConfiguration { return_immediately, ..Default::default() };
@@ -39,10 +41,20 @@ pub(crate) fn request(said: &Said, return_immediately: bool) -> Result<SendMessa
     Ok(SendMessageRequest { message, configuration, ..Default::default() })
 }
 
-fn from_stdin() -> Result<String, Error> {
+/// The card in that file; `-` is standard input.
+///
+/// # Errors
+/// What cannot be read, in a sentence.
+pub(crate) fn card(path: &Path) -> Result<AgentCard, Error> {
+    let json = if path.as_os_str() == "-" { from_stdin("card")?.into_bytes() } else { read(path)? };
+    serde_json::from_slice(&json)
+        .map_err(|error| wrong("card", format!("is no agent's card: {error}")))
+}
+
+fn from_stdin(what: &str) -> Result<String, Error> {
     let mut text = String::new();
     let read = io::stdin().read_to_string(&mut text);
-    read.map_err(|error| wrong("message", format!("cannot be read from standard input: {error}")))?;
+    read.map_err(|error| wrong(what, format!("cannot be read from standard input: {error}")))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 

@@ -5,20 +5,27 @@ use std::path::PathBuf;
 use a2a_core::{Cursor, TaskState};
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
-/// What the exit codes mean, below the options.
-const EXIT_CODES: &str = "\
+/// What scripts go by, below the options.
+const FOR_SCRIPTS: &str = "\
+With --json, standard output has one JSON object per line and nothing else. They are the protocol's \
+own: a card, a task, {\"task\"} or {\"message\"} of a send, a page of a list; of a stream each event, with \
+its \"eventId\", which --after takes. A failure is one line on standard error: \
+{\"error\": {\"code\", \"message\", \"data\"}}.
+
 Exit codes:
-  0  done
-  1  the call failed, or the task failed, was rejected or was canceled
-  2  the command line is wrong
-  3  the agent is not reached, or did not answer in time
-  4  the task waits for an answer (or for credentials)";
+  0    done
+  1    the call failed, or the task that was sent or watched failed, was rejected or was canceled
+  2    the command line is wrong
+  3    the agent is not reached, or did not answer in time
+  4    the task that was sent or watched waits for an answer (or for credentials)
+  130  interrupted by Ctrl-C
+Whoever reads the output and has had enough (| head) ends the command in silence, with 0.";
 
 /// Speaks to any A2A agent, over JSON-RPC, HTTP+JSON or Kafka: the agent's card says which.
 ///
 /// What the agent says goes to standard output, how it fares to standard error.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "a2a", version, after_help = EXIT_CODES)]
+#[command(name = "a2a", version, after_help = FOR_SCRIPTS)]
 pub(crate) struct Options {
     /// Where the agent is: http://HOST:PORT, https://..., kafka://HOST:PORT/agent.NAME.requests
     #[arg(long, global = true, env = "A2A_URL", default_value = "http://127.0.0.1:9003")]
@@ -26,10 +33,10 @@ pub(crate) struct Options {
     /// Take only an interface of this binding: JSONRPC, HTTP+JSON, or a custom binding's URI
     #[arg(long, global = true, env = "A2A_BINDING", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) binding: Option<String>,
-    /// A header to send along, as 'Name: value'; may be given several times
+    /// A header to send along, as 'Name: value'; may be given several times. Not over Kafka
     #[arg(long, global = true, value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) header: Vec<(String, String)>,
-    /// A token to send along, as 'Authorization: Bearer TOKEN'
+    /// A token to send along, as 'Authorization: Bearer TOKEN', over Kafka too
     #[arg(long, global = true, env = "A2A_BEARER", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) bearer: Option<String>,
     /// How long an answer may take, and a stream be silent
@@ -45,9 +52,7 @@ pub(crate) struct Options {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List the agents of a Kafka cluster; --url kafka://HOST:PORT
-    Agents,
-    /// Show who the agent is and what it can do
+    /// Show who the agent is and what it can do; over Kafka, as the cluster's registry has it
     Card {
         /// The card for this caller, which needs credentials
         #[arg(long)]
@@ -89,6 +94,73 @@ pub(crate) enum Command {
         #[arg(long, value_name = "EVENT", value_parser = cursor)]
         after: Option<Cursor>,
     },
+    /// Have a task's news pushed to a webhook
+    #[command(subcommand)]
+    Push(Push),
+    /// List the agents of a Kafka cluster; --url kafka://HOST:PORT
+    Agents,
+    /// Enter an agent into a Kafka cluster's registry, until it is withdrawn; --url kafka://HOST:PORT
+    ///
+    /// For agents that do not do so themselves, such as functions on Lambda.
+    Register {
+        /// The file of its card; - reads it from standard input
+        card: PathBuf,
+        #[command(flatten)]
+        entry: Entered,
+    },
+    /// Take an agent out of a Kafka cluster's registry; --url kafka://HOST:PORT
+    Withdraw {
+        /// The agent's name
+        agent: String,
+        #[command(flatten)]
+        entry: Entered,
+    },
+}
+
+/// A task's push configurations.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Push {
+    /// Add a configuration
+    Add {
+        /// The task's id
+        task: String,
+        /// Where to post its news
+        webhook: String,
+        /// A name for the configuration; the agent makes one where it is absent
+        #[arg(long)]
+        id: Option<String>,
+        /// What the webhook knows the agent by
+        #[arg(long, env = "A2A_PUSH_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// Show a configuration
+    Get {
+        /// The task's id
+        task: String,
+        /// The configuration's id
+        id: String,
+    },
+    /// List a task's configurations
+    List {
+        /// The task's id
+        task: String,
+    },
+    /// Delete a configuration
+    Delete {
+        /// The task's id
+        task: String,
+        /// The configuration's id
+        id: String,
+    },
+}
+
+/// Which of an agent's entries in a registry.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Entered {
+    /// What tells this entry from those of the agent's own processes
+    #[arg(long, value_name = "NAME", default_value = "registered")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) instance: String,
 }
 
 /// A message, and how it is to be answered.
@@ -210,6 +282,6 @@ mod tests {
         assert!(fault(&["card", "--header", "x"]).contains("expected 'Name: value'"));
         assert!(fault(&["card", "--timeout", "0"]).contains("1..=86400"));
         let help = Options::command().render_help().to_string();
-        assert!(help.contains("4  the task waits for an answer"), "{help}");
+        assert!(help.contains("130  interrupted"), "{help}");
     }
 }

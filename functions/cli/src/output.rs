@@ -6,12 +6,14 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     io::{self, IsTerminal, Write},
 };
 
 use a2a_core::{
-    AgentCard, Error, Event, ListTasksResponse, SendMessageResponse, StreamResponse, Task,
-    TaskState, TaskStatus, client::kafka::registry::Entry, wire::status,
+    AgentCard, Cursor, Error, Event, ListTaskPushNotificationConfigsResponse, ListTasksResponse,
+    SendMessageResponse, StreamResponse, Task, TaskPushNotificationConfig, TaskState, TaskStatus,
+    client::kafka::registry::Entry, wire::status,
 };
 use serde::Serialize;
 
@@ -23,8 +25,10 @@ pub(crate) struct Output {
     colours: bool,
     /// The address that whoever answers a question needs.
     url: String,
-    /// The task that is being watched, once it was named.
+    /// The task that is shown, once it was named.
     task: Option<String>,
+    /// The last event of the stream that is watched.
+    after: Option<Cursor>,
     /// Whether the last thing on standard output has no end of line yet.
     open_line: bool,
 }
@@ -32,7 +36,8 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, colours, url: String::new(), task: None, open_line: false }
+        let (url, task, after) = (String::new(), None, None);
+        Self { json, colours, url, task, after, open_line: false }
     }
 
     /// Says where the agent is that answers from here on.
@@ -49,7 +54,7 @@ impl Output {
             if self.json {
                 object(&entry.card)?;
             } else {
-                self.say(&words::agent(&entry.agent, &entry.card))?;
+                self.say(&words::agent(&entry.card))?;
             }
         }
         if self.json { Ok(()) } else { self.note(&format!("{} agents", entries.len())) }
@@ -84,9 +89,32 @@ impl Output {
         Ok(())
     }
 
-    pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
+    pub(crate) fn push_config(&mut self, config: &TaskPushNotificationConfig) -> io::Result<()> {
+        if self.json { object(config) } else { self.say(&words::push_config(config)) }
+    }
+
+    pub(crate) fn push_configs(
+        &mut self,
+        page: &ListTaskPushNotificationConfigsResponse,
+    ) -> io::Result<()> {
         if self.json {
-            return object(&event.response);
+            return object(page);
+        }
+        for config in &page.configs {
+            self.say(&words::push_config(config))?;
+        }
+        self.note(&format!("{} configurations", page.configs.len()))
+    }
+
+    /// Something was done of which there is nothing to show.
+    pub(crate) fn done(&mut self, what: &str) -> io::Result<()> {
+        if self.json { object(&BTreeMap::<(), ()>::new()) } else { self.note(what) }
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.after = event.cursor.or(self.after);
+        if self.json {
+            return object(&Told::of(event));
         }
         match &event.response {
             StreamResponse::Message(message) => self.say(&words::parts(&message.parts)),
@@ -119,7 +147,17 @@ impl Output {
         self.end_line()
     }
 
-    /// Why there is no more; on standard error.
+    /// The person at the terminal has had enough. What they watched goes on, and here is how to
+    /// watch it again.
+    pub(crate) fn interrupted(&mut self) {
+        let _ = self.end_line();
+        let Some(task) = self.task.clone().filter(|_| !self.json) else { return };
+        let after = self.after.map(|cursor| format!(" --after {cursor}")).unwrap_or_default();
+        let again = self.command(&format!("subscribe {}{after}", words::quoted(&task)));
+        let _ = self.note(&format!("The task goes on; watch it again with: {again}"));
+    }
+
+    /// Why there is no more; on standard error. Nobody may be left to be told.
     pub(crate) fn error(&mut self, error: &Error) {
         #[derive(Serialize)]
         struct Failed<E> {
@@ -127,10 +165,10 @@ impl Output {
         }
         let _ = self.end_line();
         let told = Failed { error: status::jsonrpc_error(error) };
-        match serde_json::to_string(&told) {
-            Ok(told) if self.json => eprintln!("{told}"),
-            _ => eprintln!("{}", self.painted(&harmless(error.message()), RED)),
-        }
+        let _ = match serde_json::to_string(&told) {
+            Ok(told) if self.json => writeln!(io::stderr(), "{told}"),
+            _ => writeln!(io::stderr(), "{}", self.painted(&harmless(error.message()), RED)),
+        };
     }
 
     fn whole_task(&mut self, task: &Task) -> io::Result<()> {
@@ -166,10 +204,15 @@ impl Output {
         }
         if status.state == TaskState::InputRequired {
             let task = self.task.clone().unwrap_or_default();
-            let url = self.url.clone();
-            self.note(&format!("answer with: a2a --url {url} send --task {task} 'your answer'"))?;
+            let answer = format!("send --task {} 'your answer'", words::quoted(&task));
+            self.note(&format!("answer with: {}", self.command(&answer)))?;
         }
         Ok(())
+    }
+
+    /// A command to the same agent, as it is pasted into a shell.
+    fn command(&self, command: &str) -> String {
+        format!("a2a --url {} {command}", words::quoted(&self.url))
     }
 
     /// Adds to a text that is still growing.
@@ -211,6 +254,23 @@ impl Output {
 
     fn painted(&self, text: &str, colour: &str) -> String {
         if self.colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// An event for programs, with its place in its task.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    #[serde(flatten)]
+    response: &'a StreamResponse,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
+}
+
+impl<'a> Told<'a> {
+    fn of(event: &'a Event) -> Self {
+        let event_id = event.cursor.map(|cursor| cursor.to_string());
+        Self { response: &event.response, event_id }
     }
 }
 

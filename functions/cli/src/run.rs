@@ -3,22 +3,19 @@
 use std::{io, time::Duration};
 
 use a2a_core::{
-    CancelTaskRequest, Error, Events, GetTaskRequest, ListTasksRequest, SendMessageResponse,
-    StreamResponse, SubscribeToTaskRequest, TaskState,
-    client::{
-        Client, Connector, Parameters,
-        kafka::{
-            KafkaOptions,
-            registry::{Entry, Registry},
-        },
-    },
+    CancelTaskRequest, DeleteTaskPushNotificationConfigRequest, Error, ErrorKind, Events,
+    GetTaskPushNotificationConfigRequest, GetTaskRequest, ListTaskPushNotificationConfigsRequest,
+    ListTasksRequest, SendMessageRequest, SendMessageResponse, StreamResponse,
+    SubscribeToTaskRequest, TaskPushNotificationConfig, TaskState,
+    client::{Client, Connector, Parameters},
 };
 use futures_util::StreamExt;
 
 use crate::{
     message,
-    options::{Command, Listed, Options, Said},
+    options::{Command, Listed, Options, Push, Said},
     output::Output,
+    registry,
     verdict::Verdict,
 };
 
@@ -27,8 +24,10 @@ use crate::{
 pub(crate) enum Failure {
     /// The call failed.
     Call(Error),
-    /// Nothing could be printed.
-    Output(#[expect(dead_code, reason = "nobody is left to be told")] io::Error),
+    /// The command line is wrong, in a way that shows when it is carried out.
+    Usage(Error),
+    /// It could not be printed.
+    Output(io::Error),
 }
 
 impl From<Error> for Failure {
@@ -47,36 +46,25 @@ impl From<io::Error> for Failure {
 pub(crate) async fn run(options: &Options, output: &mut Output) -> Result<Verdict, Failure> {
     // What is to be sent is read before anybody is asked.
     let request = match &options.command {
-        Command::Send { said, no_wait } => Some(message::request(said, *no_wait)),
-        Command::Stream { said } => Some(message::request(said, false)),
-        _ => None,
+        Command::Send { said, no_wait } => message::request(said, *no_wait),
+        Command::Stream { said } => message::request(said, false),
+        _ => Ok(SendMessageRequest::default()),
     };
-    let request = match request.transpose() {
-        Ok(request) => request.unwrap_or_default(),
-        Err(error) => {
-            output.error(&error);
-            return Ok(Verdict::Usage);
-        }
-    };
+    let request = request.map_err(Failure::Usage)?;
     output.answered_with(&options.url);
     match &options.command {
-        Command::Agents => output.agents(&agents(options).await?)?,
         Command::Card { extended } => {
             let client = client(options).await?;
             let card = if *extended { client.extended_card().await } else { client.card().await };
-            let card = card?;
-            output.card(&card)?;
+            output.card(&*card?)?;
         }
-        Command::Send { said, .. } => match keyed(options, said).await?.send(request).await? {
-            SendMessageResponse::Message(message) => {
-                output.sent(&SendMessageResponse::Message(message))?;
+        Command::Send { said, .. } => {
+            let response = keyed(options, said).await?.send(request).await?;
+            output.sent(&response)?;
+            if let SendMessageResponse::Task(task) = response {
+                return Ok(Verdict::of_state(task.status.state));
             }
-            SendMessageResponse::Task(task) => {
-                let state = task.status.state;
-                output.sent(&SendMessageResponse::Task(task))?;
-                return Ok(Verdict::of_state(state));
-            }
-        },
+        }
         Command::Stream { said } => {
             return watch(keyed(options, said).await?.stream(request).await?, output).await;
         }
@@ -94,25 +82,71 @@ pub(crate) async fn run(options: &Options, output: &mut Output) -> Result<Verdic
             let request = SubscribeToTaskRequest { id: task.as_str().into(), tenant: None };
             return watch(client(options).await?.subscribe(request, *after).await?, output).await;
         }
+        Command::Push(command) => push(&client(options).await?, command, output).await?,
+        Command::Agents => registry::list(options, output).await?,
+        Command::Register { card, entry } => {
+            registry::register(options, output, card, &entry.instance).await?;
+        }
+        Command::Withdraw { agent, entry } => {
+            registry::withdraw(options, output, agent, &entry.instance).await?;
+        }
     }
     Ok(Verdict::Done)
 }
 
-/// The agents that the cluster's registry names.
-async fn agents(options: &Options) -> Result<Vec<Entry>, Error> {
-    let brokers = options
-        .url
-        .strip_prefix("kafka://")
-        .map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
-    let Some(brokers) = brokers.filter(|brokers| !brokers.is_empty()) else {
-        let why = "must name a Kafka cluster, as kafka://HOST:PORT does";
-        return Err(Error::invalid_field("url", why));
-    };
-    let registry = Registry::new(brokers, &KafkaOptions::default())?;
-    registry.within(Duration::from_secs(options.timeout)).list().await
+async fn push(client: &Client, command: &Push, output: &mut Output) -> Result<(), Failure> {
+    match command {
+        Push::Add { task, webhook, id, token } => {
+            let config = TaskPushNotificationConfig {
+                task_id: Some(task.as_str().into()),
+                url: webhook.as_str().into(),
+                id: id.as_deref().map(Into::into),
+                token: token.as_deref().map(Into::into),
+                ..Default::default()
+            };
+            output.push_config(&client.create_push_config(config).await?)?;
+        }
+        Push::Get { task, id } => {
+            let (task_id, id) = (task.as_str().into(), id.as_str().into());
+            let request = GetTaskPushNotificationConfigRequest { task_id, id, tenant: None };
+            output.push_config(&client.get_push_config(request).await?)?;
+        }
+        Push::List { task } => {
+            let task_id = task.as_str().into();
+            let request = ListTaskPushNotificationConfigsRequest { task_id, ..Default::default() };
+            output.push_configs(&client.list_push_configs(request).await?)?;
+        }
+        Push::Delete { task, id } => {
+            let (task_id, id) = (task.as_str().into(), id.as_str().into());
+            let request = DeleteTaskPushNotificationConfigRequest { task_id, id, tenant: None };
+            client.delete_push_config(request).await?;
+            output.done("It is deleted.")?;
+        }
+    }
+    Ok(())
 }
 
-async fn client(options: &Options) -> Result<Client, Error> {
+async fn client(options: &Options) -> Result<Client, Failure> {
+    let connector = connector(options).map_err(Failure::Usage)?;
+    let mut parameters = Parameters::default();
+    parameters.timeout = Duration::from_secs(options.timeout);
+    let connecting = connector.connect(&options.url);
+    let connected = tokio::time::timeout(parameters.timeout, connecting).await;
+    let connected = connected.unwrap_or_else(|_| {
+        let sentence = format!("There is no card from the agent within {} s.", options.timeout);
+        Err(Error::new(ErrorKind::DeadlineExceeded, sentence))
+    });
+    let client = connected.map_err(|error| match error.kind() {
+        ErrorKind::InvalidParams => Failure::Usage(error),
+        _ => Failure::Call(error),
+    })?;
+    Ok(client.with_parameters(parameters))
+}
+
+fn connector(options: &Options) -> Result<Connector, Error> {
+    if options.url.starts_with("kafka:") && !options.header.is_empty() {
+        return Err(Error::invalid_field("header", "is not sent over Kafka"));
+    }
     let mut connector = Connector::new();
     for (name, value) in &options.header {
         connector = connector.header(name, value)?;
@@ -123,12 +157,10 @@ async fn client(options: &Options) -> Result<Client, Error> {
     if let Some(binding) = &options.binding {
         connector = connector.binding(binding);
     }
-    let mut parameters = Parameters::default();
-    parameters.timeout = Duration::from_secs(options.timeout);
-    Ok(connector.connect(&options.url).await?.with_parameters(parameters))
+    Ok(connector)
 }
 
-async fn keyed(options: &Options, said: &Said) -> Result<Client, Error> {
+async fn keyed(options: &Options, said: &Said) -> Result<Client, Failure> {
     let client = client(options).await?;
     Ok(match &said.key {
         Some(key) => client.with_idempotency_key(key.as_str()),

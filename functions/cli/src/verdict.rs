@@ -12,6 +12,7 @@ pub(crate) enum Verdict {
     Usage,
     NotReached,
     Waits,
+    Interrupted,
 }
 
 impl Verdict {
@@ -41,6 +42,8 @@ impl From<Verdict> for ExitCode {
             Verdict::Usage => 2,
             Verdict::NotReached => 3,
             Verdict::Waits => 4,
+            // As a shell reports a program that SIGINT ended.
+            Verdict::Interrupted => 130,
         })
     }
 }

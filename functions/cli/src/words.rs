@@ -1,8 +1,13 @@
-//! A card, a task and an event in words.
+//! A card, a task and an event in words, and words for a shell.
 //!
 //! Owns: what of an object a person wants to read. Must never know: terminals.
 
-use a2a_core::{AgentCard, Artifact, Part, PartContent, Task, TaskState};
+use std::borrow::Cow;
+
+use a2a_core::{
+    AgentCard, Artifact, Part, PartContent, Task, TaskPushNotificationConfig, TaskState,
+    wire::kafka::BINDING,
+};
 
 /// A state as people write it: `input-required`.
 pub(crate) fn state(state: TaskState) -> String {
@@ -37,20 +42,42 @@ pub(crate) fn card(card: &AgentCard) -> String {
     lines.join("\n")
 }
 
-/// An agent in a line of a list: its name, where it is first reached, and what it is for.
-pub(crate) fn agent(name: &str, card: &AgentCard) -> String {
-    let at = card.supported_interfaces.first().map_or("", |interface| &*interface.url);
-    format!("{name}  {at}  {}", card.description).trim_end().to_owned()
+/// An agent in a line of a cluster's list: its name, where it is reached over Kafka (else, where
+/// first), and what it is for.
+pub(crate) fn agent(card: &AgentCard) -> String {
+    let mut interfaces = card.supported_interfaces.iter();
+    let over_kafka = interfaces.clone().find(|interface| interface.protocol_binding == BINDING);
+    let at = over_kafka.or_else(|| interfaces.next()).map_or("", |interface| &*interface.url);
+    let what = line_of(&card.description);
+    format!("{}  {at}  {what}", card.name).trim_end().to_owned()
+}
+
+/// A push configuration in a line: its id and its webhook.
+pub(crate) fn push_config(config: &TaskPushNotificationConfig) -> String {
+    format!("{}  {}", config.id.as_deref().unwrap_or_default(), config.url)
 }
 
 /// A task in a line of a list.
 pub(crate) fn line(task: &Task) -> String {
     let when = task.status.timestamp.map(|at| at.to_string()).unwrap_or_default();
     let says = task.status.message.as_ref().map(|message| message.text()).unwrap_or_default();
-    let says: String = says.split_whitespace().collect::<Vec<_>>().join(" ");
-    let says: String = says.chars().take(60).collect();
+    let says: String = line_of(&says).chars().take(60).collect();
     let state = state(task.status.state);
     format!("{}  {state:<14}  {when}  {says}", task.id).trim_end().to_owned()
+}
+
+/// A text on one line.
+fn line_of(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text as one word of a shell: a line that is printed to be pasted may hold what an agent said.
+pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
+    let plain = |sign: char| sign.is_ascii_alphanumeric() || "%+,-./:=@_".contains(sign);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', r"'\''")).into()
 }
 
 /// An artifact with its title.
@@ -115,5 +142,18 @@ mod tests {
         let expected = "58 %\n{\"a\":[1]}\n[a.bin, 3 bytes, x/y]\n[file at https://a/b]\nend";
         assert_eq!(parts(&all), expected);
         assert_eq!(state(TaskState::InputRequired), "input-required");
+    }
+
+    #[test]
+    fn what_is_pasted_is_one_word() {
+        for (text, word) in [
+            ("kafka://a:1,b:2/agent.data.requests", "kafka://a:1,b:2/agent.data.requests"),
+            ("a?reply-to=b", "'a?reply-to=b'"),
+            ("x; rm -r ~", "'x; rm -r ~'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(text), word);
+        }
     }
 }

@@ -22,8 +22,8 @@ const LIFE: i64 = 60_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps an agent registered until `stop`. A registry that cannot be written is no reason not to
-/// serve: it is logged and tried again. `create` makes the topic where it is missing.
-pub async fn keep(brokers: String, card: AgentCard, create: bool, stop: CancellationToken) {
+/// serve: it is logged and tried again. The topic is made where it is missing.
+pub async fn keep(brokers: String, card: AgentCard, stop: CancellationToken) {
     let registry = match Registry::new(&brokers, &KafkaOptions::default()) {
         Ok(registry) => registry.within(PATIENCE),
         Err(error) => return tracing::error!(%error, "the agent is not registered"),
@@ -32,7 +32,7 @@ pub async fn keep(brokers: String, card: AgentCard, create: bool, stop: Cancella
     let (agent, instance) = (card.name.clone(), env.id().to_string());
     let mut entry = Entry { agent, instance, card, expires: None };
     let renewing = async {
-        if create && let Err(error) = registry.create().await {
+        if let Err(error) = registry.create().await {
             tracing::warn!(%error, "the registry's topic is not there");
         }
         loop {

@@ -38,9 +38,7 @@ impl Serving {
         let sweeper = tokio::spawn(Sweeper::new(handler.clone()).run(stop.clone()));
         let registered = kafka.as_ref().map(|(source, _)| {
             let (brokers, card) = (source.brokers.clone(), AgentCard::clone(handler.card()));
-            // The embedded broker has the topic; it cannot be asked for one.
-            let create = source.group.is_some();
-            tokio::spawn(register::keep(brokers, card, create, stop.clone()))
+            tokio::spawn(register::keep(brokers, card, stop.clone()))
         });
         let consume = |(source, function)| kafka::consume(source, function, stop.clone());
         let kafka = kafka.map(|kafka| tokio::spawn(consume(kafka)));

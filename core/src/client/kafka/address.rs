@@ -39,7 +39,7 @@ impl Address {
         if !brokers.split(',').all(is_broker) {
             return Err(invalid("must name its brokers HOST:PORT, with commas between"));
         }
-        let default = agent(requests).map(|agent| format!("agent.{agent}.responses"));
+        let default = agent(requests).map(responses);
         let mut reply_to = None;
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
@@ -65,6 +65,15 @@ impl Address {
     pub(super) fn agent(&self) -> Option<&str> {
         agent(&self.requests)
     }
+
+    /// The topic for answers to whoever named no other, where it is known.
+    pub(super) fn own_topic(&self) -> Option<String> {
+        self.agent().map(responses)
+    }
+}
+
+fn responses(agent: &str) -> String {
+    format!("agent.{agent}.responses")
 }
 
 fn agent(requests: &str) -> Option<&str> {

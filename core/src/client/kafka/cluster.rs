@@ -20,6 +20,7 @@ use rdkafka::{
 use super::{
     inbox::Inbox,
     partition::Partitions,
+    routes::Routes,
     settings::{self, Settings, Troubles},
 };
 use crate::error::{Error, ErrorKind};
@@ -28,6 +29,8 @@ use crate::error::{Error, ErrorKind};
 pub(super) struct Cluster {
     pub(super) brokers: String,
     pub(super) settings: Settings,
+    /// Of all its reply topics: an answer is known by its key alone.
+    pub(super) routes: Arc<Routes>,
     producer: Mutex<FutureProducer<Troubles>>,
     troubles: Troubles,
     inboxes: Mutex<HashMap<String, Weak<Inbox>>>,
@@ -72,6 +75,7 @@ impl Cluster {
         let cluster = Arc::new(Self {
             brokers: brokers.to_owned(),
             settings: settings.clone(),
+            routes: Arc::default(),
             producer: Mutex::new(settings::producer(brokers, settings, troubles.clone())?),
             troubles,
             inboxes: Mutex::default(),
@@ -92,7 +96,7 @@ impl Cluster {
         if let Some(inbox) = inboxes.get(topic).and_then(Weak::upgrade) {
             return Ok(inbox);
         }
-        let inbox = Inbox::open(&self.brokers, topic, &self.settings)?;
+        let inbox = Inbox::open(&self.brokers, topic, &self.settings, &self.routes)?;
         inboxes.insert(topic.to_owned(), Arc::downgrade(&inbox));
         Ok(inbox)
     }

@@ -1,18 +1,14 @@
 //! The one consumer of a reply topic in this process.
 //!
-//! Owns: standing at the topic's end before anything is asked, keeping all its partitions, and
-//! which answer is whose. Must never know: what was asked, what an answer says, who waits how long.
+//! Owns: standing at the topic's end before anything is asked, and keeping all its partitions. Must
+//! never know: what was asked, what an answer says, who waits how long.
 //!
 //! It has a thread of its own, so that it serves callers of every runtime and none can hold it up.
 //! It belongs to no group: every process reads all answers and takes its own, which it tells by the
 //! beginning of their key before it copies anything.
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -25,11 +21,11 @@ use rdkafka::{
 use tokio::sync::watch;
 
 use super::{
-    mailbox::{Arrival, Mailbox},
+    mailbox::Arrival,
+    routes::Routes,
     settings::{self, Settings, Troubles},
 };
 use crate::{
-    env::Env,
     error::{Error, ErrorKind},
     wire::kafka::client::Place,
 };
@@ -46,11 +42,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// A reply topic as this process reads it.
 pub(super) struct Inbox {
     brokers: String,
-    topic: String,
-    /// What the keys of this inbox's requests begin with: no other process has it.
-    prefix: String,
-    numbers: AtomicU64,
-    routes: Mutex<HashMap<u64, Arc<Mailbox>>>,
+    topic: Arc<str>,
+    routes: Arc<Routes>,
     consumer: Arc<BaseConsumer<Troubles>>,
     troubles: Troubles,
     standing: watch::Sender<Standing>,
@@ -82,15 +75,14 @@ impl Inbox {
         brokers: &str,
         topic: &str,
         settings: &Settings,
+        routes: &Arc<Routes>,
     ) -> Result<Arc<Self>, Error> {
         let troubles = Troubles::default();
         let consumer = settings::consumer(brokers, settings, false, troubles.clone())?;
         let inbox = Arc::new(Self {
             brokers: brokers.to_owned(),
-            topic: topic.to_owned(),
-            prefix: format!("{}-", Env::system().id()),
-            numbers: AtomicU64::new(1),
-            routes: Mutex::default(),
+            topic: topic.into(),
+            routes: Arc::clone(routes),
             consumer: Arc::new(consumer),
             troubles,
             standing: watch::Sender::new(Standing::Away(None)),
@@ -112,21 +104,15 @@ impl Inbox {
         let _ = standing.wait_for(|standing| matches!(standing, Standing::Ready)).await;
     }
 
+    /// Returns once that is so, or it is known why it is not.
+    pub(super) async fn tried(&self) {
+        let mut standing = self.standing.subscribe();
+        let _ = standing.wait_for(|standing| !matches!(standing, Standing::Away(None))).await;
+    }
+
     /// Whether that is so, and why not.
     pub(super) fn standing(&self) -> Standing {
         self.standing.borrow().clone()
-    }
-
-    /// Gives a new number to a request whose answers go into this mailbox.
-    pub(super) fn route(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Route {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        lock(&self.routes).insert(number, Arc::clone(mailbox));
-        Route { inbox: Arc::clone(self), number }
-    }
-
-    /// The key of the request of that number.
-    pub(super) fn id(&self, number: u64) -> String {
-        format!("{}{number}", self.prefix)
     }
 
     /// Looks for new partitions of the topic, in the background, if nobody did so lately.
@@ -140,7 +126,7 @@ impl Inbox {
         let inbox = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = inbox.add_partitions() {
-                tracing::debug!(topic = inbox.topic, error, "its partitions are not known");
+                tracing::debug!(topic = &*inbox.topic, error, "its partitions are not known");
             }
         });
     }
@@ -193,32 +179,14 @@ impl Inbox {
     }
 
     fn deliver(&self, message: &BorrowedMessage<'_>) {
-        let Some(number) = message.key().and_then(|key| self.number(key)) else { return };
-        let Some(mailbox) = lock(&self.routes).get(&number).cloned() else { return };
+        let Some(number) = message.key().and_then(|key| self.routes.number(key)) else { return };
+        if !self.routes.is_open(number) {
+            return;
+        }
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
         let place = Place::read(headers.map(|it| (it.key, it.value.unwrap_or_default())));
         let value = message.payload().unwrap_or_default().to_vec();
-        if !mailbox.put(Arrival { number, place, value }) {
-            // What comes under this number from here on has a gap before it.
-            lock(&self.routes).remove(&number);
-        }
-    }
-
-    fn number(&self, key: &[u8]) -> Option<u64> {
-        let digits = key.strip_prefix(self.prefix.as_bytes())?;
-        std::str::from_utf8(digits).ok()?.parse().ok()
-    }
-}
-
-/// A request's way back; answers to it are dropped once this is.
-pub(super) struct Route {
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) number: u64,
-}
-
-impl Drop for Route {
-    fn drop(&mut self) {
-        lock(&self.inbox.routes).remove(&self.number);
+        self.routes.deliver(Arrival { number, topic: Arc::clone(&self.topic), place, value });
     }
 }
 
@@ -245,7 +213,9 @@ fn read(consumer: &BaseConsumer<Troubles>, inbox: &Weak<Inbox>) {
         match received {
             Some(Ok(message)) => inbox.deliver(&message),
             // It goes on by itself, where it was.
-            Some(Err(error)) => tracing::debug!(topic = inbox.topic, %error, "no answers for now"),
+            Some(Err(error)) => {
+                tracing::debug!(topic = &*inbox.topic, %error, "no answers for now")
+            }
             None => {}
         }
     }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
@@ -22,6 +22,8 @@ const MOST_BYTES: usize = 1 << 20;
 pub(super) struct Arrival {
     /// Which request it answers.
     pub(super) number: u64,
+    /// Which topic it came on.
+    pub(super) topic: Arc<str>,
     /// Where it stands in its stream.
     pub(super) place: Place,
     /// JSON.
@@ -104,7 +106,8 @@ mod tests {
     use super::*;
 
     fn arrival(number: u64, bytes: usize) -> Arrival {
-        Arrival { number, place: Place::default(), value: vec![b' '; bytes] }
+        let (topic, place) = ("replies".into(), Place::default());
+        Arrival { number, topic, place, value: vec![b' '; bytes] }
     }
 
     #[test]

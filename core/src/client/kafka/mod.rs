@@ -5,7 +5,9 @@
 //! | `address` | where an agent is: `kafka://HOST:PORT/agent.NAME.requests` |
 //! | `settings` | librdkafka's clients, set up |
 //! | `cluster` | sharing them in this process: one producer per cluster, one consumer per reply topic |
-//! | `inbox` | that consumer: which answer is whose |
+//! | `inbox` | that consumer: standing where no answer is missed |
+//! | `routes` | which answer is whose |
+//! | `refusals` | where it is heard that a reply topic is refused |
 //! | `partition` | which partition a request goes to: what is short never behind work |
 //! | `mailbox` | answers that wait for their reader, within a bound |
 //! | `request` | one request: when it is sent, and sent again |
@@ -20,8 +22,10 @@ mod cluster;
 mod inbox;
 mod mailbox;
 mod partition;
+mod refusals;
 pub mod registry;
 mod request;
+mod routes;
 mod settings;
 mod stream;
 
@@ -34,8 +38,9 @@ use self::{
     address::Address,
     cluster::{Cluster, Record},
     inbox::Inbox,
-    mailbox::Mailbox,
+    mailbox::{Arrival, Mailbox},
     partition::Pace,
+    refusals::Refusals,
     registry::Registry,
     request::Request,
     stream::Reader,
@@ -89,12 +94,14 @@ pub struct KafkaTransport {
     options: Arc<KafkaOptions>,
     cluster: Arc<Cluster>,
     inbox: Arc<Inbox>,
+    refusals: Arc<Refusals>,
 }
 
 impl KafkaTransport {
     /// The agent at `kafka://HOST:PORT[,HOST:PORT]/agent.NAME.requests[?reply-to=TOPIC]`. Answers
     /// come on `agent.NAME.responses`, or on the topic named there, which must exist and which the
-    /// agent must allow. It connects in the background.
+    /// agent must allow; where it does not, the calls fail with [`ErrorKind::PermissionDenied`]. It
+    /// connects in the background.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidParams`] in one sentence when the URL or a setting is wrong,
@@ -103,7 +110,8 @@ impl KafkaTransport {
         let address = Address::read(url)?;
         let cluster = Cluster::of(&address.brokers, &options.settings)?;
         let inbox = cluster.inbox(&address.replies)?;
-        Ok(Self { address: Arc::new(address), options: Arc::new(options), cluster, inbox })
+        let (refusals, options) = (Arc::new(Refusals::of(&address)), Arc::new(options));
+        Ok(Self { address: Arc::new(address), options, cluster, inbox, refusals })
     }
 
     /// Whether that is an agent's address.
@@ -121,8 +129,8 @@ impl KafkaTransport {
         parameters: &Parameters,
         call: &Call,
     ) -> Result<Request, Error> {
-        let route = self.inbox.route(mailbox);
-        let key = self.inbox.id(route.number);
+        let route = self.cluster.routes.open(mailbox);
+        let key = self.cluster.routes.id(route.number);
         let idempotency_key = match &parameters.idempotency_key {
             Some(key) => Some(&**key),
             // Its own retries need one.
@@ -149,8 +157,7 @@ impl KafkaTransport {
         let client::Request { value, headers } = encoded;
         let topic = self.address.requests.clone();
         let record = Record { topic, key, value: Some(value), headers };
-        let interval = self.interval(parameters);
-        Ok(Request::new(&self.cluster, route, record, Pace::of(call), interval))
+        Ok(Request::new(self, route, record, Pace::of(call), self.interval(parameters)))
     }
 
     fn interval(&self, parameters: &Parameters) -> Duration {
@@ -169,7 +176,15 @@ impl KafkaTransport {
             () = sleep(parameters.timeout) => return Err(request.gave_up(parameters.timeout)),
         };
         let arrival = arrival.ok_or_else(|| Error::internal("an empty mailbox had no room"))?;
-        client::decode(&self.inbox.id(arrival.number), call.reply_kind(), &arrival.value)
+        self.heard(&arrival);
+        client::decode(request.id(), call.reply_kind(), &arrival.value)
+    }
+
+    /// An answer on the topic that was asked for tells that it is not refused.
+    fn heard(&self, arrival: &Arrival) {
+        if *arrival.topic == *self.address.replies {
+            self.refusals.accepted();
+        }
     }
 
     /// The card, as the agent's instances told the registry.

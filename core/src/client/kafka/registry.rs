@@ -14,7 +14,7 @@ use std::{
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    consumer::Consumer,
+    consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     message::{BorrowedMessage, Headers},
     types::RDKafkaErrorCode,
@@ -89,8 +89,9 @@ impl Registry {
     /// Publishes an entry, in place of what the same instance published before.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidParams`] when a name has no place in a key, [`ErrorKind::Unavailable`]
-    /// when no broker takes it in time, [`ErrorKind::PermissionDenied`] when it may not be written.
+    /// [`ErrorKind::InvalidParams`] when a name has no place in a key, or the card's is another,
+    /// [`ErrorKind::Unavailable`] when no broker takes it in time,
+    /// [`ErrorKind::PermissionDenied`] when it may not be written.
     pub async fn publish(&self, entry: &Entry) -> Result<(), Error> {
         let (value, headers) = entry.encode()?;
         self.write(&entry.agent, &entry.instance, Some(value), headers).await
@@ -109,6 +110,14 @@ impl Registry {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when no broker answers in time or it may not be made.
     pub async fn create(&self) -> Result<(), Error> {
+        let registry = self.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            registry.open(registry.timeout, &Troubles::default()).map(|(_, topic)| topic.count())
+        });
+        // Whoever may write to it may have no right to make it.
+        if looking.await.map_err(Error::internal)?? > 0 {
+            return Ok(());
+        }
         let unavailable = |error: KafkaError| self.unavailable(&Troubles::default(), &error);
         let config = settings::config(&self.cluster.brokers, &self.cluster.settings);
         let admin: AdminClient<Troubles> =
@@ -157,23 +166,11 @@ impl Registry {
     /// Every entry that was not withdrawn, in the order of the topic. A topic that is missing has
     /// none.
     fn read(&self) -> Result<Vec<Entry>, Error> {
-        let Cluster { brokers, settings, .. } = &*self.cluster;
         let until = Instant::now() + self.timeout;
+        let left = || until.saturating_duration_since(Instant::now());
         let troubles = Troubles::default();
         let unavailable = |error: KafkaError| self.unavailable(&troubles, &error);
-        let consumer = settings::consumer(brokers, settings, true, troubles.clone())?;
-        let left = || until.saturating_duration_since(Instant::now());
-        let metadata = consumer.fetch_metadata(Some(TOPIC), left()).map_err(|error| {
-            // What the connection has to say is heard here.
-            let _ = consumer.poll(Duration::ZERO);
-            unavailable(error)
-        })?;
-        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
-        let mut all = TopicPartitionList::new();
-        for partition in partitions {
-            let added = all.add_partition_offset(TOPIC, partition.id(), Offset::Beginning);
-            added.map_err(unavailable)?;
-        }
+        let (consumer, all) = self.open(left(), &troubles)?;
         consumer.assign(&all).map_err(unavailable)?;
         let mut unread = all.count();
         let mut entries = Vec::new();
@@ -186,6 +183,29 @@ impl Registry {
             }
         }
         Ok(entries)
+    }
+
+    /// A consumer, and the beginning of each of the topic's partitions.
+    fn open(
+        &self,
+        timeout: Duration,
+        troubles: &Troubles,
+    ) -> Result<(BaseConsumer<Troubles>, TopicPartitionList), Error> {
+        let Cluster { brokers, settings, .. } = &*self.cluster;
+        let unavailable = |error: KafkaError| self.unavailable(troubles, &error);
+        let consumer = settings::consumer(brokers, settings, true, troubles.clone())?;
+        let metadata = consumer.fetch_metadata(Some(TOPIC), timeout).map_err(|error| {
+            // What the connection has to say is heard here.
+            let _ = consumer.poll(Duration::ZERO);
+            unavailable(error)
+        })?;
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        let mut all = TopicPartitionList::new();
+        for partition in partitions {
+            let added = all.add_partition_offset(TOPIC, partition.id(), Offset::Beginning);
+            added.map_err(unavailable)?;
+        }
+        Ok((consumer, all))
     }
 
     fn unavailable(&self, troubles: &Troubles, error: &KafkaError) -> Error {

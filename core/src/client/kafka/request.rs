@@ -9,9 +9,11 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{
-    cluster::{Cluster, Record, Unsent},
-    inbox::{Inbox, Route, Standing},
+    KafkaTransport,
+    cluster::{Record, Unsent},
+    inbox::{Inbox, Standing},
     partition::Pace,
+    routes::Route,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -20,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// A request and how far it has come.
 pub(super) struct Request {
-    cluster: Arc<Cluster>,
+    transport: KafkaTransport,
     route: Route,
     record: Arc<Record>,
     pace: Pace,
@@ -34,19 +36,21 @@ pub(super) struct Request {
     /// Whether a broker has it.
     reached: bool,
     trouble: Option<String>,
+    /// Held while a refusal is listened for.
+    refusals: Option<Arc<Inbox>>,
 }
 
 impl Request {
     /// A request that is sent as soon as its answer cannot be missed.
     pub(super) fn new(
-        cluster: &Arc<Cluster>,
+        transport: &KafkaTransport,
         route: Route,
         record: Record,
         pace: Pace,
         interval: Duration,
     ) -> Self {
         Self {
-            cluster: Arc::clone(cluster),
+            transport: transport.clone(),
             route,
             record: Arc::new(record),
             pace,
@@ -56,6 +60,7 @@ impl Request {
             at: Instant::now(),
             reached: false,
             trouble: None,
+            refusals: None,
         }
     }
 
@@ -69,10 +74,6 @@ impl Request {
         &self.record.key
     }
 
-    fn inbox(&self) -> &Arc<Inbox> {
-        &self.route.inbox
-    }
-
     /// Sends it, and again after each interval, for as long as this is awaited: until there is an
     /// answer. The correlation id stays the same, and so does the idempotency key, so that the
     /// agent executes it once. May be dropped and called again at any time.
@@ -80,15 +81,17 @@ impl Request {
     /// # Errors
     /// It ends only when the request cannot be sent at all.
     pub(super) async fn send(&mut self) -> Error {
-        self.inbox().ready().await;
+        self.transport.inbox.ready().await;
         loop {
             if self.sending.is_none() {
                 tokio::time::sleep_until(self.at).await;
-                self.inbox().look();
-                let count = self.cluster.partitions(&self.record.topic).await;
+                self.listen().await;
+                self.transport.inbox.look();
+                let cluster = &self.transport.cluster;
+                let count = cluster.partitions(&self.record.topic).await;
                 let place = count.map(|it| self.pace.place(self.number(), self.copies, it));
                 self.copies += 1;
-                self.sending = Some(self.cluster.produce(&self.record, place));
+                self.sending = Some(self.transport.cluster.produce(&self.record, place));
             }
             let sent = match &mut self.sending {
                 Some(sending) => sending.await,
@@ -109,6 +112,22 @@ impl Request {
         }
     }
 
+    /// Sees to it that a refusal of the reply topic is heard, as far as that can be.
+    async fn listen(&mut self) {
+        if self.refusals.is_none() {
+            let KafkaTransport { refusals, cluster, .. } = &self.transport;
+            self.refusals = refusals.inbox(cluster, self.reached);
+        }
+        if let Some(inbox) = &self.refusals {
+            inbox.tried().await;
+        }
+    }
+
+    /// It is answered, and so is not refused any more.
+    pub(super) fn answered(&mut self) {
+        self.refusals = None;
+    }
+
     /// Waits another interval before it is sent again: its answer is known to be under way.
     pub(super) fn postpone(&mut self) {
         if self.reached {
@@ -119,15 +138,21 @@ impl Request {
     /// Why there is no answer after that time.
     pub(super) fn gave_up(&self, after: Duration) -> Error {
         let unavailable = |why: Option<String>| {
-            let why = why.unwrap_or_else(|| self.cluster.unreachable());
+            let why = why.unwrap_or_else(|| self.transport.cluster.unreachable());
             Error::new(ErrorKind::Unavailable, why)
         };
-        match self.inbox().standing() {
+        match self.transport.inbox.standing() {
             Standing::Away(why) => unavailable(why),
             Standing::Ready if !self.reached => unavailable(self.trouble.clone()),
             Standing::Ready => {
                 let seconds = after.as_secs_f64();
-                let sentence = format!("The agent did not answer within {seconds} seconds.");
+                let address = &self.transport.address;
+                let on = if address.asks_for_replies {
+                    format!(" on the topic {}", address.replies)
+                } else {
+                    String::new()
+                };
+                let sentence = format!("The agent did not answer{on} within {seconds} seconds.");
                 Error::new(ErrorKind::DeadlineExceeded, sentence)
             }
         }

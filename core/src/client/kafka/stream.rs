@@ -134,8 +134,12 @@ impl Reader {
 
     /// The event of an answer.
     fn read(&mut self, arrival: &Arrival) -> Result<Event, Error> {
-        self.answered |= arrival.number == self.request.number();
-        let id = self.transport.inbox.id(arrival.number);
+        self.transport.heard(arrival);
+        if arrival.number == self.request.number() {
+            self.answered = true;
+            self.request.answered();
+        }
+        let id = self.transport.cluster.routes.id(arrival.number);
         let event = client::decode_event(&id, arrival.place, &arrival.value)?;
         self.after = event.cursor.or(self.after);
         self.task = match &event.response {

@@ -26,7 +26,7 @@ pub struct Entry {
     pub agent: String,
     /// Which instance of the agent: unique among them.
     pub instance: String,
-    /// Its card.
+    /// Its card, of the same name.
     pub card: AgentCard,
     /// From when on the entry no longer counts, unless it is renewed; none counts until it is
     /// withdrawn.
@@ -48,8 +48,13 @@ impl Entry {
     /// The record's value and headers.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] when the card cannot be written as JSON.
+    /// [`ErrorKind::InvalidParams`] when the card is another agent's, [`ErrorKind::Internal`] when
+    /// it cannot be written as JSON.
     pub fn encode(&self) -> Result<(Vec<u8>, Headers), Error> {
+        if self.card.name != self.agent {
+            let why = format!("must be {:?}, as the entry's", self.agent);
+            return Err(Error::invalid_field("card.name", why));
+        }
         let mut value = Vec::new();
         write(&mut value, &self.card)?;
         let mut headers = vec![(CONTENT_TYPE, A2A_JSON.to_owned())];
@@ -73,7 +78,11 @@ impl Entry {
         };
         let (agent, instance) =
             Self::names(key).ok_or_else(|| invalid("its key is not AGENT/INSTANCE"))?;
-        let card = serde_json::from_slice(value).map_err(|error| invalid(&error.to_string()))?;
+        let card: AgentCard =
+            serde_json::from_slice(value).map_err(|error| invalid(&error.to_string()))?;
+        if card.name != agent {
+            return Err(invalid("its card is of another name"));
+        }
         let mut expires =
             headers.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case(EXPIRES));
         let read = |value| std::str::from_utf8(value).ok()?.trim().parse().ok();
@@ -90,6 +99,8 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DATA: &str = r#"{"name":"data"}"#;
 
     fn entry(expires: Option<i64>) -> Entry {
         Entry {
@@ -118,9 +129,15 @@ mod tests {
 
     #[test]
     fn what_is_no_entry_is_told() {
-        for (key, value) in
-            [("data", "{}"), ("/one", "{}"), ("data/", "{}"), ("data/1", ""), ("data/1", "[5]")]
-        {
+        for (key, value) in [
+            ("data", DATA),
+            ("/one", DATA),
+            ("data/", DATA),
+            ("data/1", ""),
+            ("data/1", "[5]"),
+            ("data/1", "{}"),
+            ("other/1", DATA),
+        ] {
             let error = read(key, value.as_bytes(), &[]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidAgentResponse, "{key} {value}");
         }
@@ -131,7 +148,7 @@ mod tests {
         let at = Timestamp::from_millis;
         assert!(entry(None).is_live(at(i64::MAX)));
         assert!(entry(Some(5)).is_live(at(4)) && !entry(Some(5)).is_live(at(5)));
-        let soon = read("data/1", b"{}", &[("A2A-Expires", "soon")]).unwrap();
+        let soon = read("data/1", DATA.as_bytes(), &[("A2A-Expires", "soon")]).unwrap();
         assert!(!soon.is_live(at(1)), "a time that cannot be read is over");
     }
 }

@@ -27,13 +27,16 @@ pub(crate) struct KafkaAgent {
 }
 
 impl KafkaAgent {
-    /// The agent `data`, on a broker of its own.
+    /// The agent `data`, on a broker of its own. It answers on `clients.*` as well; the broker has
+    /// `clients.mine` and `mine`.
     pub(crate) fn start(handler: DefaultRequestHandler) -> Self {
         let broker = MockCluster::new(1).unwrap();
         for topic in ["agent.data.requests", "agent.data.responses", "agent.data.dead-letter"] {
             broker.create_topic(topic, 2, 1).unwrap();
         }
-        broker.create_topic("agent.registry", 1, 1).unwrap();
+        for topic in ["agent.registry", "clients.mine", "mine"] {
+            broker.create_topic(topic, 1, 1).unwrap();
+        }
         let brokers = broker.bootstrap_servers();
         let losing = Arc::new(Losing {
             producer: KafkaProducer::new(&brokers).unwrap(),
@@ -41,7 +44,8 @@ impl KafkaAgent {
             lost: AtomicUsize::new(0),
             sent: AtomicUsize::new(0),
         });
-        let endpoint = KafkaEndpoint::new(handler, "data", "");
+        let endpoint =
+            KafkaEndpoint::new(handler, "data", "").with_reply_topics("clients.*".parse().unwrap());
         let function = KafkaFunction::new(endpoint, Arc::clone(&losing) as Arc<dyn Producer>);
         let source = Source {
             brokers,
@@ -62,6 +66,12 @@ impl KafkaAgent {
     /// A way to it, with these options.
     pub(crate) fn transport(&self, change: impl FnOnce(&mut KafkaOptions)) -> KafkaTransport {
         KafkaTransport::new(&self.url(), options(change)).unwrap()
+    }
+
+    /// A way to it whose answers are to come on that topic.
+    pub(crate) fn transport_on(&self, replies: &str) -> KafkaTransport {
+        let url = format!("{}?reply-to={replies}", self.url());
+        KafkaTransport::new(&url, options(|_| {})).unwrap()
     }
 
     pub(crate) async fn stop(self) {

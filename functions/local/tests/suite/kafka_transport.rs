@@ -201,13 +201,45 @@ async fn an_agent_that_is_silent_and_a_topic_that_is_missing() {
     let error = send(&hasty, "silence").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
     assert_eq!(error.message(), "The agent did not answer within 0.5 seconds.");
-    let url = format!("{}?reply-to=my.replies", agent.url());
-    let missing = KafkaTransport::new(&url, options(|_| {})).unwrap();
-    let missing = client(missing, Duration::from_secs(1));
+    let hasty = client(agent.transport_on("clients.mine"), Duration::from_secs(2));
+    let error = send(&hasty, "silence").await.unwrap_err();
+    let sentence = "The agent did not answer on the topic clients.mine within 2 seconds.";
+    assert_eq!(error.message(), sentence);
+    let missing = client(agent.transport_on("my.replies"), Duration::from_secs(1));
     let get = GetTaskRequest { id: "t".into(), ..GetTaskRequest::default() };
     let error = missing.get(get).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().starts_with("There is no Kafka topic my.replies at "), "{error}");
+    agent.stop().await;
+}
+
+/// The refusal comes on the agent's topic, and at once: a request is sent again after a quarter of
+/// the client's patience.
+#[tokio::test]
+async fn a_reply_topic_that_is_refused_is_told() {
+    let executor = Pieces::default();
+    let agent = agent(&executor);
+    let began = Instant::now();
+    let refused = client(agent.transport_on("mine"), PATIENCE);
+    let get = GetTaskRequest { id: "t".into(), ..GetTaskRequest::default() };
+    let errors = [
+        send(&refused, "hello").await.unwrap_err(),
+        refused.stream(say("3")).await.err().unwrap(),
+        refused.get(get).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert_eq!(error.message(), "This agent does not answer on the topic \"mine\".");
+    }
+    assert!(began.elapsed() < PATIENCE / 4, "{:?}", began.elapsed());
+    assert_eq!(executor.0.load(Ordering::Relaxed), 0);
+    let allowed = client(agent.transport_on("clients.mine"), PATIENCE);
+    send(&allowed, "hello").await.unwrap();
+    let events = allowed.stream(say("3")).await.unwrap();
+    assert_eq!(pieces(&rest(events, Vec::new()).await), all_pieces(3));
+    // Another client, whose answers come on the agent's topic, has its own beside theirs.
+    send(&client(agent.transport(|_| {}), PATIENCE), "hello").await.unwrap();
+    assert_eq!(executor.0.load(Ordering::Relaxed), 3);
     agent.stop().await;
 }
 
@@ -220,12 +252,13 @@ async fn an_agents_card_is_found_in_the_registry() {
     assert!(error.message().starts_with("There is no agent \"data\""), "{error}");
     let brokers = agent.broker.bootstrap_servers();
     let registry = Registry::new(&brokers, &options(|_| {})).unwrap();
-    let entry = |instance: &str, version: &str, expires: Option<&str>| Entry {
-        agent: "data".to_owned(),
+    let named = |agent: &str, instance: &str, version: &str, expires: Option<&str>| Entry {
+        agent: agent.to_owned(),
         instance: instance.to_owned(),
-        card: AgentCard { version: version.to_owned(), ..AgentCard::default() },
+        card: AgentCard { name: agent.into(), version: version.into(), ..AgentCard::default() },
         expires: expires.map(|at| at.parse().unwrap()),
     };
+    let entry = |instance, version, expires| named("data", instance, version, expires);
     let version = async || client.card().await.map(|card| card.version.clone());
     registry.publish(&entry("one", "1", None)).await.unwrap();
     assert_eq!(version().await.unwrap(), "1");
@@ -235,12 +268,15 @@ async fn an_agents_card_is_found_in_the_registry() {
     assert_eq!(version().await.unwrap(), "2");
     registry.withdraw("data", "two").await.unwrap();
     assert_eq!(version().await.unwrap(), "1");
-    registry.publish(&Entry { agent: "other".to_owned(), ..entry("x", "4", None) }).await.unwrap();
+    registry.publish(&named("other", "x", "4", None)).await.unwrap();
     let names = registry.list().await.unwrap().into_iter().map(|entry| entry.agent);
     assert_eq!(names.collect::<Vec<_>>(), ["data", "other"]);
     registry.withdraw("data", "one").await.unwrap();
     assert!(registry.find("data").await.unwrap().is_none());
-    let error = registry.publish(&Entry { agent: "a/b".to_owned(), ..entry("x", "", None) }).await;
-    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidParams);
+    let another = Entry { agent: "other".to_owned(), ..entry("x", "", None) };
+    for wrong in [named("a/b", "x", "", None), another] {
+        let error = registry.publish(&wrong).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidParams, "{error}");
+    }
     agent.stop().await;
 }

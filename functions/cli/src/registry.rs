@@ -1,0 +1,67 @@
+//! The agents of a Kafka cluster: who is there, and who is entered and taken out by hand.
+//!
+//! Owns: the commands that need a cluster and no agent. Must never know: how an entry is written.
+
+use std::{path::Path, time::Duration};
+
+use a2a_core::{
+    Error, ErrorKind,
+    client::kafka::{
+        KafkaOptions,
+        registry::{Entry, Registry},
+    },
+};
+
+use crate::{message, options::Options, output::Output, run::Failure};
+
+/// Shows who is there.
+pub(crate) async fn list(options: &Options, output: &mut Output) -> Result<(), Failure> {
+    Ok(output.agents(&of(options)?.list().await?)?)
+}
+
+/// Enters the agent with that card, for as long as nobody takes it out.
+pub(crate) async fn register(
+    options: &Options,
+    output: &mut Output,
+    card: &Path,
+    instance: &str,
+) -> Result<(), Failure> {
+    let registry = of(options)?;
+    let card = message::card(card).map_err(Failure::Usage)?;
+    let (agent, instance) = (card.name.clone(), instance.to_owned());
+    let entry = Entry { agent, instance, card, expires: None };
+    registry.create().await?;
+    registry.publish(&entry).await.map_err(of_names)?;
+    Ok(output.done(&format!("{} is entered.", Entry::key(&entry.agent, &entry.instance)))?)
+}
+
+/// Takes an agent out that was entered so.
+pub(crate) async fn withdraw(
+    options: &Options,
+    output: &mut Output,
+    agent: &str,
+    instance: &str,
+) -> Result<(), Failure> {
+    of(options)?.withdraw(agent, instance).await.map_err(of_names)?;
+    Ok(output.done(&format!("{} is taken out.", Entry::key(agent, instance)))?)
+}
+
+/// The registry of the cluster that the address names, with or without an agent's topic.
+fn of(options: &Options) -> Result<Registry, Failure> {
+    let rest = options.url.strip_prefix("kafka://");
+    let brokers = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    let Some(brokers) = brokers.filter(|brokers| !brokers.is_empty()) else {
+        let why = "must name a Kafka cluster, as kafka://HOST:PORT does";
+        return Err(Failure::Usage(Error::invalid_field("url", why)));
+    };
+    let registry = Registry::new(brokers, &KafkaOptions::default())?;
+    Ok(registry.within(Duration::from_secs(options.timeout)))
+}
+
+/// A name that cannot stand in the registry is the command line's fault.
+fn of_names(error: Error) -> Failure {
+    match error.kind() {
+        ErrorKind::InvalidParams => Failure::Usage(error),
+        _ => Failure::Call(error),
+    }
+}

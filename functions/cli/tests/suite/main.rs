@@ -1,0 +1,24 @@
+//! `a2a` as a person or a script meets it: a process before agents, over HTTP and over Kafka.
+//!
+//! | module | proves |
+//! |---|---|
+//! | [`people`] | what is printed where, what mistakes are told, how it exits |
+//! | [`scripts`] | every command with `--json`, over every transport |
+//! | [`streams`] | live progress, Ctrl-C, readers who leave, tasks that are canceled |
+//! | [`cluster`] | finding agents over Kafka alone, entering and withdrawing them |
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`program`] | `a2a` as a child process |
+//! | [`served`] | the agents it is put before |
+//! | [`canned`] | an agent that answers by a list |
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
+mod canned;
+mod cluster;
+mod people;
+mod program;
+mod scripts;
+mod served;
+mod streams;
