@@ -236,3 +236,23 @@ async fn the_card_is_found_below_the_address_with_the_credentials() {
         assert!(error.message().starts_with(sentence), "{url}: {error}");
     }
 }
+
+#[tokio::test]
+async fn an_agent_may_be_looked_for_when_it_is_called_until_it_is_found() {
+    let task = r#"{"id":"t","status":{"state":"TASK_STATE_WORKING"}}"#;
+    let agent = Scripted::start(vec![json("200 OK", task); 3]).await;
+    let found = card(vec![interface(&agent.url, "HTTP+JSON")]);
+    let found = json("200 OK", &serde_json::to_string(&found).unwrap());
+    let cards = Scripted::start(vec![whole("404 Not Found", "text/plain", ""), found]).await;
+    let client = Connector::new().at(&cards.url).unwrap();
+    assert_eq!(cards.asked().len(), 0);
+    assert_eq!(client.get(get()).await.unwrap_err().kind(), ErrorKind::MethodNotFound);
+    // Of two at once, one looks for both; from then on nobody does.
+    let (one, two) = tokio::join!(client.get(get()), client.get(get()));
+    for outcome in [one, two, client.get(get()).await] {
+        assert_eq!(&*outcome.unwrap().id, "t");
+    }
+    assert_eq!((cards.asked().len(), agent.asked().len()), (2, 3));
+    // What is no address is told at once.
+    assert_eq!(Connector::new().at("gopher://h/").unwrap_err().kind(), ErrorKind::InvalidParams);
+}
