@@ -5,11 +5,13 @@
 //! may list and what it may drop.
 
 mod agent;
+#[cfg(any(feature = "dynamodb", feature = "postgres", feature = "redis"))]
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+#[cfg(any(feature = "dynamodb", feature = "postgres", feature = "redis"))]
 mod feed;
 mod memory;
 mod open;
