@@ -57,7 +57,7 @@ impl Output {
                 self.say(&words::agent(&entry.card))?;
             }
         }
-        if self.json { Ok(()) } else { self.note(&format!("{} agents", entries.len())) }
+        if self.json { Ok(()) } else { self.note(&words::count(entries.len(), "agent")) }
     }
 
     pub(crate) fn sent(&mut self, response: &SendMessageResponse) -> io::Result<()> {
@@ -103,7 +103,7 @@ impl Output {
         for config in &page.configs {
             self.say(&words::push_config(config))?;
         }
-        self.note(&format!("{} configurations", page.configs.len()))
+        self.note(&words::count(page.configs.len(), "configuration"))
     }
 
     /// Something was done of which there is nothing to show.

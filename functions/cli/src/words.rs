@@ -66,6 +66,11 @@ pub(crate) fn line(task: &Task) -> String {
     format!("{}  {state:<14}  {when}  {says}", task.id).trim_end().to_owned()
 }
 
+/// So many things.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A text on one line.
 fn line_of(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")

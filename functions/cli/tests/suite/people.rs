@@ -119,7 +119,7 @@ fn what_another_agent_answers() {
         (&["send", "x"][..], "\u{fffd}[2Jhi\n", "", r#"{"message":{"#),
         (&["push", "add", "t", "https://a/b"], "c  https://a/b\n", "", r#"{"id":"c","#),
         (&["push", "get", "t", "c"], "c  https://a/b\n", "", r#"{"id":"c","#),
-        (&["push", "list", "t"], "c  https://a/b\n", "1 configurations\n", r#"{"configs":[{"#),
+        (&["push", "list", "t"], "c  https://a/b\n", "1 configuration\n", r#"{"configs":[{"#),
         (&["push", "delete", "t", "c"], "", "It is deleted.\n", "{}\n"),
     ] {
         let ended = a2a(&url, line);
