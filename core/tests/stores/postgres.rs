@@ -10,7 +10,10 @@ use a2a_core::{
     journal::{Entry, Head, Phase, TaskKey},
     store::{
         AppendError, ListPage, ListQuery, PostgresStore,
-        conformance::{Store, append, chunk, everything, head, key, put, submitted},
+        conformance::{
+            Store, append, chunk, everything, head, key, put, submitted,
+            tasks_of_one_context_are_listed,
+        },
     },
 };
 use futures_util::StreamExt;
@@ -53,6 +56,11 @@ async fn fresh(case: &'static str) -> Store {
 
 mod keeps_the_contract {
     a2a_core::store_conformance!(super::fresh);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_tasks_of_one_context_are_listed() {
+    tasks_of_one_context_are_listed(fresh("ten_thousand").await, 10_000).await;
 }
 
 fn millis_ago(millis: i64) -> i64 {

@@ -10,7 +10,10 @@ use a2a_core::{
     journal::{Head, Phase, TaskKey},
     store::{
         self, AgentStore, AppendError, ListQuery, StoreError,
-        conformance::{Store, append, chunk, everything, head, key, neighbours, put, submitted},
+        conformance::{
+            Store, append, chunk, everything, head, key, neighbours, put, submitted,
+            tasks_of_one_context_are_listed,
+        },
     },
     types::{TaskState, Timestamp},
 };
@@ -64,6 +67,11 @@ fn now() -> i64 {
 
 mod contract {
     a2a_core::store_conformance!(super::fresh);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_tasks_of_one_context_are_listed() {
+    tasks_of_one_context_are_listed(fresh("ten_thousand").await, 10_000).await;
 }
 
 /// One agent's part of a store that another agent uses too.

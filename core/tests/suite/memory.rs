@@ -353,3 +353,8 @@ async fn many_random_histories_are_kept_the_same_by_two_of_them() {
     let store = Arc::<MemoryStore>::default();
     a2a_core::store::conformance::random_histories(store, 30..500).await;
 }
+
+#[tokio::test]
+async fn ten_thousand_tasks_of_one_context_are_listed() {
+    contract::tasks_of_one_context_are_listed(fresh("ten_thousand").await, 10_000).await;
+}
