@@ -9,7 +9,7 @@ unset A2A_KAFKA A2A_STORE
 cargo build --quiet --workspace --example steps
 runner=${CARGO_TARGET_DIR:-target}/debug/examples/steps
 logs=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$logs"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$logs"' EXIT
 
 url() {
     local name=instances_$$
