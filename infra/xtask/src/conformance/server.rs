@@ -39,7 +39,10 @@ impl Server {
     pub(super) fn runner(program: &Path) -> Result<Self, String> {
         let [port] = ports::free()?;
         let port_text = port.to_string();
-        let command = [&*text(program), "--no-kafka", "--port", &port_text].map(str::to_owned);
+        let program = &*text(program);
+        // `cargo xtask up` may have named a Kafka in this environment, which is not wanted here.
+        let command = ["env", "-u", "A2A_KAFKA", program, "--no-kafka", "--port", &port_text];
+        let command = command.map(str::to_owned);
         let runner = Process::start(|_| command.into())?;
         Self { processes: vec![runner], port, base: String::new() }.ready(answers)
     }
