@@ -127,18 +127,17 @@ impl Ledger {
     ) -> Result<bool, Refused> {
         let after = self.fold.cursor.version;
         let read = self.store.read(&self.key, after).await.map_err(Refused::Store)?;
+        let mut missing = true;
         for slot in read.map_or_else(Vec::new, |journal| journal.slots) {
-            if slot.entries == *mine {
-                self.fold_in(&slot);
-                return Ok(false);
-            }
-            let allowed = on_top(&slot);
+            let is_mine = missing && slot.entries == *mine;
+            missing &= !is_mine;
+            let allowed = is_mine || on_top(&slot);
             self.fold_in(&slot);
             if !allowed {
                 return Err(Refused::Overtaken);
             }
         }
-        Ok(true)
+        Ok(missing)
     }
 
     /// Adds a slot that is recorded to the fold.

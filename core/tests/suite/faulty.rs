@@ -220,6 +220,21 @@ async fn a_claim_whose_acknowledgement_was_lost_becomes_a_task() {
     }
 }
 
+/// The next delivery has taken over, and is done, before the first one hears of its claim.
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_acknowledgement_came_too_late_begins_nothing() {
+    let place = place();
+    place.store.unacknowledged.store(1, Ordering::SeqCst);
+    let deliver = || {
+        let call = Call::SendMessage(say("working hm\ncomplete done"));
+        call_on(&place.handler, keyed("a record"), call)
+    };
+    let (first, second) = tokio::join!(deliver(), deliver());
+    let task = sent_task(first.unwrap());
+    assert_eq!((sent_task(second.unwrap()), place.script.runs()), (task.clone(), 1));
+    assert_eq!(task.status.state, TaskState::Completed);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cancel_whose_acknowledgement_was_lost_is_a_cancel() {
     let place = place();

@@ -110,7 +110,7 @@ impl Words {
 
     /// Korean words carry their particles behind them (테란의, 승률은), so any place will do.
     fn has_korean(&self, phrases: &[&str]) -> bool {
-        phrases.iter().any(|phrase| self.joined.contains(phrase))
+        self.korean && phrases.iter().any(|phrase| self.joined.contains(phrase))
     }
 }
 

@@ -1,28 +1,26 @@
 //! One batch: its partitions in parallel, each in order, and what is to come again.
 //!
-//! Owns: the partial batch response. Must never know: what a record says, rdkafka.
+//! Owns: what counts as done. Must never know: what a record says, rdkafka.
 
 use std::{
-    collections::BTreeMap,
-    pin::pin,
     sync::Arc,
-    task::Poll,
     time::{Duration, Instant},
 };
 
 use a2a_core::{
     Caller, Error, ErrorKind,
-    kafka::{KafkaEndpoint, Redeliver},
+    kafka::{KafkaEndpoint, Outgoing, Redeliver},
     wire::kafka::{Place, Record},
 };
-use futures_util::{future::join_all, poll};
-use serde::{Deserialize, Serialize};
+use futures_util::future::join_all;
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     event::{self, KafkaEvent, Unreadable},
     outbox::Outbox,
     producer::{Acknowledgement, Fault, ProduceError, Producer},
+    response::{BatchItemFailure, BatchResponse, ItemIdentifier},
 };
 
 /// How long it takes at most to tell Lambda what is to come again.
@@ -34,6 +32,7 @@ pub struct KafkaFunction {
     endpoint: KafkaEndpoint,
     producer: Arc<dyn Producer>,
     patience: Patience,
+    enough: CancellationToken,
 }
 
 /// How long a record comes again that could not be done because something is away. Then it is a
@@ -56,36 +55,11 @@ impl Default for Patience {
     }
 }
 
-/// Which records Lambda is to deliver again: `ReportBatchItemFailures`. Empty when all are done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BatchResponse {
-    /// The first record of each partition that is not done, and every later one: a partition stays
-    /// in order.
-    pub batch_item_failures: Vec<BatchItemFailure>,
-}
-
-/// One record to be delivered again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BatchItemFailure {
-    /// Its position: an object for Kafka, unlike other event sources.
-    pub item_identifier: ItemIdentifier,
-}
-
-/// A record's position.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ItemIdentifier {
-    /// The topic's name and the partition's number, as the event's `records` has them.
-    pub partition: String,
-    /// The offset.
-    pub offset: i64,
-}
-
 impl KafkaFunction {
     /// The function of this endpoint; answers go to `producer`.
     pub fn new(endpoint: KafkaEndpoint, producer: Arc<dyn Producer>) -> Self {
-        Self { endpoint, producer, patience: Patience::default() }
+        let (patience, enough) = (Patience::default(), CancellationToken::new());
+        Self { endpoint, producer, patience, enough }
     }
 
     /// The same function with this patience.
@@ -95,41 +69,64 @@ impl KafkaFunction {
         self
     }
 
+    /// The same function, which begins no more records once this is cancelled: what is in hand is
+    /// finished, and the rest of a batch is to come again. For whoever must give partitions away.
+    #[must_use]
+    pub fn until(mut self, enough: CancellationToken) -> Self {
+        self.enough = enough;
+        self
+    }
+
     /// Answers a batch. When this returns, every answer of a record that is done has been
     /// acknowledged by the broker, and nothing goes on.
     pub async fn handle(&self, event: KafkaEvent, deadline: Option<Instant>) -> BatchResponse {
         let caller = Caller { deadline, ..Caller::default() };
         let endpoint = self.endpoint.invocation();
-        let partitions = event.records.into_iter().map(|(partition, records)| {
-            let work = Arc::new(Partition {
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.producer)));
+        let partitions = event.records.into_iter().zip(0..).map(|((partition, records), place)| {
+            Arc::new(Partition {
+                place,
                 endpoint: endpoint.clone(),
+                outbox: Arc::clone(&outbox),
                 producer: Arc::clone(&self.producer),
                 patience: self.patience,
+                enough: self.enough.clone(),
                 caller: caller.clone(),
                 delivery: event.deliveries.get(&partition).copied(),
                 partition,
                 records,
-            });
-            // A task of its own each, so that they use every core.
-            let answered = tokio::spawn(Arc::clone(&work).answer());
-            async move {
-                answered.await.unwrap_or_else(|error| {
-                    tracing::error!(partition = work.partition, %error, "a partition's work broke off");
-                    work.failures(0)
-                })
-            }
+            })
         });
-        let answered = join_all(partitions).await;
+        let partitions: Vec<Arc<Partition>> = partitions.collect();
+        // A task of its own each, so that they use every core.
+        let answered = partitions.iter().map(|it| tokio::spawn(Arc::clone(it).answer()));
+        let answered = join_all(answered.collect::<Vec<_>>()).await;
+        let mut sent: Vec<Vec<_>> = partitions.iter().map(|_| Vec::new()).collect();
+        for ((partition, record), acknowledgement) in outbox.finish() {
+            sent[partition].push((record, acknowledgement));
+        }
+        let settled = partitions.iter().zip(answered).zip(sent).map(|((it, answered), sent)| {
+            let failed = answered.unwrap_or_else(|error| {
+                tracing::error!(partition = it.partition, %error, "a partition's work broke off");
+                Some(0)
+            });
+            it.settle(failed, sent)
+        });
+        let failures = join_all(settled).await;
         endpoint.handler().settled().await;
-        BatchResponse { batch_item_failures: answered.into_iter().flatten().collect() }
+        BatchResponse { batch_item_failures: failures.into_iter().flatten().collect() }
     }
 }
 
 /// The work on one partition's records.
 struct Partition {
+    /// Its place in the event.
+    place: usize,
     endpoint: KafkaEndpoint,
+    outbox: Arc<Outbox>,
     producer: Arc<dyn Producer>,
     patience: Patience,
+    enough: CancellationToken,
     caller: Caller,
     partition: String,
     /// How often the first record has been delivered, where that is known.
@@ -138,23 +135,32 @@ struct Partition {
 }
 
 impl Partition {
-    /// Answers the records in order and waits for the acknowledgements; what is left is to come
-    /// again.
-    async fn answer(self: Arc<Self>) -> Vec<BatchItemFailure> {
-        let outbox = Outbox::new(Arc::clone(&self.producer));
-        let mut failed = None;
+    /// Answers the records in order, up to the first that is to come again.
+    async fn answer(self: Arc<Self>) -> Option<usize> {
         let mut longest = Duration::ZERO;
-        for (index, raw) in self.records.iter().enumerate() {
-            let began = Instant::now();
-            if self.is_late(longest) || !self.answer_record(index, raw, &outbox).await {
-                failed = Some(index);
-                break;
+        let all = async {
+            for (index, raw) in self.records.iter().enumerate() {
+                let began = Instant::now();
+                let is_over = self.enough.is_cancelled() || self.is_late(longest);
+                if is_over || !self.answer_record(index, raw).await {
+                    return Some(index);
+                }
+                longest = longest.max(began.elapsed());
             }
-            longest = longest.max(began.elapsed());
-        }
-        // Sending was in order; waiting once at the end keeps the producer's batches full.
+            None
+        };
+        self.outbox.during(all).await
+    }
+
+    /// Waits for the acknowledgements of what was sent, each with its record; what is to come again
+    /// begins with the record that failed.
+    async fn settle(
+        &self,
+        mut failed: Option<usize>,
+        sent: Vec<(usize, Acknowledgement)>,
+    ) -> Vec<BatchItemFailure> {
         let mut apologised = None;
-        for (index, acknowledgement) in outbox.finish() {
+        for (index, acknowledgement) in sent {
             let Err(error) = self.acknowledged(acknowledgement).await else { continue };
             tracing::error!(partition = self.partition, %error, "an answer was not produced");
             // Once for all events of a stream.
@@ -163,7 +169,7 @@ impl Partition {
                 apologised = Some(index);
                 continue;
             }
-            failed = Some(failed.map_or(index, |failed: usize| failed.min(index)));
+            failed = Some(failed.map_or(index, |failed| failed.min(index)));
             break;
         }
         failed.map_or_else(Vec::new, |from| self.failures(from))
@@ -196,25 +202,17 @@ impl Partition {
     }
 
     /// Answers one record, and whether it is done as far as its answers are acknowledged.
-    async fn answer_record(&self, index: usize, raw: &RawValue, outbox: &Outbox) -> bool {
+    async fn answer_record(&self, index: usize, raw: &RawValue) -> bool {
+        let put = |answer| self.outbox.put((self.place, index), answer);
         let record = match event::read(&self.partition, raw) {
             Ok(record) => record,
             Err(unreadable) => {
-                self.put_aside(index, unreadable, outbox);
+                put(self.put_aside(unreadable));
                 return true;
             }
         };
-        let emit = |answer| outbox.put(index, answer);
-        let mut serve = pin!(self.endpoint.serve(self.caller.clone(), &record, emit));
-        let served = match poll!(serve.as_mut()) {
-            Poll::Ready(served) => served,
-            Poll::Pending => {
-                outbox.open();
-                let served = self.in_time(serve).await;
-                outbox.close();
-                served.unwrap_or_else(|| Err(Redeliver(out_of_time())))
-            }
-        };
+        let served = self.in_time(self.endpoint.serve(self.caller.clone(), &record, put)).await;
+        let served = served.unwrap_or_else(|| Err(Redeliver(out_of_time())));
         let Err(Redeliver(error)) = served else { return true };
         let (partition, offset) = (&*self.partition, record.offset);
         let attempts = self.delivery.filter(|_| index == 0);
@@ -223,9 +221,7 @@ impl Partition {
             return false;
         }
         tracing::error!(partition, offset, attempts, %error, "a record is given up");
-        for left in self.endpoint.give_up(&record, error, attempts) {
-            outbox.put(index, left);
-        }
+        self.endpoint.give_up(&record, error, attempts).into_iter().for_each(put);
         true
     }
 
@@ -236,14 +232,14 @@ impl Partition {
         often || self.endpoint.age(record).zip(age).is_some_and(|(old, most)| old > most)
     }
 
-    fn put_aside(&self, index: usize, unreadable: Unreadable, outbox: &Outbox) {
+    fn put_aside(&self, unreadable: Unreadable) -> Outgoing {
         let Unreadable { offset, reason, raw } = unreadable;
         let (topic, partition) = self.partition.rsplit_once('-').unzip();
         let partition = partition.and_then(|it| it.parse().ok());
         let place = Place { topic, partition, offset, ..Place::default() };
         let partition = &*self.partition;
         tracing::error!(partition, offset, reason, "a record that cannot be read is put aside");
-        outbox.put(index, self.endpoint.put_aside(raw.into_bytes(), &reason, &place));
+        self.endpoint.put_aside(raw.into_bytes(), &reason, &place)
     }
 
     /// Says in place of an answer that the broker will never take, or not on the topic that the
@@ -283,17 +279,4 @@ impl Partition {
 /// Of a record that waits for somebody else's work, such as a stream.
 fn out_of_time() -> Error {
     Error::new(ErrorKind::Unavailable, "The invocation ended before this was done.")
-}
-
-impl BatchResponse {
-    /// The first offset of each partition that is to come again.
-    pub fn first_failures(&self) -> BTreeMap<&str, i64> {
-        let mut first = BTreeMap::new();
-        for failure in &self.batch_item_failures {
-            let ItemIdentifier { partition, offset } = &failure.item_identifier;
-            let lowest = first.entry(&**partition).or_insert(*offset);
-            *lowest = (*lowest).min(*offset);
-        }
-        first
-    }
 }

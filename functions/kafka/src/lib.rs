@@ -6,7 +6,9 @@
 //! | module | owns |
 //! |---|---|
 //! | [`event`] | the event's JSON, read record by record, and written for the local runner |
-//! | [`batch`] | order within a partition, partitions in parallel, which records are to come again |
+//! | [`batch`] | order within a partition, partitions in parallel, what counts as done |
+//! | [`response`] | how it is said which records are to come again |
+//! | `outbox` | answers that are there at about the same time are sent together |
 //! | [`producer`] | producing answers with rdkafka |
 //! | `login`, `tls`, `iam` | logging in to Kafka |
 //! | `function` | the program that Lambda starts |
@@ -19,10 +21,12 @@ mod iam;
 mod login;
 mod outbox;
 pub mod producer;
+pub mod response;
 #[cfg(feature = "msk")]
 mod tls;
 
-pub use batch::{BatchResponse, KafkaFunction, Patience};
+pub use batch::{KafkaFunction, Patience};
 pub use event::KafkaEvent;
 pub use function::main;
 pub use producer::{Acknowledgement, Fault, KafkaProducer, ProduceError, Producer};
+pub use response::BatchResponse;

@@ -1,19 +1,29 @@
 //! Answers on their way to the producer.
 //!
-//! Owns: sending them in bursts while the agent answers at once, and each one immediately when it
-//! takes its time. Every send wakes the producer's thread; for an agent that answers in
-//! microseconds the waking costs more than the answer. Must never know: records, batches.
+//! Owns: that answers which are there at about the same time are sent together, and that none waits
+//! for work that takes its time. Each send may wake the producer's thread and become a request of
+//! its own to the broker; for an agent that answers in microseconds that costs more than the answer.
+//! Must never know: records, what becomes of a batch.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use a2a_core::kafka::Outgoing;
 
 use crate::producer::{Acknowledgement, Producer};
 
-/// How many answers go together at most.
-const BURST: usize = 64;
+/// How many answers wait for company at most.
+const BURST: usize = 256;
+/// How long one waits at most while others are worked on.
+const PATIENCE: Duration = Duration::from_millis(1);
 
-/// The answers of one partition's batch, each with the index of its record, in order.
+/// Which record an answer is to: its partition's place in the event, and its own in the partition.
+pub(crate) type Place = (usize, usize);
+
+/// The answers of an invocation, those of each record in order.
 pub(crate) struct Outbox {
     producer: Arc<dyn Producer>,
     inner: Mutex<Inner>,
@@ -21,9 +31,12 @@ pub(crate) struct Outbox {
 
 #[derive(Default)]
 struct Inner {
-    waiting: Vec<(usize, Outgoing)>,
-    sent: Vec<(usize, Acknowledgement)>,
-    direct: bool,
+    /// How many partitions are worked on at this very moment.
+    busy: usize,
+    waiting: Vec<(Place, Outgoing)>,
+    /// Since when the first of them waits.
+    since: Option<Instant>,
+    sent: Vec<(Place, Acknowledgement)>,
 }
 
 impl Outbox {
@@ -31,32 +44,32 @@ impl Outbox {
         Self { producer, inner: Mutex::default() }
     }
 
-    /// Takes an answer to the record of that index.
-    pub(crate) fn put(&self, index: usize, answer: Outgoing) {
+    /// Takes an answer.
+    pub(crate) fn put(&self, place: Place, answer: Outgoing) {
         let mut inner = self.lock();
-        inner.waiting.push((index, answer));
-        if inner.direct || inner.waiting.len() >= BURST {
+        inner.waiting.push((place, answer));
+        let since = *inner.since.get_or_insert_with(Instant::now);
+        if inner.waiting.len() >= BURST || since.elapsed() >= PATIENCE {
             inner.send(&*self.producer);
         }
     }
 
-    /// From here on the agent takes its time: what waits is sent, and each further answer at once.
-    pub(crate) fn open(&self) {
+    /// Does the work on a partition. What it has said is sent when it pauses, unless another is just
+    /// about to say more.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|context| {
+            let _busy = Busy::on(self);
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Sends what still waits, and gives back what was sent.
+    pub(crate) fn finish(&self) -> Vec<(Place, Acknowledgement)> {
         let mut inner = self.lock();
-        inner.direct = true;
         inner.send(&*self.producer);
-    }
-
-    /// From here on answers come quickly again.
-    pub(crate) fn close(&self) {
-        self.lock().direct = false;
-    }
-
-    /// Everything sent, what still waited included, with its acknowledgements.
-    pub(crate) fn finish(self) -> Vec<(usize, Acknowledgement)> {
-        let mut inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
-        inner.send(&*self.producer);
-        inner.sent
+        std::mem::take(&mut inner.sent)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -64,9 +77,31 @@ impl Outbox {
     }
 }
 
+/// A partition that is worked on.
+struct Busy<'a>(&'a Outbox);
+
+impl<'a> Busy<'a> {
+    fn on(outbox: &'a Outbox) -> Self {
+        outbox.lock().busy += 1;
+        Self(outbox)
+    }
+}
+
+/// Also when the work breaks off.
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.busy -= 1;
+        if inner.busy == 0 {
+            inner.send(&*self.0.producer);
+        }
+    }
+}
+
 impl Inner {
     fn send(&mut self, producer: &dyn Producer) {
-        let sent = self.waiting.drain(..).map(|(index, answer)| (index, producer.send(answer)));
+        self.since = None;
+        let sent = self.waiting.drain(..).map(|(place, answer)| (place, producer.send(answer)));
         self.sent.extend(sent);
     }
 }
@@ -90,25 +125,53 @@ mod tests {
         Outgoing { topic: String::new(), key: None, value: Vec::new(), headers: Vec::new() }
     }
 
-    #[test]
-    fn quick_answers_go_together_and_slow_ones_at_once() {
+    fn outbox() -> (Outbox, impl Fn() -> usize) {
         let counter = Arc::new(Counter::default());
-        let sent = || *counter.0.lock().unwrap();
-        let outbox = Outbox::new(Arc::clone(&counter) as Arc<dyn Producer>);
-        outbox.put(0, answer());
-        assert_eq!(sent(), 0, "it waits for company");
-        outbox.open();
-        assert_eq!(sent(), 1, "nothing waits while the agent takes its time");
-        outbox.put(1, answer());
-        assert_eq!(sent(), 2);
-        outbox.close();
-        for _ in 0..BURST {
-            outbox.put(2, answer());
-        }
-        assert_eq!(sent(), 2 + BURST, "no more than a burst waits");
-        outbox.put(3, answer());
-        let indices: Vec<usize> = outbox.finish().into_iter().map(|(index, _)| index).collect();
-        assert_eq!((sent(), indices.len()), (3 + BURST, 3 + BURST));
-        assert!(indices.is_sorted());
+        let sent = Arc::clone(&counter);
+        (Outbox::new(counter), move || *sent.0.lock().unwrap())
+    }
+
+    #[tokio::test]
+    async fn quick_answers_go_together_and_slow_ones_at_once() {
+        let (outbox, sent) = outbox();
+        outbox
+            .during(async {
+                outbox.put((0, 0), answer());
+                outbox.put((0, 1), answer());
+                assert_eq!(sent(), 0, "they wait for company");
+                tokio::task::yield_now().await;
+                assert_eq!(sent(), 2, "nothing waits while the agent takes its time");
+                outbox.put((0, 2), answer());
+            })
+            .await;
+        assert_eq!(sent(), 3, "nor when the work is done");
+        let sent: Vec<Place> = outbox.finish().into_iter().map(|(place, _)| place).collect();
+        assert_eq!(sent, [(0, 0), (0, 1), (0, 2)]);
+    }
+
+    #[tokio::test]
+    async fn the_last_to_pause_sends_for_all() {
+        let (outbox, sent) = outbox();
+        let other = Busy::on(&outbox);
+        outbox.during(async { outbox.put((0, 0), answer()) }).await;
+        assert_eq!(sent(), 0, "another partition is about to say more");
+        drop(other);
+        assert_eq!(sent(), 1);
+    }
+
+    #[test]
+    fn no_answer_waits_for_long_and_no_more_than_a_burst() {
+        let (outbox, sent) = outbox();
+        let _other = Busy::on(&outbox);
+        outbox.put((0, 0), answer());
+        std::thread::sleep(PATIENCE);
+        outbox.put((0, 1), answer());
+        assert_eq!(sent(), 2, "the first has waited long enough");
+        let before = Instant::now();
+        (0..BURST).for_each(|index| outbox.put((0, index), answer()));
+        let in_time = before.elapsed() < PATIENCE;
+        assert!(sent() == 2 + BURST || !in_time, "a burst is sent");
+        outbox.put((1, 0), answer());
+        assert_eq!((outbox.finish().len(), sent()), (3 + BURST, 3 + BURST), "the rest at the end");
     }
 }

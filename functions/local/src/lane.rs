@@ -282,6 +282,11 @@ impl Lane {
         Some(self.retry_at.map_or(due, |at| at.max(due)))
     }
 
+    /// Whether an invocation is under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// Whether the lane has no room.
     pub fn is_full(&self) -> bool {
         self.full

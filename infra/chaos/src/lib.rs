@@ -149,7 +149,9 @@ pub async fn run(options: &Options) -> Result<Report, String> {
         ("brokers killed and started again", done.broker_restarts),
     ];
     let (store, took) = (options.store.name(), (exchanged, began.elapsed()));
-    Ok(Report { store, seed: options.seed, figures, took, faults: found })
+    // The next run of the seed may not find it.
+    let logs = (!found.is_empty()).then(|| folder.keep());
+    Ok(Report { store, seed: options.seed, figures, took, faults: found, logs })
 }
 
 /// All that a run needs, ready.

@@ -1,6 +1,6 @@
 //! What a run did and what it found, as a table.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// How many faults are told one by one.
 const TOLD: usize = 25;
@@ -18,11 +18,13 @@ pub struct Report {
     pub took: (Duration, Duration),
     /// What must not be; empty when all is well.
     pub faults: Vec<String>,
+    /// Where the logs of the runners and of the executions are, if there are faults.
+    pub logs: Option<PathBuf>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Self { store, seed, figures, took: (exchange, all), faults } = self;
+        let Self { store, seed, figures, took: (exchange, all), faults, logs } = self;
         writeln!(formatter, "chaos over {store}, --seed {seed}")?;
         for (name, figure) in figures {
             writeln!(formatter, "  {name:<44}{figure:>9}")?;
@@ -35,6 +37,9 @@ impl fmt::Display for Report {
         }
         if faults.len() > TOLD {
             writeln!(formatter, "  and {} more", faults.len() - TOLD)?;
+        }
+        if let Some(logs) = logs {
+            writeln!(formatter, "  The logs are in {}.", logs.display())?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use a2a_local::{
 };
 use serde_json::Value;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     destination::{CLUSTER, Destination, failure},
@@ -53,7 +54,13 @@ impl LambdaFunction {
 }
 
 impl Invoke for LambdaFunction {
-    async fn invoke(&self, source: &Source, batches: &[Batch]) -> Result<BatchResponse, String> {
+    /// Nobody but its deadline ends an invocation early.
+    async fn invoke(
+        &self,
+        source: &Source,
+        batches: &[Batch],
+        _: CancellationToken,
+    ) -> Result<BatchResponse, String> {
         let began = Instant::now();
         let answered = match write(source, batches) {
             Ok(event) => self.endpoint.invoke(event.into()).await,

@@ -32,14 +32,17 @@ pub(crate) fn inspect(
         *counts.entry((name, *attempt)).or_default() += 1;
         let at = i64::try_from(at / 1_000).unwrap_or(i64::MAX);
         let told = journals.told.get(name);
-        if told.is_none_or(|told| told.attempts < *attempt) {
+        let attempts = told.map_or(0, |told| told.attempts);
+        if attempts < *attempt {
             faults.push(format!("{name}: attempt {attempt} was executed and is in no journal"));
         }
         let recorded = told.and_then(|told| told.ended);
         let ended = [recorded, replied.get(name.as_str()).copied()].into_iter().flatten().min();
         if let Some(ended) = ended.filter(|ended| *ended < at) {
             let late = at - ended;
-            faults.push(format!("{name}: attempt {attempt} began {late} ms after its outcome"));
+            faults.push(format!(
+                "{name}: attempt {attempt} of {attempts} began {late} ms after its outcome"
+            ));
         }
     }
     for ((name, attempt), count) in counts.into_iter().filter(|(_, count)| *count > 1) {
@@ -96,7 +99,10 @@ mod tests {
 
     #[test]
     fn what_was_done_twice_is_found() {
-        assert_eq!(found(&[(1, 10), (2, 70)], 2), ["r0: attempt 2 began 20 ms after its outcome"]);
+        assert_eq!(
+            found(&[(1, 10), (2, 70)], 2),
+            ["r0: attempt 2 of 2 began 20 ms after its outcome"]
+        );
         assert_eq!(found(&[(1, 10), (1, 20)], 1), ["r0: attempt 1 was executed 2 times"]);
         assert_eq!(
             found(&[(1, 10), (2, 20)], 1),

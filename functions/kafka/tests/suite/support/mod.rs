@@ -20,7 +20,7 @@ use a2a_core::{
 use a2a_kafka::{
     Acknowledgement, BatchResponse, Fault, KafkaEvent, KafkaFunction, Patience, ProduceError,
     Producer,
-    batch::{BatchItemFailure, ItemIdentifier},
+    response::{BatchItemFailure, ItemIdentifier},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
