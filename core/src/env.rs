@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::types::Timestamp;
 
@@ -57,12 +57,45 @@ fn system_now() -> Timestamp {
 
 /// A version 5 UUID of `name`: the same name always has the same id.
 pub(crate) fn named_id(name: &str) -> Arc<str> {
+    text(&named(name))
+}
+
+/// The same as a value.
+pub(crate) fn named(name: &str) -> Uuid {
     /// The namespace of every id this project derives; itself derived once, from the project's
     /// name.
     const NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_2f0a_93a7_5d3e_8b43_2f8c_61d4_a2a0);
-    text(&Uuid::new_v5(&NAMESPACE, name.as_bytes()))
+    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+}
+
+/// One of several ids that go back to one: each role turns other bits of it (FNV-1a), so ids of one
+/// role are as unlike as what they go back to.
+pub(crate) fn id_in_role(of: &Uuid, role: &str) -> Arc<str> {
+    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let turned =
+        role.bytes().fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    let bytes = (of.as_u128() ^ turned).to_be_bytes();
+    text(&Builder::from_sha1_bytes(bytes).into_uuid())
 }
 
 fn text(id: &Uuid) -> Arc<str> {
     Arc::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_of_its_name_and_its_role() {
+        let id = |name: &str, role: &str| id_in_role(&named(name), role);
+        let ids = ["task", "context", "message"].map(|role| id("a record", role));
+        assert_eq!(ids[0], id("a record", "task"), "the same each time");
+        let all = [&ids[..], &[id("another", "task"), named_id("a record")]].concat();
+        for (at, one) in all.iter().enumerate() {
+            assert_eq!(Uuid::parse_str(one).unwrap().get_version_num(), 5);
+            assert!(!all[..at].contains(one), "{one} stands for two things");
+        }
+    }
 }

@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use a2a_core::{
     Agent, AgentCard, AgentError, AgentExecutor, EventQueue, RequestContext, async_trait,
 };
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 struct Reply;
 

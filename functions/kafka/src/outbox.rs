@@ -17,8 +17,9 @@ use crate::producer::{Acknowledgement, Producer};
 
 /// How many answers wait for company at most.
 const BURST: usize = 256;
-/// How long one waits at most while others are worked on.
-const PATIENCE: Duration = Duration::from_millis(1);
+/// How long one waits at most while others are worked on. A batch that is answered at once takes
+/// less, and so is sent in one piece.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Which record an answer is to: its partition's place in the event, and its own in the partition.
 pub(crate) type Place = (usize, usize);
@@ -57,7 +58,8 @@ impl Outbox {
     /// Does the work on a partition. What it has said is sent when it pauses, unless another is just
     /// about to say more.
     pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
+        // Large, and moved into a task.
+        let mut work = Box::pin(work);
         poll_fn(|context| {
             let _busy = Busy::on(self);
             work.as_mut().poll(context)

@@ -8,6 +8,7 @@
 //! | [`peers`] | the same with its peer elsewhere: over HTTP, over a real Kafka, as a function |
 //! | [`several`] | several agents in one runner, each on its own |
 //! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
+//! | [`hands`] | partitions that change hands while their records are worked on |
 //! | [`kafka_transport`], [`real_client`] | the client over Kafka: when things go wrong, and on a real one |
 //!
 //! | module | owns |
@@ -24,6 +25,7 @@ mod agents;
 mod balance;
 mod cases;
 mod expect;
+mod hands;
 mod instances;
 mod kafka_agent;
 mod kafka_client;

@@ -5,16 +5,12 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use a2a_core::{
-    AgentCard, AgentError, AgentExecutor, Cursor, DefaultRequestHandler, EventQueue, MemoryStore,
-    RequestContext, RequestKey, async_trait,
+    Cursor, RequestKey,
     kafka::{KafkaEndpoint, Topics},
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
@@ -367,66 +363,6 @@ async fn nothing_is_lost_when_a_second_runner_joins() {
     }
     add_answers(&client, &all, &mut found).await;
     assert_eq!(found.len(), all.len());
-}
-
-/// Says each message back after a while, and counts how often it was asked.
-#[derive(Default)]
-struct Slow(AtomicUsize);
-
-#[async_trait]
-impl AgentExecutor for Slow {
-    async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        Ok(queue.complete(context.text()).await?)
-    }
-}
-
-/// Another runner joins and leaves while batches are under way: each time every partition changes
-/// hands, and whoever had it finishes the record in hand first.
-#[tokio::test]
-async fn a_partition_changes_hands_between_two_records() {
-    let name = new_name("hands");
-    let topics = Topics::of(&name);
-    broker::create_topics(&brokers(), &topics, 3).await.unwrap();
-    let slow = Arc::new(Slow::default());
-    let card = AgentCard { name: name.clone(), ..AgentCard::default() };
-    let agent = Arc::clone(&slow) as Arc<dyn AgentExecutor>;
-    let handler = DefaultRequestHandler::new(card, agent, Arc::new(MemoryStore::default()));
-    let endpoint = KafkaEndpoint::new(handler, &name, "");
-    let function = KafkaFunction::new(endpoint, Arc::new(KafkaProducer::new(&brokers()).unwrap()));
-    let join = || {
-        let source = Source {
-            brokers: brokers(),
-            topic: topics.requests.clone(),
-            group: Some(name.clone()),
-            batch_size: 50,
-            window: Duration::ZERO,
-            fetch_wait: Duration::from_millis(500),
-        };
-        let stop = CancellationToken::new();
-        (tokio::spawn(kafka::consume(source, function.clone(), stop.clone())), stop)
-    };
-    let client = client(&name);
-    let (first, stop_first) = join();
-    let all = keys("key", 240);
-    ask_all(&client, &all).await;
-    let mut found = answers(&client, &all[..1]).await;
-    for _ in 0..2 {
-        let (second, stop_second) = join();
-        let before = found.len();
-        while found.len() < before + 60 {
-            let answer = client.next().await;
-            found.entry(answer.key().to_owned()).or_default().push(answer);
-        }
-        stop_second.cancel();
-        second.await.unwrap().unwrap();
-    }
-    add_answers(&client, &all, &mut found).await;
-    stop_first.cancel();
-    first.await.unwrap().unwrap();
-    assert_eq!(slow.0.load(Ordering::SeqCst), all.len(), "each message is worked on once");
-    assert_eq!(client.records(&client.topics().responses), all.len() as i64, "and answered once");
 }
 
 #[tokio::test]
