@@ -55,14 +55,18 @@ impl Outbox {
         }
     }
 
-    /// Does the work on a partition. What it has said is sent when it pauses, unless another is just
-    /// about to say more.
+    /// Does the work on a partition. What it has said is sent when it pauses. When it is done
+    /// without a pause, that waits for the others that are worked on at this very moment.
     pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         // Large, and moved into a task.
         let mut work = Box::pin(work);
         poll_fn(|context| {
             let _busy = Busy::on(self);
-            work.as_mut().poll(context)
+            let polled = work.as_mut().poll(context);
+            if polled.is_pending() {
+                self.lock().send(&*self.producer);
+            }
+            polled
         })
         .await
     }
@@ -152,13 +156,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_to_pause_sends_for_all() {
+    async fn the_last_to_be_done_sends_for_all() {
         let (outbox, sent) = outbox();
         let other = Busy::on(&outbox);
-        outbox.during(async { outbox.put((0, 0), answer()) }).await;
-        assert_eq!(sent(), 0, "another partition is about to say more");
+        let pauses = async {
+            outbox.put((0, 0), answer());
+            tokio::task::yield_now().await;
+            assert_eq!(sent(), 1, "whoever pauses leaves nothing behind");
+            outbox.put((0, 1), answer());
+        };
+        outbox.during(pauses).await;
+        assert_eq!(sent(), 1, "another partition is about to say more");
         drop(other);
-        assert_eq!(sent(), 1);
+        assert_eq!(sent(), 2);
     }
 
     #[test]
