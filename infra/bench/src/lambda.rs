@@ -41,12 +41,8 @@ pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     rows.extend(warm(options, &ours, &empty).await?);
     match &options.kafka {
         Some(brokers) => {
-            // What the echo does not do, a task's journal and its agent, is shown and not held to it.
-            for (what, ours, aim) in [
-                ("a message", "reply", Aim::ShareOfLimit(0.60)),
-                ("a task", "a2a-kafka", Aim::None),
-            ] {
-                let ours = (what, &*bootstrap(ours), aim);
+            for (what, ours) in [("a message", "reply"), ("a task", "a2a-kafka")] {
+                let ours = (what, &*bootstrap(ours));
                 rows.push(batch::row(options, brokers, ours, &bootstrap("echo")).await?);
             }
         }
