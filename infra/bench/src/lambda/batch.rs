@@ -8,14 +8,15 @@ use a2a_core::wire::kafka::Record;
 use a2a_emulator::Function;
 use a2a_kafka::event::{Cluster, write};
 use bytes::Bytes;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use super::{PATIENCE, STORE, median, start};
 use crate::cli::Options;
+use crate::kafka::settings;
 use crate::report::{Aim, Row};
 use crate::stats::Sample;
 
 const RECORDS: usize = 100;
-const PARTITIONS: usize = 4;
 /// Batches of one sample.
 const BATCHES: usize = 100;
 
@@ -33,12 +34,16 @@ pub(super) async fn row(
     let (ours_topic, echo_topic) = (topic("ours"), topic("echo"));
     let broker = crate::kafka::broker::Broker::real(brokers);
     broker.create_topics([&ours_topic, &echo_topic]).await?;
+    let (ours_requests, echo_requests) = (topic("ours-requests"), topic("echo-requests"));
+    broker.create_topics([&ours_requests, &echo_requests]).await?;
+    let requests = settings::producer(brokers).create();
+    let requests: FutureProducer = requests.map_err(|error| error.to_string())?;
     let function = |program, topic| async move {
         let variables = [STORE, ("A2A_KAFKA", brokers), ("A2A_KAFKA_RESPONSES", topic)];
         start(program, &variables).await
     };
-    let mut ours = Batches::new(function(ours, &ours_topic).await?);
-    let mut echo = Batches::new(function(echo, &echo_topic).await?);
+    let mut ours = Batches::new(function(ours, &ours_topic).await?, &requests, &ours_requests);
+    let mut echo = Batches::new(function(echo, &echo_topic).await?, &requests, &echo_requests);
     for sample in 0..=options.samples {
         // In turn, batch by batch: what the broker does meanwhile meets both alike.
         let (mut mine, mut limit) = (Vec::new(), Vec::new());
@@ -62,20 +67,22 @@ fn rate(times: &mut [Duration]) -> Sample {
     Sample::of(records / median(times))
 }
 
-/// A function, and the position in the topic it has reached.
-struct Batches {
+/// A function, and the topic its records stand on.
+struct Batches<'a> {
     function: Function,
-    offset: i64,
+    requests: &'a FutureProducer,
+    topic: &'a str,
+    batch: usize,
 }
 
-impl Batches {
-    fn new(function: Function) -> Self {
-        Self { function, offset: 0 }
+impl<'a> Batches<'a> {
+    fn new(function: Function, requests: &'a FutureProducer, topic: &'a str) -> Self {
+        Self { function, requests, topic, batch: 0 }
     }
 
     /// How long the next batch takes; the making of its event does not count.
     async fn next(&mut self) -> Result<Duration, String> {
-        let event = self.event()?;
+        let event = self.event().await?;
         let answer = self.function.invoke(event, PATIENCE).await.map_err(|it| it.to_string())?;
         match &*answer.text() {
             r#"{"batchItemFailures":[]}"# => Ok(answer.took),
@@ -83,22 +90,31 @@ impl Batches {
         }
     }
 
-    /// The next records of every partition. Each has a position of its own, so each is work.
-    fn event(&mut self) -> Result<Vec<u8>, String> {
+    /// New records of every partition, each where a client's producer puts it: an answer with the
+    /// same key then has a partition of the same number.
+    async fn event(&mut self) -> Result<Vec<u8>, String> {
+        const VALUE: &[u8] = br#"{"message":{"text":"Terran win rate"}}"#;
+        let keys: Vec<String> = (0..RECORDS).map(|it| format!("{}-{it}", self.batch)).collect();
+        self.batch += 1;
+        let send = |key| {
+            let record = FutureRecord::to(self.topic).key(key).payload(VALUE);
+            self.requests.send_result(record).map_err(|(error, _)| error.to_string())
+        };
+        let sent: Vec<_> = keys.iter().map(send).collect::<Result<_, _>>()?;
         let mut records: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-        for index in 0..RECORDS {
-            let partition = index % PARTITIONS;
+        for (key, sent) in keys.into_iter().zip(sent) {
+            let sent = sent.await.map_err(|error| error.to_string())?;
+            let at = sent.map_err(|(error, _)| format!("cannot send a request: {error}"))?;
             let record = Record {
-                topic: "agent.data.requests".to_owned(),
-                partition: i32::try_from(partition).unwrap_or_default(),
-                offset: self.offset,
-                timestamp: 1_795_374_786_353,
-                key: Some(Bytes::from(format!("corr-{}", self.offset))),
-                value: Some(Bytes::from_static(br#"{"message":{"text":"Terran win rate"}}"#)),
+                topic: self.topic.to_owned(),
+                partition: at.partition,
+                offset: at.offset,
+                timestamp: at.timestamp.to_millis().unwrap_or_default(),
+                key: Some(key.into()),
+                value: Some(Bytes::from_static(VALUE)),
                 headers: Vec::new(),
             };
-            records.entry(format!("agent.data.requests-{partition}")).or_default().push(record);
-            self.offset += 1;
+            records.entry(format!("{}-{}", self.topic, at.partition)).or_default().push(record);
         }
         write(Cluster { arn: None, bootstrap_servers: "127.0.0.1:9092" }, records)
             .map_err(|error| error.to_string())
