@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     env::Env,
@@ -244,7 +244,13 @@ impl EventQueue {
         if weight > self.scope.max_entry {
             return self.refuse(&format!("an event of {weight} bytes")).await;
         }
-        match self.sender.send(Emitted::Entry(entry)).await {
+        let emitted = match self.sender.try_send(Emitted::Entry(entry)) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return self.stopped().await,
+            Err(TrySendError::Full(emitted)) => emitted,
+        };
+        // Boxed, so that an agent whose events there is room for stays small.
+        match Box::pin(self.sender.send(emitted)).await {
             Ok(()) => Ok(()),
             Err(_) => self.stopped().await,
         }
@@ -258,7 +264,7 @@ impl EventQueue {
 
     async fn refuse(&self, why: &str) -> Result<(), Stopped> {
         // The run fails with it, so there is nothing to go on with.
-        let _ = self.sender.send(Emitted::Refused(why.to_owned())).await;
+        let _ = Box::pin(self.sender.send(Emitted::Refused(why.to_owned()))).await;
         self.stopped().await
     }
 

@@ -36,6 +36,7 @@ use crate::{
 #[derive(Debug)]
 pub struct MemoryStore {
     shelf: Mutex<Shelf>,
+    scopes: RandomState,
     max_bytes: usize,
 }
 
@@ -49,7 +50,6 @@ const ENTRY_BYTES: usize = 300;
 struct Shelf {
     tasks: HashMap<TaskKey, Kept>,
     rows: BTreeMap<Row, Listed>,
-    scopes: RandomState,
     /// What may be dropped, in the order it would be.
     droppable: BTreeMap<DropOrder, TaskKey>,
     running: BTreeSet<TaskKey>,
@@ -64,6 +64,14 @@ struct Kept {
     bytes: usize,
     drop_order: Option<DropOrder>,
     listed: bool,
+}
+
+/// A change, and what can be worked out of it before the lock is taken: all writers wait for each
+/// other there.
+struct Prepared {
+    change: Change,
+    weight: usize,
+    rows: Option<[(Row, Listed); 2]>,
 }
 
 /// What readers hold: it outlives the task's place on the shelf.
@@ -109,7 +117,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl MemoryStore {
     /// A store of at most about `max_bytes` bytes.
     pub fn new(max_bytes: usize) -> Self {
-        Self { shelf: Mutex::default(), max_bytes }
+        Self { shelf: Mutex::default(), scopes: RandomState::new(), max_bytes }
     }
 
     /// About how many bytes are in use.
@@ -126,6 +134,15 @@ impl MemoryStore {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    fn prepare(&self, change: Change) -> Prepared {
+        let weight = change.entries.iter().map(|entry| entry.weight() + ENTRY_BYTES).sum();
+        let listed = change.head.as_ref().filter(|head| head.phase.is_listed());
+        let rows = listed.map(|head| {
+            rows(&self.scopes, &change.key, head).map(|row| (row, Listed::new(&change.key, head)))
+        });
+        Prepared { change, weight, rows }
+    }
 }
 
 impl Default for MemoryStore {
@@ -138,7 +155,10 @@ impl Default for MemoryStore {
 #[async_trait]
 impl TaskStore for MemoryStore {
     async fn append(&self, change: Change) -> Result<(), AppendError> {
-        let journal = lock(&self.shelf).append(change, self.max_bytes)?;
+        let prepared = self.prepare(change);
+        let mut dropped = Vec::new();
+        let journal =
+            lock(&self.shelf).append(prepared, &self.scopes, self.max_bytes, &mut dropped)?;
         journal.grown.notify_waiters();
         Ok(())
     }
@@ -157,7 +177,8 @@ impl TaskStore for MemoryStore {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
-        Ok(lock(&self.shelf).list(query))
+        let scope = scope(&self.scopes, &query.tenant, &query.owner, query.context_id.as_ref());
+        Ok(lock(&self.shelf).list(scope, query))
     }
 
     async fn running(
@@ -211,9 +232,16 @@ fn slots_after(journal: &Shared, after: Version) -> Vec<Slot> {
 }
 
 impl Shelf {
-    fn append(&mut self, change: Change, max_bytes: usize) -> Result<Arc<Shared>, AppendError> {
+    /// Adds a slot. What is dropped for it is handed out, to be let go of without the lock.
+    fn append(
+        &mut self,
+        prepared: Prepared,
+        scopes: &RandomState,
+        max_bytes: usize,
+        dropped: &mut Vec<Kept>,
+    ) -> Result<Arc<Shared>, AppendError> {
+        let Prepared { change, mut weight, rows } = prepared;
         let Change { key, after, entries, head } = change;
-        let mut weight: usize = entries.iter().map(|entry| entry.weight() + ENTRY_BYTES).sum();
         // Taken by tasks that are being worked on: there is no room for a new one, nor for more of
         // one.
         let full = self.bytes + weight + TASK_BYTES > max_bytes && self.droppable.is_empty();
@@ -253,29 +281,32 @@ impl Shelf {
                 kept.drop_order = Some(order);
                 self.droppable.insert(order, key.clone());
             }
-            if std::mem::replace(&mut kept.listed, head.phase.is_listed()) {
-                for row in rows(&self.scopes, &key, &kept.head) {
+            if std::mem::replace(&mut kept.listed, rows.is_some()) {
+                for row in self::rows(scopes, &key, &kept.head) {
                     self.rows.remove(&row);
                 }
             }
-            if kept.listed {
-                for row in rows(&self.scopes, &key, &head) {
-                    self.rows.insert(row, Listed::new(&key, &head));
-                }
-            }
-            match head.phase {
-                Phase::Running => _ = self.running.insert(key.clone()),
-                _ => _ = self.running.remove(&key),
+            self.rows.extend(rows.into_iter().flatten());
+            match (head.phase, kept.head.phase) {
+                (Phase::Running, _) => _ = self.running.insert(key.clone()),
+                (_, Phase::Running) => _ = self.running.remove(&key),
+                _ => {}
             }
             kept.head = head;
         }
-        self.make_room(max_bytes, &key);
+        self.make_room(scopes, max_bytes, &key, dropped);
         Ok(journal)
     }
 
     /// Drops what may be dropped until the rest fits; never the task just written to, which
     /// somebody is about to read.
-    fn make_room(&mut self, max_bytes: usize, written: &TaskKey) {
+    fn make_room(
+        &mut self,
+        scopes: &RandomState,
+        max_bytes: usize,
+        written: &TaskKey,
+        dropped: &mut Vec<Kept>,
+    ) {
         let mut spared = None;
         while self.bytes > max_bytes {
             let Some((order, key)) = self.droppable.pop_first() else { break };
@@ -286,16 +317,16 @@ impl Shelf {
             let Some(kept) = self.tasks.remove(&key) else { continue };
             self.bytes -= kept.bytes;
             if kept.listed {
-                for row in rows(&self.scopes, &key, &kept.head) {
+                for row in rows(scopes, &key, &kept.head) {
                     self.rows.remove(&row);
                 }
             }
+            dropped.push(kept);
         }
         self.droppable.extend(spared);
     }
 
-    fn list(&self, query: &ListQuery) -> ListPage {
-        let scope = scope(&self.scopes, &query.tenant, &query.owner, query.context_id.as_ref());
+    fn list(&self, scope: u64, query: &ListQuery) -> ListPage {
         let newest = Reverse(Timestamp::from_millis(i64::MAX));
         let first = Row { scope, at: newest, id: Arc::from("") };
         let matching = self
