@@ -3,7 +3,7 @@
 //! Owns: each operation's flow over the journal, and who may see which task. Must never know: how a
 //! call arrived, what an agent does, how a store stores.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -159,7 +159,8 @@ impl DefaultRequestHandler {
         let operation = operation(&call);
         // At debug: a span that nobody reads costs a fast call a tenth of its time.
         let span = tracing::debug_span!("call", operation, owner = %caller.owner);
-        let outcome = self.serve(Arc::new(caller), call).instrument(span).await;
+        // Pinned where it is: it is large, and would be moved twice.
+        let outcome = pin!(self.serve(Arc::new(caller), call)).instrument(span).await;
         match &outcome {
             Err(error) if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) => {
                 let cause = std::error::Error::source(error).map(ToString::to_string);

@@ -6,7 +6,7 @@
 
 mod topics;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -127,7 +127,7 @@ impl KafkaEndpoint {
         let caller = Caller { owner, deadline: caller.deadline, ..told };
         let extensions = self.active_extensions(&caller);
         let outcome = match refused.and(call).and_then(|call| may_be_answered.map(|()| call)) {
-            Ok(call) => self.handler.call(caller, call).instrument(span).await,
+            Ok(call) => pin!(self.handler.call(caller, call)).instrument(span).await,
             Err(error) => {
                 tracing::warn!(topic = record.topic, partition, offset, %error, "not a request");
                 if !record.is_correlated() {

@@ -3,6 +3,8 @@
 //! Owns: what counts as done. Must never know: what a record says, rdkafka.
 
 use std::{
+    panic::AssertUnwindSafe,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +14,7 @@ use a2a_core::{
     kafka::{KafkaEndpoint, Outgoing, Redeliver},
     wire::kafka::{Place, Record},
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -98,24 +100,36 @@ impl KafkaFunction {
             })
         });
         let partitions: Vec<Arc<Partition>> = partitions.collect();
-        // A task of its own each, so that they use every core.
-        let answered = partitions.iter().map(|it| tokio::spawn(Arc::clone(it).answer()));
-        let answered = join_all(answered.collect::<Vec<_>>()).await;
+        let answered = answer_all(&partitions).await;
         let mut sent: Vec<Vec<_>> = partitions.iter().map(|_| Vec::new()).collect();
         for ((partition, record), acknowledgement) in outbox.finish() {
             sent[partition].push((record, acknowledgement));
         }
-        let settled = partitions.iter().zip(answered).zip(sent).map(|((it, answered), sent)| {
-            let failed = answered.unwrap_or_else(|error| {
-                tracing::error!(partition = it.partition, %error, "a partition's work broke off");
-                Some(0)
-            });
-            it.settle(failed, sent)
-        });
+        let settled = partitions
+            .iter()
+            .zip(answered)
+            .zip(sent)
+            .map(|((it, answered), sent)| it.settle(answered, sent));
         let failures = join_all(settled).await;
         endpoint.handler().settled().await;
         BatchResponse { batch_item_failures: failures.into_iter().flatten().collect() }
     }
+}
+
+/// Answers the records of each partition, and where that is to begin again.
+async fn answer_all(partitions: &[Arc<Partition>]) -> Vec<Option<usize>> {
+    let Some((first, others)) = partitions.split_first() else { return Vec::new() };
+    // A task of its own each, so that they use every core; but this task is on one already.
+    let others = Vec::from_iter(others.iter().map(|it| tokio::spawn(Arc::clone(it).answer())));
+    let first = AssertUnwindSafe(Arc::clone(first).answer()).catch_unwind().await.ok();
+    let others = join_all(others).await.into_iter().map(Result::ok);
+    let answered = [first].into_iter().chain(others).zip(partitions).map(|(answered, it)| {
+        answered.unwrap_or_else(|| {
+            tracing::error!(partition = it.partition, "a partition's work broke off");
+            Some(0)
+        })
+    });
+    answered.collect()
 }
 
 /// The work on one partition's records.
@@ -188,7 +202,7 @@ impl Partition {
     }
 
     /// Waits as long as there is time to tell Lambda without it.
-    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    async fn in_time<T>(&self, work: impl Future<Output = T> + Unpin) -> Option<T> {
         let Some(deadline) = self.caller.deadline else { return Some(work.await) };
         let end = deadline.checked_sub(TELLING).unwrap_or(deadline);
         tokio::time::timeout_at(end.into(), work).await.ok()
@@ -211,7 +225,9 @@ impl Partition {
                 return true;
             }
         };
-        let served = self.in_time(self.endpoint.serve(self.caller.clone(), &record, put)).await;
+        // Pinned where it is: it is large, and would be moved again and again.
+        let served = pin!(self.endpoint.serve(self.caller.clone(), &record, put));
+        let served = self.in_time(served).await;
         let served = served.unwrap_or_else(|| Err(Redeliver(out_of_time())));
         let Err(Redeliver(error)) = served else { return true };
         let (partition, offset) = (&*self.partition, record.offset);

@@ -12,6 +12,7 @@ use std::{
 };
 
 use a2a_core::kafka::Outgoing;
+use tokio::task::unconstrained;
 
 use crate::producer::{Acknowledgement, Producer};
 
@@ -58,8 +59,9 @@ impl Outbox {
     /// Does the work on a partition. What it has said is sent when it pauses. When it is done
     /// without a pause, that waits for the others that are worked on at this very moment.
     pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
-        // Large, and moved into a task.
-        let mut work = Box::pin(work);
+        // Large, and moved into a task. Unconstrained: that the runtime makes a task pause which has
+        // been at work for long would be taken for a pause of the agent's.
+        let mut work = Box::pin(unconstrained(work));
         poll_fn(|context| {
             let _busy = Busy::on(self);
             let polled = work.as_mut().poll(context);
