@@ -158,6 +158,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_pause_of_the_runtimes_is_none() {
+        let (outbox, sent) = outbox();
+        let works_for_long = async {
+            outbox.put((0, 0), answer());
+            for _ in 0..1000 {
+                tokio::task::consume_budget().await;
+            }
+            assert_eq!(sent(), 0, "the agent has not paused");
+        };
+        outbox.during(works_for_long).await;
+        assert_eq!(sent(), 1);
+    }
+
+    #[tokio::test]
     async fn the_last_to_be_done_sends_for_all() {
         let (outbox, sent) = outbox();
         let other = Busy::on(&outbox);
