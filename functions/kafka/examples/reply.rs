@@ -1,5 +1,6 @@
-//! The Kafka function with an agent that only says back what it hears, without a task: what is left
-//! is the function itself. `cargo xtask bench lambda` measures it beside a raw echo.
+//! The Kafka function with agents that only say back what they hear, one in a message, one in a
+//! task that it completes: what is left is the function itself, and what a task adds to it. `cargo
+//! xtask bench lambda` measures both beside a raw echo.
 
 use std::process::ExitCode;
 
@@ -11,16 +12,26 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-struct Reply;
+/// How what was heard is said back.
+enum Reply {
+    Message,
+    Task,
+}
 
 #[async_trait]
 impl AgentExecutor for Reply {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
-        Ok(queue.reply(context.text()).await?)
+        match self {
+            Self::Message => queue.reply(context.text()).await?,
+            Self::Task => queue.complete(context.text()).await?,
+        }
+        Ok(())
     }
 }
 
 fn main() -> ExitCode {
-    let card = AgentCard { name: "data".to_owned(), ..AgentCard::default() };
-    a2a_kafka::main([Agent::new(card, Reply)])
+    let agent = |name: &str, reply| {
+        Agent::new(AgentCard { name: name.to_owned(), ..AgentCard::default() }, reply)
+    };
+    a2a_kafka::main([agent("message", Reply::Message), agent("task", Reply::Task)])
 }

@@ -20,16 +20,17 @@ const RECORDS: usize = 100;
 /// Batches of one sample.
 const BATCHES: usize = 100;
 
-/// Records a second of both.
+/// Records a second of both. `ours` is one of a program's agents, and the program.
 pub(super) async fn row(
     options: &Options,
     brokers: &str,
-    (what, ours): (&str, &Path),
+    (agent, ours): (&str, &Path),
     echo: &Path,
+    aim: Aim,
 ) -> Result<Row, String> {
-    let name = format!("Lambda Kafka, {RECORDS} records, {what}");
-    let mut row = Row::new(name, "rec/s", Aim::ShareOfLimit(0.60));
-    let unique = format!("{}-{}", what.replace(' ', "-"), std::process::id());
+    let name = format!("Lambda Kafka, {RECORDS} records, `{agent}`");
+    let mut row = Row::new(name, "rec/s", aim);
+    let unique = format!("{agent}-{}", std::process::id());
     let topic = |name: &str| format!("bench-lambda-{name}-{unique}");
     let (ours_topic, echo_topic) = (topic("ours"), topic("echo"));
     let broker = crate::kafka::broker::Broker::real(brokers);
@@ -39,8 +40,8 @@ pub(super) async fn row(
     let requests = settings::producer(brokers).create();
     let requests: FutureProducer = requests.map_err(|error| error.to_string())?;
     let function = |program, topic| async move {
-        let variables = [STORE, ("A2A_KAFKA", brokers), ("A2A_KAFKA_RESPONSES", topic)];
-        start(program, &variables).await
+        let kafka = [("A2A_KAFKA", brokers), ("A2A_KAFKA_RESPONSES", topic)];
+        start(program, &[STORE, ("A2A_AGENT", agent), kafka[0], kafka[1]]).await
     };
     let mut ours = Batches::new(function(ours, &ours_topic).await?, &requests, &ours_requests);
     let mut echo = Batches::new(function(echo, &echo_topic).await?, &requests, &echo_requests);
