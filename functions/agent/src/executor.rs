@@ -4,7 +4,7 @@
 //! looked for. Must never know how the message came or where the task is stored; the words are
 //! `question`'s and `answer`'s.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use a2a_core::{
     AgentError, AgentExecutor, Artifact, EventQueue, Message, Part, PartContent, RequestContext,
@@ -16,6 +16,7 @@ use crate::{
     answer::{self, Figure},
     matches::Matches,
     question::{Lacks, Question},
+    table::TableError,
 };
 
 /// Answers questions about a table of games.
@@ -25,28 +26,45 @@ use crate::{
 /// text with neither completes with what the agent can do.
 #[derive(Clone, Debug)]
 pub struct DataAnalysisExecutor {
-    matches: Arc<Matches>,
+    matches: Arc<LazyLock<Read, Box<dyn FnOnce() -> Read + Send>>>,
 }
+
+type Read = Result<Matches, TableError>;
 
 impl DataAnalysisExecutor {
     /// An agent that answers from these games.
     pub fn new(matches: Matches) -> Self {
-        Self { matches: Arc::new(matches) }
+        Self::reading(move || Ok(matches))
     }
 
-    async fn answer(&self, question: &Question, queue: &EventQueue) -> Result<(), Stopped> {
-        let thinking = Part::text(answer::thinking(question, &self.matches));
-        queue.working(()).await?;
-        queue.artifact(Artifact::new("thinking", vec![thinking]).named("Thinking")).await?;
-
-        let figures = Figure::all(question, &self.matches);
-        let texts = Vec::from_iter(figures.iter().map(|figure| figure.text(question.language)));
-        // One text for a person, then every figure for a program.
-        let mut parts = vec![Part::text(texts.join("\n"))];
-        parts.extend(figures.iter().map(|figure| Part::data(&figure.data())));
-        queue.artifact(Artifact::new("result", parts).named(answer::title(question))).await?;
-        queue.complete(()).await
+    /// An agent that answers from the sample that is compiled in. The first question has it read:
+    /// that a function starts need not wait for it.
+    pub fn from_sample() -> Self {
+        Self::reading(Matches::sample)
     }
+
+    fn reading(read: impl FnOnce() -> Read + Send + 'static) -> Self {
+        Self { matches: Arc::new(LazyLock::new(Box::new(read))) }
+    }
+
+    /// The games it answers from.
+    pub(crate) fn matches(&self) -> Result<&Matches, &TableError> {
+        LazyLock::force(&self.matches).as_ref()
+    }
+}
+
+async fn answer(question: &Question, matches: &Matches, queue: &EventQueue) -> Result<(), Stopped> {
+    let thinking = Part::text(answer::thinking(question, matches));
+    queue.working(()).await?;
+    queue.artifact(Artifact::new("thinking", vec![thinking]).named("Thinking")).await?;
+
+    let figures = Figure::all(question, matches);
+    let texts = Vec::from_iter(figures.iter().map(|figure| figure.text(question.language)));
+    // One text for a person, then every figure for a program.
+    let mut parts = vec![Part::text(texts.join("\n"))];
+    parts.extend(figures.iter().map(|figure| Part::data(&figure.data())));
+    queue.artifact(Artifact::new("result", parts).named(answer::title(question))).await?;
+    queue.complete(()).await
 }
 
 #[async_trait]
@@ -54,7 +72,12 @@ impl AgentExecutor for DataAnalysisExecutor {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
         let question = in_conversation(&context).await?;
         match question.lacks() {
-            Lacks::Nothing => self.answer(&question, &queue).await?,
+            Lacks::Nothing => {
+                let matches = self.matches().map_err(|error| {
+                    AgentError::new("The agent has no figures.").with_source(error.to_string())
+                })?;
+                answer(&question, matches, &queue).await?;
+            }
             Lacks::Race => queue.require_input(answer::which_race(&question)).await?,
             Lacks::Metric => queue.require_input(answer::which_metric(&question)).await?,
             Lacks::Both => queue.complete(answer::help(question.language)).await?,

@@ -56,23 +56,18 @@ pub fn agents() -> Vec<Agent> {
 /// [`TableError`] if the file cannot be read or is no table of matches. The process should not
 /// start then: an agent without its figures can only give wrong answers.
 pub fn executor_from_env() -> Result<Arc<dyn AgentExecutor>, TableError> {
-    let matches = matches_from(std::env::var_os(MATCHES_CSV).as_deref())?;
-    Ok(Arc::new(DataAnalysisExecutor::new(matches)))
+    Ok(Arc::new(executor_from(std::env::var_os(MATCHES_CSV).as_deref())?))
 }
 
-fn matches_from(file: Option<&OsStr>) -> Result<Matches, TableError> {
+fn executor_from(file: Option<&OsStr>) -> Result<DataAnalysisExecutor, TableError> {
     // Set but empty is how a compose file or a template says "not set".
     let Some(file) = file.filter(|file| !file.is_empty()) else {
-        let matches = Matches::sample()?;
-        tracing::info!(
-            games = matches.games(),
-            "answering from the sample; {MATCHES_CSV} is unset"
-        );
-        return Ok(matches);
+        tracing::info!("answering from the sample; {MATCHES_CSV} is unset");
+        return Ok(DataAnalysisExecutor::from_sample());
     };
     let matches = Matches::from_file(Path::new(file))?;
     tracing::info!(games = matches.games(), file = %file.display(), "answering from {MATCHES_CSV}");
-    Ok(matches)
+    Ok(DataAnalysisExecutor::new(matches))
 }
 
 #[cfg(test)]
@@ -82,8 +77,9 @@ mod tests {
     #[test]
     fn without_a_file_the_sample_answers() {
         let sample = Matches::sample().unwrap();
-        assert_eq!(matches_from(None).unwrap(), sample);
-        assert_eq!(matches_from(Some(OsStr::new(""))).unwrap(), sample);
+        for file in [None, Some(OsStr::new(""))] {
+            assert_eq!(executor_from(file).unwrap().matches().unwrap(), &sample);
+        }
     }
 
     #[test]
@@ -91,7 +87,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let table = "game_id,race,result,duration_minutes\n1,Zerg,win,8\n";
         std::fs::write(&file, table).unwrap();
-        let matches = matches_from(Some(file.path().as_os_str())).unwrap();
+        let executor = executor_from(Some(file.path().as_os_str())).unwrap();
+        let matches = executor.matches().unwrap();
         assert_eq!((matches.games(), matches.of(Race::Zerg).wins), (1, 1));
     }
 
@@ -99,7 +96,7 @@ mod tests {
     fn a_bad_file_is_an_error_that_names_it_and_the_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "game_id,race,result,duration_minutes\n1,Zerg,draw,8\n").unwrap();
-        let error = matches_from(Some(file.path().as_os_str())).unwrap_err();
+        let error = executor_from(Some(file.path().as_os_str())).unwrap_err();
         let expected = format!(
             "{}, line 2: result must be `win` or `loss`, not `draw`",
             file.path().display()

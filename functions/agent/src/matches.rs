@@ -1,6 +1,6 @@
 //! What is known of the games: the races, one game, and the totals that answer every question.
 //!
-//! Owns the figures and how they are added up: once, at start-up, so that an answer costs the same
+//! Owns the figures and how they are added up: once, so that an answer costs the same
 //! from 300 games as from three million. Must never know CSV (that is `table`), nor the words of a
 //! question or of an answer.
 
