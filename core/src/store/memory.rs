@@ -156,9 +156,9 @@ impl Default for MemoryStore {
 impl TaskStore for MemoryStore {
     async fn append(&self, change: Change) -> Result<(), AppendError> {
         let prepared = self.prepare(change);
-        let mut dropped = Vec::new();
-        let journal =
-            lock(&self.shelf).append(prepared, &self.scopes, self.max_bytes, &mut dropped)?;
+        // What is dropped is let go of here, without the lock.
+        let (journal, _dropped) =
+            lock(&self.shelf).append(prepared, &self.scopes, self.max_bytes)?;
         journal.grown.notify_waiters();
         Ok(())
     }
@@ -232,14 +232,13 @@ fn slots_after(journal: &Shared, after: Version) -> Vec<Slot> {
 }
 
 impl Shelf {
-    /// Adds a slot. What is dropped for it is handed out, to be let go of without the lock.
+    /// Adds a slot, and hands out what is dropped for it.
     fn append(
         &mut self,
         prepared: Prepared,
         scopes: &RandomState,
         max_bytes: usize,
-        dropped: &mut Vec<Kept>,
-    ) -> Result<Arc<Shared>, AppendError> {
+    ) -> Result<(Arc<Shared>, Vec<Kept>), AppendError> {
         let Prepared { change, mut weight, rows } = prepared;
         let Change { key, after, entries, head } = change;
         // Taken by tasks that are being worked on: there is no room for a new one, nor for more of
@@ -294,8 +293,7 @@ impl Shelf {
             }
             kept.head = head;
         }
-        self.make_room(scopes, max_bytes, &key, dropped);
-        Ok(journal)
+        Ok((journal, self.make_room(scopes, max_bytes, &key)))
     }
 
     /// Drops what may be dropped until the rest fits; never the task just written to, which
@@ -305,9 +303,8 @@ impl Shelf {
         scopes: &RandomState,
         max_bytes: usize,
         written: &TaskKey,
-        dropped: &mut Vec<Kept>,
-    ) {
-        let mut spared = None;
+    ) -> Vec<Kept> {
+        let (mut dropped, mut spared) = (Vec::new(), None);
         while self.bytes > max_bytes {
             let Some((order, key)) = self.droppable.pop_first() else { break };
             if key == *written {
@@ -324,6 +321,7 @@ impl Shelf {
             dropped.push(kept);
         }
         self.droppable.extend(spared);
+        dropped
     }
 
     fn list(&self, scope: u64, query: &ListQuery) -> ListPage {

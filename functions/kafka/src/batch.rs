@@ -100,27 +100,25 @@ impl KafkaFunction {
             })
         });
         let partitions: Vec<Arc<Partition>> = partitions.collect();
-        let answered = answer_all(&partitions).await;
+        let failed = answer_all(&partitions).await;
         let mut sent: Vec<Vec<_>> = partitions.iter().map(|_| Vec::new()).collect();
         for ((partition, record), acknowledgement) in outbox.finish() {
             sent[partition].push((record, acknowledgement));
         }
-        let settled = partitions
-            .iter()
-            .zip(answered)
-            .zip(sent)
-            .map(|((it, answered), sent)| it.settle(answered, sent));
+        let settled = partitions.iter().zip(failed).zip(sent);
+        let settled = settled.map(|((it, failed), sent)| it.settle(failed, sent));
         let failures = join_all(settled).await;
         endpoint.handler().settled().await;
         BatchResponse { batch_item_failures: failures.into_iter().flatten().collect() }
     }
 }
 
-/// Answers the records of each partition, and where that is to begin again.
+/// Answers the records of each partition, up to the first of each that is to come again.
 async fn answer_all(partitions: &[Arc<Partition>]) -> Vec<Option<usize>> {
     let Some((first, others)) = partitions.split_first() else { return Vec::new() };
     // A task of its own each, so that they use every core; but this task is on one already.
     let others = Vec::from_iter(others.iter().map(|it| tokio::spawn(Arc::clone(it).answer())));
+    // As in a task, a panic costs its own partition only. What it says is in the log by then.
     let first = AssertUnwindSafe(Arc::clone(first).answer()).catch_unwind().await.ok();
     let others = join_all(others).await.into_iter().map(Result::ok);
     let answered = [first].into_iter().chain(others).zip(partitions).map(|(answered, it)| {
