@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     env,
     error::Error,
-    journal::Cursor,
+    task::Cursor,
     types::{
         AgentCard, CancelTaskRequest, DeleteTaskPushNotificationConfigRequest,
         GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest,

@@ -10,20 +10,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
-    admit,
+    agent::Scope,
+    agent::{AgentExecutor, RequestContext},
+    auth::owner::Callers,
     call::{Call, Caller, Events, Reply, StreamsEnd},
+    engine::follow::{self, EndsAt, tail_from},
+    engine::page::PageKey,
+    engine::takeover::Watch,
+    engine::writer::{Ledger, Refused},
     env::Env,
     error::{Error, ErrorKind},
-    executor::{AgentExecutor, RequestContext},
-    follow::{self, EndsAt, tail_from},
-    journal::{CancelRequested, Entry, Fold, TaskKey},
-    ledger::{Ledger, Refused},
     limits::Limits,
-    orphan::Watch,
-    owner::Callers,
-    page::PageKey,
-    queue::Scope,
     store::{Journal, TaskStore},
+    task::admit,
+    task::{CancelRequested, Entry, Fold, TaskKey},
     types::{
         AgentCard, AgentInterface, CancelTaskRequest, GetTaskRequest, SubscribeToTaskRequest, Task,
         TaskState,
@@ -260,7 +260,7 @@ impl DefaultRequestHandler {
             let entries = requested.into_iter().chain([canceled]).collect();
             // Events of the run that come first do not matter; its end does, and so does another
             // attempt, with which they no longer count.
-            let on_top = |slot: &crate::journal::Slot| {
+            let on_top = |slot: &crate::task::Slot| {
                 let changes = |it: &Entry| it.ends_run() || matches!(it, Entry::Started(_));
                 !slot.entries.iter().any(changes)
             };

@@ -37,47 +37,31 @@
 //! protocol's names; a store appends and reads and knows no rules; nothing outlives the invocation
 //! unseen ([`DefaultRequestHandler::settled`]).
 
-mod admit;
 pub mod agent;
-#[cfg(feature = "bearer")]
-pub mod bearer;
+pub mod auth;
 pub mod call;
-mod claim;
 #[cfg(feature = "client")]
 pub mod client;
+mod engine;
 pub mod env;
 pub mod error;
-pub mod executor;
-mod follow;
 pub mod handler;
 pub mod http;
-pub mod journal;
 pub mod kafka;
-mod ledger;
 pub mod limits;
-mod list;
-mod orphan;
-mod owner;
-mod page;
-pub mod queue;
-mod record;
-mod run;
-mod send;
 pub mod store;
-mod sweep;
+pub mod task;
 pub mod types;
 pub mod wire;
 
-pub use agent::{Agent, Peers};
+pub use agent::{Agent, AgentExecutor, Content, EventQueue, Peers, RequestContext, Stopped};
 pub use async_trait::async_trait;
 pub use call::{Call, Caller, Event, Events, Reply, ReplyKind, RequestKey, StreamsEnd};
+pub use engine::Sweeper;
 pub use env::Env;
 pub use error::{AgentError, Error, ErrorKind};
-pub use executor::{AgentExecutor, RequestContext};
 pub use handler::DefaultRequestHandler;
-pub use journal::Cursor;
 pub use limits::Limits;
-pub use queue::{Content, EventQueue, Stopped};
 pub use store::{MemoryStore, TaskStore};
-pub use sweep::Sweeper;
+pub use task::Cursor;
 pub use types::*;

@@ -17,7 +17,7 @@ use super::{Parameters, resume::ends_stream};
 use crate::{
     call::{Event, Events, Reply, ReplyKind},
     error::{Error, ErrorKind},
-    journal::Cursor,
+    task::Cursor,
     types::StreamResponse,
     wire::{
         parameters::{

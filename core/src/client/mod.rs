@@ -26,7 +26,7 @@ use crate::{
     call::{Call, Caller, Events, Reply, RequestKey},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
-    journal::Cursor,
+    task::Cursor,
     types::{
         AgentCard, CancelTaskRequest, DeleteTaskPushNotificationConfigRequest,
         GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest,

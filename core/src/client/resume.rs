@@ -19,7 +19,7 @@ use super::{
 use crate::{
     call::{Call, Event, Events, Reply},
     error::{Error, ErrorKind},
-    journal::Cursor,
+    task::Cursor,
     types::{GetTaskRequest, StreamResponse, SubscribeToTaskRequest, TaskState},
 };
 

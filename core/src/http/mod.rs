@@ -18,10 +18,10 @@ use http::{
 };
 
 use crate::{
-    admit,
     call::{Call, Caller, Event, Events, Reply, RequestKey},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
+    task::admit,
     types::AgentCard,
     wire::{
         is_json_type, jsonrpc,

@@ -13,10 +13,10 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::{
-    admit,
     call::{Caller, Reply},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
+    task::admit,
     types::SendMessageResponse,
     wire::kafka::{self, Answer, Header, Place, Record, header},
 };

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::{AppendError, Change, Journal, ListPage, ListQuery, StoreError, TaskStore};
-use crate::journal::{Head, Slot, TaskKey, Version};
+use crate::task::{Head, Slot, TaskKey, Version};
 
 /// The part of a store that belongs to one agent.
 ///

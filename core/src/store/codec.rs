@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::StoreError;
-use crate::journal::{Entry, Head, TaskKey, Version};
+use crate::task::{Entry, Head, TaskKey, Version};
 
 /// The entries of one slot.
 pub(crate) fn encode_entries(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {

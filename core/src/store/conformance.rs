@@ -28,8 +28,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures_util::StreamExt;
 
 use crate::{
-    journal::{Entry, Head, Phase, Slot, Submitted, TaskKey},
     store::{AppendError, Change, ListPage, ListPosition, ListQuery, MemoryStore, TaskStore},
+    task::{Entry, Head, Phase, Slot, Submitted, TaskKey},
     types::{Artifact, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, Timestamp},
 };
 

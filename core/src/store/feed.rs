@@ -15,7 +15,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{StoreError, TaskStore};
-use crate::journal::{Entry, Slot, TaskKey, Version};
+use crate::task::{Entry, Slot, TaskKey, Version};
 
 /// How many slots of one journal are kept at most for followers that are a little behind; one that
 /// is further behind reads for itself.

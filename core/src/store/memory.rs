@@ -24,7 +24,7 @@ use super::{
     AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, TaskStore,
 };
 use crate::{
-    journal::{Head, Phase, Slot, TaskKey, Version},
+    task::{Head, Phase, Slot, TaskKey, Version},
     types::{TaskState, Timestamp},
 };
 

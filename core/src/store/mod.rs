@@ -29,7 +29,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::{
     error::{Error, ErrorKind},
-    journal::{Entry, Head, Slot, TaskKey, Version},
+    task::{Entry, Head, Slot, TaskKey, Version},
     types::{TaskState, Timestamp},
 };
 
@@ -110,8 +110,8 @@ pub struct ListPage {
 /// The contract, which one suite of tests holds every store to: an append is atomic, and of many
 /// writers after the same version exactly one succeeds; what was acknowledged is read by every
 /// later read; a refused append wrote nothing; listing shows heads whose phase [is
-/// listed](crate::journal::Phase::is_listed). A store that expires journals expires those whose
-/// phase [may](crate::journal::Phase::may_expire), and shows none that has expired.
+/// listed](crate::task::Phase::is_listed). A store that expires journals expires those whose
+/// phase [may](crate::task::Phase::may_expire), and shows none that has expired.
 #[async_trait]
 pub trait TaskStore: Send + Sync + 'static {
     /// Takes the slot after `change.after`.
@@ -140,7 +140,7 @@ pub trait TaskStore: Send + Sync + 'static {
     /// When the database fails.
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError>;
 
-    /// Journals whose phase is [`Running`](crate::journal::Phase::Running), of all tenants and
+    /// Journals whose phase is [`Running`](crate::task::Phase::Running), of all tenants and
     /// owners: those after that key in the store's own order, at most `limit`. A journal that
     /// begins or stops running meanwhile may be in it or not. What looks for work that nobody does
     /// any more reads it page by page.

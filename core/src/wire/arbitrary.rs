@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::{
     call::{Call, Event, Reply, ReplyKind},
     error::Error,
-    journal::Cursor,
+    task::Cursor,
     types::*,
     wire::status::KINDS,
 };

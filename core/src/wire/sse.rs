@@ -8,7 +8,7 @@ use std::io::Write;
 
 use bytes::{Buf, BytesMut};
 
-use crate::journal::Cursor;
+use crate::task::Cursor;
 
 /// A comment, which every reader skips: written now and then, so that nothing on the way takes a
 /// quiet stream for a dead one.

@@ -7,11 +7,11 @@ use std::{sync::Arc, time::SystemTime};
 
 use a2a_core::{
     TaskState, TaskStore, Timestamp,
-    journal::{Entry, Head, Phase, Slot, TaskKey},
     store::{
         self, AppendError, DynamoDbStore, ListQuery,
         conformance::{append, chunk, everything, head, key, put, submitted},
     },
+    task::{Entry, Head, Phase, Slot, TaskKey},
 };
 use aws_sdk_dynamodb::{
     Client,

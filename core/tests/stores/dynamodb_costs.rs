@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use a2a_core::{
     TaskState, TaskStatus, TaskStatusUpdateEvent, TaskStore,
-    journal::{Entry, Head, Phase},
     store::{
         DynamoDbStore, ListQuery,
         conformance::{append, chunk, head, key, submitted},
         units::Units,
     },
+    task::{Entry, Head, Phase},
 };
 
 use crate::dynamodb::Table;

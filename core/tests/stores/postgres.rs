@@ -7,7 +7,6 @@ use std::{
 
 use a2a_core::{
     Artifact, Part, TaskArtifactUpdateEvent, TaskState,
-    journal::{Entry, Head, Phase, TaskKey},
     store::{
         AppendError, ListPage, ListQuery, PostgresStore,
         conformance::{
@@ -15,6 +14,7 @@ use a2a_core::{
             tasks_of_one_context_are_listed,
         },
     },
+    task::{Entry, Head, Phase, TaskKey},
 };
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};

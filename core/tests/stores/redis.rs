@@ -7,7 +7,6 @@ use std::{
 
 use ::redis::{Value, cmd};
 use a2a_core::{
-    journal::{Head, Phase, TaskKey},
     store::{
         self, AgentStore, AppendError, ListQuery, StoreError,
         conformance::{
@@ -15,6 +14,7 @@ use a2a_core::{
             tasks_of_one_context_are_listed,
         },
     },
+    task::{Head, Phase, TaskKey},
     types::{TaskState, Timestamp},
 };
 use futures_util::StreamExt;

@@ -3,7 +3,7 @@
 
 use a2a_core::{
     Caller, Env, ErrorKind, Timestamp,
-    bearer::Bearer,
+    auth::bearer::Bearer,
     http::{Body, HttpEndpoint},
     kafka::KafkaEndpoint,
     wire::kafka::Record,

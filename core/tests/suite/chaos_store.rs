@@ -14,8 +14,8 @@ use std::{
 
 use a2a_core::{
     MemoryStore, TaskStore, Timestamp, async_trait,
-    journal::{Entry, Head, Heartbeat, TaskKey, Version},
     store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    task::{Entry, Head, Heartbeat, TaskKey, Version},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

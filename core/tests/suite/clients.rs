@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use a2a_core::{
     Call, Caller, Error, ErrorKind, Events, ListTasksRequest, Message, Part, Reply, RequestKey,
     SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskState, TaskStore,
-    journal::TaskKey,
+    task::TaskKey,
 };
 use futures_util::StreamExt;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use a2a_core::{
     Call, Caller, Cursor, Env, ErrorKind, Limits, Reply, SendMessageRequest, Task, TaskState,
     TaskStore, Timestamp,
-    journal::{Entry, TaskKey},
+    task::{Entry, TaskKey},
 };
 
 use crate::world::*;

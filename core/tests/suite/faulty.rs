@@ -13,8 +13,8 @@ use std::{
 use a2a_core::{
     Call, Caller, DefaultRequestHandler, ErrorKind, EventQueue, ListTasksRequest, MemoryStore,
     TaskState, TaskStore, async_trait,
-    journal::{Head, Slot, TaskKey, Version},
     store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    task::{Head, Slot, TaskKey, Version},
 };
 use futures_util::stream::BoxStream;
 
@@ -63,7 +63,7 @@ impl TaskStore for Faulty {
         if took_one(&self.failing) {
             return Err(StoreError::unavailable("throttled").into());
         }
-        let weight: usize = change.entries.iter().map(a2a_core::journal::Entry::weight).sum();
+        let weight: usize = change.entries.iter().map(a2a_core::task::Entry::weight).sum();
         if weight > self.max_append.load(Ordering::SeqCst) {
             return Err(AppendError::TooLarge);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use a2a_core::{
     Artifact, Cursor, Message, Metadata, Part, Role, Task, TaskArtifactUpdateEvent, TaskState,
     TaskStatus, TaskStatusUpdateEvent, Timestamp,
-    journal::{Entry, Fold, Phase, Slot, Started, Submitted},
+    task::{Entry, Fold, Phase, Slot, Started, Submitted},
 };
 use proptest::prelude::*;
 

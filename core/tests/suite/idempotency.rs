@@ -6,9 +6,9 @@ use std::time::Duration;
 use a2a_core::{
     Call, Caller, ErrorKind, RequestKey, SendMessageRequest, TaskState, TaskStore, Timestamp,
     http::{Body, HttpEndpoint},
-    journal::{Entry, KeyUsed, TaskKey},
     kafka::KafkaEndpoint,
     store::conformance::append,
+    task::{Entry, KeyUsed, TaskKey},
     wire::kafka::Record,
 };
 use bytes::Bytes;
@@ -151,7 +151,7 @@ async fn who_stopped_after_the_keys_journal_goes_on() {
     let used = KeyUsed { task_id: asked.id.clone(), at: Timestamp::from_millis(1) };
     let key = TaskKey { tenant: "".into(), id: id_of("k") };
     let entries = [Entry::KeyUsed(used)];
-    let head = a2a_core::journal::Fold::new(key.id.clone()).head_after(&"".into(), &entries);
+    let head = a2a_core::task::Fold::new(key.id.clone()).head_after(&"".into(), &entries);
     append(&(world.store.clone() as _), key, 0, entries, Some(head)).await.unwrap();
     refused(&world, "k", say("complete done")).await;
     let call = Call::SendMessage(say_to(&asked.id, "complete done"));

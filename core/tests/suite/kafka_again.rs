@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use a2a_core::{
     Caller, DefaultRequestHandler, MemoryStore, TaskStore,
     http::HttpEndpoint,
-    journal::{Entry, TaskKey},
     kafka::KafkaEndpoint,
+    task::{Entry, TaskKey},
     wire::kafka::Record,
 };
 use bytes::Bytes;

@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use a2a_core::{
     Artifact, MemoryStore, Message, Metadata, Part, TaskArtifactUpdateEvent, TaskState, Timestamp,
-    journal::{Entry, Head, Phase, Submitted, TaskKey},
     store::{
         AgentStore, AppendError, ListQuery,
         conformance::{self as contract, Store, append, chunk, head, key, put, submitted},
     },
+    task::{Entry, Head, Phase, Submitted, TaskKey},
 };
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;

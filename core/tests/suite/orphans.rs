@@ -11,7 +11,7 @@ use std::{
 
 use a2a_core::{
     Caller, DefaultRequestHandler, EventQueue, Limits, Sweeper, TaskState, TaskStore,
-    journal::{Entry, TaskKey},
+    task::{Entry, TaskKey},
 };
 use tokio_util::sync::CancellationToken;
 

@@ -17,7 +17,7 @@ use std::{
 use a2a_core::{
     AgentError, AgentExecutor, Artifact, DefaultRequestHandler, Env, EventQueue, Limits, Part,
     RequestContext, Sweeper, TaskStore, Timestamp, async_trait,
-    journal::{Entry, TaskKey},
+    task::{Entry, TaskKey},
 };
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;

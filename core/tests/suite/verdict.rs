@@ -8,8 +8,8 @@ use std::{
 
 use a2a_core::{
     Event, Part, SendMessageResponse, StreamResponse, Task, TaskState,
-    journal::{Cursor, Entry, Fold, Phase, Slot},
     store::Journal,
+    task::{Cursor, Entry, Fold, Phase, Slot},
 };
 
 use crate::{

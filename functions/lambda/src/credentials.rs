@@ -2,7 +2,7 @@
 //!
 //! Owns: their names, and that none of them is forgotten. Must never know: how a token is checked.
 
-use a2a_core::bearer::Bearer;
+use a2a_core::auth::bearer::Bearer;
 
 /// The issuer's public keys: a JSON Web Key Set, or the file it is in.
 pub const JWKS: &str = "A2A_JWKS";

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{journal::Cursor, wire::kafka::client::Place};
+use crate::{task::Cursor, wire::kafka::client::Place};
 
 /// How many answers wait for their reader at most.
 const MOST: usize = 256;

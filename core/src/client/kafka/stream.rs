@@ -21,7 +21,7 @@ use crate::{
     call::{Call, Event, Events, Reply},
     client::Parameters,
     error::{Error, ErrorKind},
-    journal::Cursor,
+    task::Cursor,
     types::{GetTaskRequest, StreamResponse},
     wire::kafka::client,
 };

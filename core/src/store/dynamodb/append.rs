@@ -33,8 +33,8 @@ use super::{
     pack::pack,
 };
 use crate::{
-    journal::{Head, Phase, Version},
     store::{AppendError, Change, StoreError, codec::encode_entries},
+    task::{Head, Phase, Version},
 };
 
 /// The first two slots are in the head's item up to this size, since every later change of the head

@@ -22,11 +22,11 @@ use super::{
     pack::{pack, unpack},
 };
 use crate::{
-    journal::{Head, Phase, TaskKey},
     store::{
         ListPosition, StoreError,
         codec::{corrupt, decode_head, encode_head},
     },
+    task::{Head, Phase, TaskKey},
     types::Timestamp,
 };
 

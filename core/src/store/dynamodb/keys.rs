@@ -11,8 +11,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    journal::{TaskKey, Version},
     store::{ListPosition, ListQuery},
+    task::{TaskKey, Version},
     types::Timestamp,
 };
 

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::journal::Version;
+use crate::task::Version;
 
 /// A journal, as seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use super::{
     keys::{self, HEAD, Place, SHARDS},
 };
 use crate::{
-    journal::{Head, TaskKey},
     store::{ListPage, ListPosition, ListQuery, StoreError, codec::readable},
+    task::{Head, TaskKey},
 };
 
 /// How many items the service gives at once by their keys.

@@ -31,7 +31,7 @@ use super::{
     feed::{Feeds, Pauses},
     totals::Totals,
 };
-use crate::journal::{Head, Slot, TaskKey, Version};
+use crate::task::{Head, Slot, TaskKey, Version};
 
 /// Nothing says that there is more: followers ask.
 const PAUSES: Pauses =

@@ -19,11 +19,11 @@ use super::{
     pack::unpack,
 };
 use crate::{
-    journal::{Head, Slot, TaskKey, Version},
     store::{
         Journal, StoreError,
         codec::{corrupt, decode_entries},
     },
+    task::{Head, Slot, TaskKey, Version},
 };
 
 /// Pauses before reading again what is torn: a transaction is visible item by item for a moment.

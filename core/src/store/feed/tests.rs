@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    journal::Head,
     store::{AppendError, Change, Journal, ListPage, ListQuery, MemoryStore},
+    task::Head,
     types::{Artifact, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus},
 };
 
@@ -86,7 +86,7 @@ impl Asked {
             let artifact = Artifact::new("a", vec![Part::text("x".repeat(1_000))]);
             let event = TaskArtifactUpdateEvent { artifact, ..Default::default() };
             let status = TaskStatus { state: TaskState::Working, ..Default::default() };
-            let phase = crate::journal::Phase::Running;
+            let phase = crate::task::Phase::Running;
             let head = Head { owner: "".into(), context_id: "".into(), status, phase };
             let entries = [Entry::Artifact(Arc::new(event))].into();
             let change = Change { key: key(), after: version - 1, entries, head: Some(head) };

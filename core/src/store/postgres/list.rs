@@ -11,11 +11,11 @@ use super::{
     statements::{context_list, owner_list},
 };
 use crate::{
-    journal::TaskKey,
     store::{
         ListPage, ListPosition, ListQuery, StoreError,
         codec::{decode_head, readable},
     },
+    task::TaskKey,
     types::Timestamp,
 };
 

@@ -51,7 +51,7 @@ use super::{
     feed::{Feeds, Pauses},
     totals::Totals,
 };
-use crate::journal::{Head, Slot, TaskKey, Version};
+use crate::task::{Head, Slot, TaskKey, Version};
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 

@@ -26,7 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::{database::Database, statements::journal_key};
-use crate::{journal::TaskKey, store::feed::Feeds};
+use crate::{store::feed::Feeds, task::TaskKey};
 
 /// How many journals are told of at once. Beyond that followers find out by themselves.
 const AT_ONCE: usize = 1_000;

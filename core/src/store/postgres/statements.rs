@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::{
-    journal::{Phase, TaskKey},
     store::ListQuery,
+    task::{Phase, TaskKey},
 };
 
 /// What every statement says of a journal that has not expired; `$now` is a parameter.

@@ -6,8 +6,8 @@
 use redis::{ErrorKind, RedisError};
 
 use crate::{
-    journal::TaskKey,
     store::{StoreError, codec::corrupt},
+    task::TaskKey,
 };
 
 /// Passing by themselves: starting, busy, full, failing over.

@@ -24,7 +24,7 @@ use redis::{Client, PushInfo, PushKind, RedisResult, Value, aio::MultiplexedConn
 use tokio::runtime::Handle;
 
 use super::link::{self, Moment};
-use crate::{journal::TaskKey, store::feed::Feeds};
+use crate::{store::feed::Feeds, task::TaskKey};
 
 /// How many channels are joined or left in one request.
 const AT_ONCE: usize = 500;

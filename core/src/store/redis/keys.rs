@@ -20,8 +20,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    journal::{Head, TaskKey},
     store::ListQuery,
+    task::{Head, TaskKey},
 };
 
 /// What a text may not hold in the middle of a name: colons part it, braces make its tag.

@@ -50,7 +50,7 @@ use super::{
     feed::{Feeds, Pauses},
 };
 use crate::{
-    journal::{Head, Phase, Slot, TaskKey, Version},
+    task::{Head, Phase, Slot, TaskKey, Version},
     types::Timestamp,
 };
 

@@ -12,8 +12,8 @@ use super::{
     scripts::Scripts, unexpected, url::Place,
 };
 use crate::{
-    journal::TaskKey,
     store::{TaskStore, feed::Feeds},
+    task::TaskKey,
 };
 
 const LIMIT: Duration = Duration::from_secs(5);

@@ -16,7 +16,7 @@ use std::{
 use redis::{RedisResult, Value, cmd, pipe};
 
 use super::{RedisStore, failure::failed, link::Moment, millis, unexpected};
-use crate::{journal::TaskKey, store::StoreError};
+use crate::{store::StoreError, task::TaskKey};
 
 /// Tenants are looked through so many at a time.
 const AT_ONCE: usize = 64;

@@ -12,7 +12,7 @@ use super::header::{
 use crate::{
     call::{Call, Event, Reply, ReplyKind},
     error::{Error, ErrorKind},
-    journal::Cursor,
+    task::Cursor,
     types::Timestamp,
     wire::jsonrpc::{self, Id},
 };

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use super::*;
 use crate::{
     call::{Event, Reply},
-    journal::Cursor,
+    task::Cursor,
     types::{GetTaskRequest, StreamResponse, Task},
     wire::arbitrary,
 };

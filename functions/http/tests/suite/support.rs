@@ -15,8 +15,8 @@ use a2a_core::{
     RequestContext, TaskState, TaskStatus, TaskStatusUpdateEvent, TaskStore, Timestamp,
     async_trait,
     http::Body,
-    journal::{Entry, Fold, Head, Started, Submitted, TaskKey, Version},
     store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    task::{Entry, Fold, Head, Started, Submitted, TaskKey, Version},
 };
 use a2a_http::HttpFunction;
 use bytes::Bytes;

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use a2a_core::journal::{Head, Slot, TaskKey, Version};
 use a2a_core::store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError};
+use a2a_core::task::{Head, Slot, TaskKey, Version};
 use a2a_core::{
     AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller,
     DefaultRequestHandler, EventQueue, Message, Part, Reply, RequestContext, RequestKey,

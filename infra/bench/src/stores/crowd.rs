@@ -6,7 +6,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use a2a_core::journal::TaskKey;
+use a2a_core::task::TaskKey;
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;

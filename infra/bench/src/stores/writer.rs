@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use a2a_core::journal::{Cursor, Entry, Fold, Started, Submitted, TaskKey};
 use a2a_core::store::Change;
+use a2a_core::task::{Cursor, Entry, Fold, Started, Submitted, TaskKey};
 use a2a_core::{
     Artifact, Env, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus,
     TaskStatusUpdateEvent, TaskStore, Timestamp,

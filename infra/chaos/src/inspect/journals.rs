@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use a2a_core::{
     RequestKey, TaskStore,
-    journal::TaskKey,
     store::{Journal, ListQuery, StoreError},
+    task::TaskKey,
 };
 use futures_util::{StreamExt, stream};
 

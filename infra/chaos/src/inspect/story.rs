@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use a2a_core::{
     Message, PartContent,
-    journal::{Entry, Slot},
+    task::{Entry, Slot},
 };
 
 use crate::agent::{Words, signed};
@@ -150,7 +150,7 @@ mod tests {
     use a2a_core::{
         Artifact, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStatusUpdateEvent,
         Timestamp,
-        journal::{Started, Submitted},
+        task::{Started, Submitted},
     };
 
     use super::*;

@@ -7,8 +7,8 @@ use std::sync::{
 
 use a2a_core::{
     MemoryStore, TaskStore, async_trait,
-    journal::{Head, Slot, TaskKey, Version},
     store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    task::{Head, Slot, TaskKey, Version},
 };
 use futures_util::stream::BoxStream;
 

@@ -9,12 +9,12 @@ use std::{sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    agent::{Emitted, Scope},
+    engine::follow::{self, Tail},
+    engine::writer::{Ledger, Refused},
     error::{AgentError, Error, ErrorKind},
-    follow::{self, Tail},
-    journal::{Cursor, Entry, Heartbeat, Slot},
-    ledger::{Ledger, Refused},
     limits::Limits,
-    queue::{Emitted, Scope},
+    task::{Cursor, Entry, Heartbeat, Slot},
     types::{Message, Part, Task, TaskState},
 };
 

@@ -14,15 +14,15 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 
 use crate::{
-    admit::{self, Admission},
     call::{Caller, RequestKey},
-    claim::Claim,
+    engine::follow::Tail,
+    engine::recorder::Want,
+    engine::turn::Claim,
+    engine::writer::Refused,
     error::Error,
-    follow::Tail,
     handler::DefaultRequestHandler,
-    journal::{Fold, TaskKey, Version},
-    ledger::Refused,
-    record::Want,
+    task::admit::{self, Admission},
+    task::{Fold, TaskKey, Version},
     types::{Message, Part, SendMessageRequest, TaskState},
 };
 
@@ -119,7 +119,10 @@ impl DefaultRequestHandler {
     }
 
     /// Its runners died too often: the task ends here.
-    pub(crate) async fn fail_orphan(&self, mut ledger: crate::ledger::Ledger) -> Result<(), Error> {
+    pub(crate) async fn fail_orphan(
+        &self,
+        mut ledger: crate::engine::writer::Ledger,
+    ) -> Result<(), Error> {
         let scope = self.scope(&Caller::default(), &ledger, &Message::default());
         let sentence = "The agent could not finish this, although it was tried several times.";
         let message = scope.message(vec![Part::text(sentence)], true);

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use crate::{
     env::Env,
     error::AgentError,
-    journal::Entry,
+    task::Entry,
     types::{
         Artifact, Message, Part, Role, TaskArtifactUpdateEvent, TaskState, TaskStatus,
         TaskStatusUpdateEvent,

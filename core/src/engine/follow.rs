@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     call::{Event, Events},
     error::{Error, ErrorKind},
-    journal::{Cursor, Entry, Fold, Slot, TaskKey, Version},
     store::{StoreError, TaskStore},
+    task::{Cursor, Entry, Fold, Slot, TaskKey, Version},
     types::{StreamResponse, Task, TaskState},
 };
 

@@ -12,17 +12,17 @@ use futures_util::{StreamExt, future::BoxFuture};
 use tokio::sync::oneshot;
 
 use crate::{
-    admit::{self, Admission},
+    agent::RequestContext,
+    agent::Scope,
     call::Caller,
+    engine::recorder::{Answer, Want, now},
+    engine::run::Run,
+    engine::writer::{Ledger, Refused},
     error::{Error, ErrorKind},
-    executor::RequestContext,
     handler::DefaultRequestHandler,
-    journal::{Entry, Fold, KeyUsed, Slot, Started, Submitted, TaskKey},
-    ledger::{Ledger, Refused},
-    queue::Scope,
-    record::{Answer, Want, now},
-    run::Run,
     store::Journal,
+    task::admit::{self, Admission},
+    task::{Entry, Fold, KeyUsed, Slot, Started, Submitted, TaskKey},
     types::{Message, SendMessageRequest, Task, TaskState},
 };
 

@@ -14,14 +14,14 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    admit,
     call::{Caller, Event, Events, StreamsEnd},
-    claim::Admitted,
+    engine::follow::{EndsAt, Follow, Tail, tail_from},
+    engine::recorder::{Answer, Want},
+    engine::turn::Admitted,
     error::Error,
-    follow::{EndsAt, Follow, Tail, tail_from},
     handler::DefaultRequestHandler,
-    journal::{Cursor, TaskKey},
-    record::{Answer, Want},
+    task::admit,
+    task::{Cursor, TaskKey},
     types::{Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task},
 };
 

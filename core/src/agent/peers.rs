@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 
 #[cfg(feature = "client")]
 use crate::client::Client;
-use crate::{executor::AgentExecutor, types::AgentCard};
+use crate::{agent::AgentExecutor, types::AgentCard};
 
 /// An agent that is not served yet: its card, and how its executor is made.
 pub struct Agent {

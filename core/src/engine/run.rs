@@ -17,12 +17,12 @@ use futures_util::{
 use tokio::sync::oneshot;
 
 use crate::{
+    agent::{AgentExecutor, RequestContext},
+    agent::{EventQueue, Scope},
+    engine::recorder::{Answer, End, Recorder, Want, now},
+    engine::writer::Ledger,
     error::{AgentError, Error},
-    executor::{AgentExecutor, RequestContext},
-    ledger::Ledger,
     limits::Limits,
-    queue::{EventQueue, Scope},
-    record::{Answer, End, Recorder, Want, now},
 };
 
 /// One execution, ready to go.

@@ -9,8 +9,8 @@ use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
 use crate::{
-    journal::{Cursor, Entry, Fold, Phase, Slot, TaskKey},
     store::{AppendError, Change, StoreError, TaskStore},
+    task::{Cursor, Entry, Fold, Phase, Slot, TaskKey},
 };
 
 /// A journal as this writer knows it, and the entries it has yet to append.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 
 use crate::{
-    admit,
     call::Caller,
     error::Error,
     handler::DefaultRequestHandler,
-    journal::{Fold, Head, TaskKey},
+    task::admit,
+    task::{Fold, Head, TaskKey},
     types::{ListTasksRequest, ListTasksResponse, Task},
 };
 

@@ -1,116 +1,17 @@
-//! The journal of a task, and THE fold that makes a task of it.
+//! THE fold: what a task's entries make of it.
 //!
-//! Owns: what is recorded, in which order, and what it means for the task. Nothing else changes a
-//! [`Task`]. Pure: no clock, no store, no runtime. Must never know: transports, executors, what may
-//! be admitted (that is `admit`'s).
+//! Owns: what each entry means for the task and its head. Nothing else changes a [`Task`]. Must
+//! never know: transports, executors, what may be admitted (that is `admit`'s).
 
-mod entry;
-
-use std::{fmt, str::FromStr, sync::Arc};
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use crate::types::{Artifact, Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus};
 
-pub use entry::{CancelRequested, Entry, Heartbeat, KeyUsed, Started, Submitted};
-
-/// How many appends a journal holds; 0 before the first. An append "after N" takes slot N+1: the
-/// slot is the lock.
-pub type Version = u64;
-
-/// A place in a journal: the append, and the entry within it from 0. Written `12-3`; an event's id
-/// on every stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cursor {
-    /// The append's slot, from 1.
-    pub version: Version,
-    /// The entry within the append, from 0.
-    pub index: u32,
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "{}-{}", self.version, self.index)
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits =
-            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        text.split_once('-')
-            .filter(|(version, index)| digits(version) && digits(index))
-            .and_then(|(version, index)| {
-                Some(Self { version: version.parse().ok()?, index: index.parse().ok()? })
-            })
-            .ok_or("expected an event id such as 12-3")
-    }
-}
-
-/// Which task: ids are unique within a tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskKey {
-    /// The tenant; empty for none.
-    pub tenant: Arc<str>,
-    /// The task's id.
-    pub id: Arc<str>,
-}
-
-/// One append: its slot and its entries.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Slot {
-    /// Its place, from 1.
-    pub version: Version,
-    /// What was recorded, at least one entry.
-    pub entries: Arc<[Entry]>,
-}
-
-/// The one row per task that lists read. It is written in the same atomic step as the entries that
-/// change it, and can be made again from them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Head {
-    /// Whose task; callers of another owner never learn of it.
-    pub owner: Arc<str>,
-    /// The task's conversation.
-    pub context_id: Arc<str>,
-    /// The current status. Its time orders lists, newest first.
-    pub status: TaskStatus,
-    /// What the store may do with it.
-    pub phase: Phase,
-}
-
-/// What a store needs to know of a task's life, which is little.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Phase {
-    /// Claimed by a runner that has recorded nothing: not listed; whoever sent the message sends
-    /// it again if nothing comes of it.
-    Claimed,
-    /// In progress: listed, kept; somebody is at work on it, or it was given up.
-    Running,
-    /// Waiting for its client: listed; may be dropped where space runs out.
-    Waiting,
-    /// Ended: listed, never changes again; may be dropped, or expire.
-    Finished,
-    /// Answered without a task: not listed; may be dropped, or expire.
-    Answered,
-}
-
-impl Phase {
-    /// Whether a list shows it.
-    pub fn is_listed(self) -> bool {
-        matches!(self, Self::Running | Self::Waiting | Self::Finished)
-    }
-
-    /// Whether a store may let it expire, some time after its status: a finished task, and what
-    /// never became a task. A task that may go on never expires.
-    pub fn may_expire(self) -> bool {
-        matches!(self, Self::Claimed | Self::Finished | Self::Answered)
-    }
-}
+use super::{
+    entry::{self, Entry, Submitted},
+    head::{Head, Phase},
+    journal::{Cursor, Slot},
+};
 
 /// A journal folded: the task, and what else is known by its entries.
 #[derive(Clone, Debug, Default)]

@@ -7,11 +7,11 @@ use std::{fmt, sync::Arc, time::Instant};
 use async_trait::async_trait;
 
 use crate::{
+    agent::EventQueue,
     call::Caller,
     error::AgentError,
-    journal::{Fold, TaskKey},
-    queue::EventQueue,
     store::{ListQuery, StoreError, TaskStore},
+    task::{Fold, TaskKey},
     types::{Message, Metadata, SendMessageConfiguration, Task},
 };
 

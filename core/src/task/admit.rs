@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::{
     call::{Call, Caller},
     error::{Error, ErrorKind},
-    journal::{Entry, Fold, Slot, Submitted, TaskKey},
     limits::Limits,
+    task::{Entry, Fold, Slot, Submitted, TaskKey},
     types::{AgentCard, Message, Part, SendMessageRequest, Task, Validate},
 };
 

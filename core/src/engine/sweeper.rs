@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     error::Error,
     handler::DefaultRequestHandler,
-    journal::{TaskKey, Version},
+    task::{TaskKey, Version},
 };
 
 /// Looks for tasks whose runner is gone, such as a process that was killed, and has them run again

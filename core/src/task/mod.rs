@@ -1,0 +1,24 @@
+//! What a task is and what may be done to it. Pure: no clock, no store, no runtime.
+//!
+//! ```text
+//!  message ──admit──▶ may it be worked on? ──▶ entries ──append──▶ journal ──fold──▶ Task, Head
+//! ```
+//!
+//! | file | owns |
+//! |---|---|
+//! | `journal` | versions, cursors, slots: what a store appends and reads |
+//! | `entry` | what is recorded, in the form it is stored in |
+//! | `head` | the one row per task that lists read |
+//! | `fold` | THE fold: what the entries make of the task |
+//! | `admit` | what may be done to a task, decided on its fold |
+
+pub(crate) mod admit;
+mod entry;
+mod fold;
+mod head;
+mod journal;
+
+pub use entry::{CancelRequested, Entry, Heartbeat, KeyUsed, Started, Submitted};
+pub use fold::Fold;
+pub use head::{Head, Phase};
+pub use journal::{Cursor, Slot, TaskKey, Version};
