@@ -56,12 +56,11 @@ pub mod wire;
 
 pub use agent::{Agent, AgentExecutor, Content, EventQueue, Peers, RequestContext, Stopped};
 pub use async_trait::async_trait;
-pub use call::{Call, Caller, Event, Events, Reply, ReplyKind, RequestKey, StreamsEnd};
+pub use call::{Call, Caller, Cursor, Event, Events, Reply, ReplyKind, RequestKey, StreamsEnd};
 pub use engine::Sweeper;
 pub use env::Env;
 pub use error::{AgentError, Error, ErrorKind};
 pub use handler::DefaultRequestHandler;
 pub use limits::Limits;
 pub use store::{MemoryStore, TaskStore};
-pub use task::Cursor;
 pub use types::*;

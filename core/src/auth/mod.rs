@@ -1,5 +1,14 @@
-//! Whose a call is.
+//! Who calls.
+//!
+//! ```text
+//!  Authorization ──▶ identity ──check──▶ bearer ──signature──▶ key
+//!                        │
+//!                        ▼
+//!                 the owner whose tasks the call is about
+//! ```
 
 #[cfg(feature = "bearer")]
 pub mod bearer;
-pub(crate) mod owner;
+mod identity;
+
+pub(crate) use identity::Identity;

@@ -3,11 +3,7 @@
 //! Owns: turning recorded entries into events, and where a stream ends. Must never know: who runs
 //! the task, transports.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{
     StreamExt,
@@ -15,9 +11,10 @@ use futures_util::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::state::Engine;
 use crate::{
     call::{Event, Events},
-    error::{Error, ErrorKind},
+    error::Error,
     store::{StoreError, TaskStore},
     task::{Cursor, Entry, Fold, Slot, TaskKey, Version},
     types::{StreamResponse, Task, TaskState},
@@ -49,6 +46,41 @@ pub(crate) fn tail_from(store: &Arc<dyn TaskStore>, key: &TaskKey, cursor: Curso
     Arc::clone(store).tail(key.clone(), cursor.version.saturating_sub(1))
 }
 
+impl Engine {
+    /// A stream that begins with the task as it stands at the cursor.
+    pub(super) fn events_from(
+        &self,
+        key: TaskKey,
+        task: Task,
+        cursor: Cursor,
+        tail: Tail,
+        ends: EndsAt,
+    ) -> Events {
+        let state = task.status.state;
+        let last = ends.state(state);
+        let response = StreamResponse::Task(Box::new(task));
+        let first = stream::iter([Ok(Event { cursor: Some(cursor), response, last })]);
+        if last {
+            return Events(first.boxed());
+        }
+        let follow = self.follow(key, tail, cursor, ends, state.is_interrupted());
+        Events(first.chain(follow.events()).boxed())
+    }
+
+    /// What follows a cursor, up to where the stream ends.
+    pub(super) fn follow(
+        &self,
+        key: TaskKey,
+        tail: Tail,
+        after: Cursor,
+        ends: EndsAt,
+        at_rest: bool,
+    ) -> Follow {
+        let (store, shutdown) = (Arc::clone(&self.store), self.shutdown.clone());
+        Follow { store, key, tail, after, ends, at_rest, shutdown }
+    }
+}
+
 /// Where to read from, and how far.
 pub(crate) struct Follow {
     pub(crate) store: Arc<dyn TaskStore>,
@@ -59,8 +91,8 @@ pub(crate) struct Follow {
     pub(crate) ends: EndsAt,
     /// Whether nobody is at work on the task where the reader begins.
     pub(crate) at_rest: bool,
-    /// The server's end: then a reader who waits for nobody is let go.
-    pub(crate) closing: CancellationToken,
+    /// Ends the stream while nobody works on the task.
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Follow {
@@ -70,22 +102,6 @@ impl Follow {
         stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) })
             .boxed()
     }
-}
-
-/// The same events up to that time; then an error is the last item.
-pub(crate) fn until(at: Option<Instant>, events: Events) -> Events {
-    let Some(at) = at else { return events };
-    let bounded = stream::unfold(Some(events.0), move |events| async move {
-        let mut events = events?;
-        match tokio::time::timeout_at(at.into(), events.next()).await {
-            Ok(item) => Some((item?, Some(events))),
-            Err(_) => {
-                let sentence = "The task had not come to rest by the request's deadline.";
-                Some((Err(Error::new(ErrorKind::DeadlineExceeded, sentence)), None))
-            }
-        }
-    });
-    Events(bounded.boxed())
 }
 
 struct Reader {
@@ -106,7 +122,7 @@ impl Reader {
             let slot = tokio::select! {
                 biased;
                 slot = self.follow.tail.next() => slot?,
-                () = self.follow.closing.cancelled(), if self.follow.at_rest => return None,
+                () = self.follow.shutdown.cancelled(), if self.follow.at_rest => return None,
             };
             let read = match slot {
                 Ok(slot) => self.read(&slot).await,
@@ -140,7 +156,7 @@ impl Reader {
                     StreamResponse::Message(Arc::clone(message))
                 }
                 // What an earlier attempt sent no longer counts: the reader is told where the task
-                // stands, after the whole claim, as is whoever's stream begins with this attempt.
+                // stands, after the whole append, as is a reader that begins with this attempt.
                 Entry::Started(started) if started.attempt > 1 => {
                     cursor = end_of(slot);
                     (self.follow.after, self.follow.at_rest) = (cursor, false);
@@ -159,7 +175,7 @@ impl Reader {
     }
 }
 
-/// The place of an append's last entry.
+/// The cursor of an append's last entry.
 fn end_of(slot: &Slot) -> Cursor {
     let index = slot.entries.len().saturating_sub(1);
     Cursor { version: slot.version, index: u32::try_from(index).unwrap_or(u32::MAX) }
@@ -180,26 +196,26 @@ pub(crate) async fn task_at(
 
 /// The next slot after `seen`; never, where there is nothing to follow. None when the store fails:
 /// then it is to be followed anew.
-pub(crate) async fn next_slot(others: &mut Option<Tail>, seen: Version) -> Option<Slot> {
-    const AGAIN: Duration = Duration::from_millis(500);
-    let Some(tail) = others else { return std::future::pending().await };
+pub(crate) async fn next_slot(tail: &mut Option<Tail>, seen: Version) -> Option<Slot> {
+    const PAUSE: Duration = Duration::from_millis(500);
+    let Some(slots) = tail else { return std::future::pending().await };
     loop {
-        match tail.next().await {
+        match slots.next().await {
             // The run's own.
             Some(Ok(slot)) if slot.version <= seen => {}
             Some(Ok(slot)) => return Some(slot),
             failed => {
                 let error = failed.and_then(Result::err).map(|error| error.to_string());
-                tracing::warn!(error, "a run cannot watch its task; it tries again");
-                *others = None;
-                tokio::time::sleep(AGAIN).await;
+                tracing::warn!(error, "a run cannot follow its task; it retries");
+                *tail = None;
+                tokio::time::sleep(PAUSE).await;
                 return None;
             }
         }
     }
 }
 
-/// The journal's fold once the message whose work began at that version is settled, whoever does it;
+/// The journal's fold once the message whose work began at that version is settled, by any runner;
 /// where the task rested before that is another message's answer.
 pub(crate) async fn settled(
     store: &Arc<dyn TaskStore>,

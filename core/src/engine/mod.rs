@@ -1,14 +1,40 @@
-//! The life of a run: claim a turn, drive the executor, record what it says, stream, take over.
+//! The life of a run.
+//!
+//! ```text
+//!  send ──▶ turn ──▶ start ──▶ run ──▶ recorder ──▶ writer ──▶ TaskStore
+//!    │        │ wait             │ drives the executor             │
+//!    │        ▼                  ▼                                 │ tail
+//!    │     takeover ◀── sweeper  the answer                        ▼
+//!    └───────────────────────────▶ subscribe ◀──────────────── follow
+//! ```
+//!
+//! | file | owns |
+//! |---|---|
+//! | `state` | what all operations share |
+//! | `send`, `cancel`, `read`, `subscribe` | the operations |
+//! | `turn`, `start` | whose turn it is on a task, and recording that work starts |
+//! | `run`, `recorder` | driving the executor, recording what it says |
+//! | `writer` | appending to one journal |
+//! | `follow` | a journal as a stream of events |
+//! | `liveness`, `takeover`, `sweeper` | expired leases, and taking over the work behind them |
+//! | `page` | page tokens |
 
-pub(crate) mod follow;
-pub(crate) mod list;
-pub(crate) mod page;
-pub(crate) mod recorder;
-pub(crate) mod run;
-pub(crate) mod send;
+mod cancel;
+mod follow;
+mod liveness;
+mod page;
+mod read;
+mod recorder;
+mod run;
+mod send;
+mod start;
+mod state;
+mod subscribe;
 mod sweeper;
-pub(crate) mod takeover;
-pub(crate) mod turn;
-pub(crate) mod writer;
+mod takeover;
+mod turn;
+mod writer;
 
+pub(crate) use page::PageKey;
+pub(crate) use state::Engine;
 pub use sweeper::Sweeper;

@@ -1,24 +1,28 @@
 //! Records what a run says: group commit, and the ends of a run.
 //!
-//! Owns: taking whatever events wait, appending them as one slot, folding them; what ends a run (an
-//! outcome, a failure, the time limit, a cancel or another runner); and the answer to whoever
-//! waits. Must never know: how an executor is run, transports.
+//! Owns: taking the events that are queued, appending them as one slot, folding them; renewing the
+//! lease by heartbeats; what ends a run (an outcome, a failure, the time limit, a cancel or a
+//! takeover); and the answer to the waiter. Must never know: how an executor is run, transports.
 
 use std::{sync::Arc, time::Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::{
+    follow::{self, Tail},
+    state::now,
+    writer::{Writer, keeps_run},
+};
 use crate::{
     agent::{Emitted, Scope},
-    engine::follow::{self, Tail},
-    engine::writer::{Ledger, Refused},
     error::{AgentError, Error, ErrorKind},
     limits::Limits,
+    store::AppendError,
     task::{Cursor, Entry, Heartbeat, Slot},
     types::{Message, Part, Task, TaskState},
 };
 
-/// When whoever waits wants the answer.
+/// When the waiter wants its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     /// When the task has come to rest.
@@ -41,6 +45,11 @@ pub(crate) enum Answer {
         tail: Tail,
     },
 }
+
+/// Where a run sends its answer.
+pub(crate) type AnswerSender = oneshot::Sender<Result<Answer, Error>>;
+/// Where its waiter has the answer from.
+pub(crate) type AnswerReceiver = oneshot::Receiver<Result<Answer, Error>>;
 
 const NOT_VALID: &str = "The agent's answer was not valid.";
 const NO_OUTCOME: &str = "The agent stopped without an outcome.";
@@ -69,27 +78,27 @@ enum BatchEnd {
     Executor(Result<(), AgentError>),
     /// Time is up.
     OutOfTime,
-    /// Somebody else ended the task or took over the run.
-    Overtaken,
+    /// Another writer ended the task or took over the run.
+    Conflict,
 }
 
-/// One run's journal, and whoever waits for it.
+/// One run's journal, and its waiter.
 pub(crate) struct Recorder {
-    pub(crate) ledger: Ledger,
-    /// What others write to the journal, once it can be known to others.
-    pub(crate) others: Option<Tail>,
+    pub(crate) writer: Writer,
+    /// What other writers append, once the journal can be known to them.
+    pub(crate) tail: Option<Tail>,
     pub(crate) events: mpsc::Receiver<Emitted>,
     pub(crate) scope: Scope,
-    /// What this run's claim calls it.
+    /// This run's name in its `Started` entry.
     pub(crate) runner: Arc<str>,
-    /// When it must show a sign of life.
-    pub(crate) beat: Instant,
+    /// When the lease is to be renewed.
+    pub(crate) next_heartbeat: Instant,
     pub(crate) limits: Arc<Limits>,
     pub(crate) deadline: Instant,
     /// When a stream begins at the latest.
-    pub(crate) patience: Instant,
+    pub(crate) stream_due: Instant,
     pub(crate) want: Want,
-    pub(crate) answer: Option<oneshot::Sender<Result<Answer, Error>>>,
+    pub(crate) answer: Option<AnswerSender>,
     /// Where the journal stood when this run began.
     pub(crate) begun: Cursor,
 }
@@ -103,17 +112,17 @@ impl Recorder {
             if end == Some(End::Stopped) {
                 return (End::Stopped, self);
             }
-            if batch.entries.is_empty() && end.is_none() && self.owes_task() && self.ledger.claimed
+            if batch.entries.is_empty() && end.is_none() && self.owes_task() && !self.writer.listed
             {
-                // It is claimed, and nothing has come of it: with this it is there for everyone to
-                // see.
+                // Only its start is recorded: with this the task is there for everyone to see.
                 batch.entries.push(self.scope.status(TaskState::Submitted, None));
             }
-            let owed = end.is_none() && !self.ledger.pending.is_empty();
+            let owed = end.is_none() && !self.writer.pending.is_empty();
             if (owed || !batch.entries.is_empty())
-                && let Err(refused) = self.append(batch.entries).await
+                && let Err(error) = self.append(batch.entries).await
             {
-                return (self.give_up(refused).await, self);
+                self.stop(error).await;
+                return (End::Stopped, self);
             }
             self.answer_if_due(end.is_some());
             if end.is_some() {
@@ -128,7 +137,7 @@ impl Recorder {
         let due = match self.want {
             Want::Settled => false,
             Want::Created => true,
-            Want::Stream => now() >= self.patience,
+            Want::Stream => now() >= self.stream_due,
         };
         due && self.answer.is_some()
     }
@@ -151,11 +160,11 @@ impl Recorder {
 
     /// Waits until the executor says something, somebody else does, or it is time.
     async fn wait(&mut self, batch: &mut Batch) {
-        let seen = self.ledger.fold.cursor.version;
+        let seen = self.writer.fold.cursor.version;
         // A task that is not recorded can be ended or missed by nobody else.
         let recorded = seen > 0;
-        if recorded && self.others.is_none() {
-            self.others = Some(self.ledger.tail());
+        if recorded && self.tail.is_none() {
+            self.tail = Some(self.writer.tail());
         }
         let listens = self.want == Want::Stream && self.answer.is_some();
         tokio::select! {
@@ -164,12 +173,12 @@ impl Recorder {
                 Some(event) => self.fill(batch, event),
                 None => batch.end = Some(BatchEnd::Executor(Ok(()))),
             },
-            slot = follow::next_slot(&mut self.others, seen) => {
-                batch.end = self.others_wrote(slot).then_some(BatchEnd::Overtaken);
+            slot = follow::next_slot(&mut self.tail, seen) => {
+                batch.end = self.fold_in(slot).then_some(BatchEnd::Conflict);
             }
             () = tokio::time::sleep_until(self.deadline.into()) => {}
-            () = tokio::time::sleep_until(self.patience.into()), if listens => {}
-            () = tokio::time::sleep_until(self.beat.into()), if recorded => {
+            () = tokio::time::sleep_until(self.stream_due.into()), if listens => {}
+            () = tokio::time::sleep_until(self.next_heartbeat.into()), if recorded => {
                 let (runner, at) = (Arc::clone(&self.runner), self.scope.env.now());
                 batch.entries.push(Entry::Heartbeat(Heartbeat { runner, at }));
             }
@@ -206,7 +215,7 @@ impl Recorder {
     fn conclude(&mut self, batch: &mut Batch) -> Option<End> {
         let end = batch.end.take()?;
         let outcome = match end {
-            BatchEnd::Overtaken => return Some(End::Stopped),
+            BatchEnd::Conflict => return Some(End::Stopped),
             BatchEnd::OutOfTime => Err(AgentError::new(OUT_OF_TIME)),
             BatchEnd::Executor(outcome) => outcome,
         };
@@ -228,7 +237,7 @@ impl Recorder {
             Err(error) if error.is_stopped() => NO_OUTCOME.to_owned(),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                let task = &*self.ledger.key.id;
+                let task = &*self.writer.key.id;
                 tracing::error!(task, %error, cause, "an executor failed");
                 error.message().to_owned()
             }
@@ -240,16 +249,16 @@ impl Recorder {
     /// The state before this batch. A run that has recorded nothing has not come to rest, whatever
     /// rest it began from.
     fn state(&self) -> TaskState {
-        if self.ledger.fold.cursor == self.begun {
+        if self.writer.fold.cursor == self.begun {
             return TaskState::Submitted;
         }
-        self.ledger.fold.task.status.state
+        self.writer.fold.task.status.state
     }
 
     /// A reply stays one only where there is no task yet; otherwise it is the task's last word.
     fn settle_reply(&self, batch: &mut Batch) {
         let Some(Entry::Replied(message)) = batch.entries.last() else { return };
-        let no_task = self.ledger.claimed || self.ledger.fold.messages == 0;
+        let no_task = !self.writer.listed || self.writer.fold.messages == 0;
         if no_task && batch.entries.len() == 1 {
             return;
         }
@@ -264,78 +273,76 @@ impl Recorder {
         self.scope.status(TaskState::Failed, Some(message))
     }
 
-    async fn append(&mut self, entries: Vec<Entry>) -> Result<(), Refused> {
+    async fn append(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
         if let [Entry::Replied(message)] = &*entries
-            && self.ledger.fold.messages == 0
+            && self.writer.fold.messages == 0
         {
             // Nobody can ask for it again, so there is nothing to record.
-            self.ledger.fold.reply = Some(Arc::clone(message));
+            self.writer.fold.reply = Some(Arc::clone(message));
             return Ok(());
         }
-        if self.ledger.fold.cursor.version > 0 {
+        if self.writer.fold.cursor.version > 0 {
             // What has begun is worth waiting for, but not beyond its time.
             let left = self.deadline.saturating_duration_since(now());
-            self.ledger.patience = self.limits.outage.min(left).max(self.limits.store_patience);
+            self.writer.outage = self.limits.outage.min(left).max(self.limits.store_patience);
         }
         let appended = if let [Entry::Heartbeat(_)] = &*entries {
-            // A sign of life alone makes no task of a claim.
-            let listed = !self.ledger.claimed;
-            self.ledger.append(entries, listed, may_go_on).await
+            // A heartbeat alone makes no task.
+            self.writer.append(entries, self.writer.listed, keeps_run).await
         } else if self.want == Want::Stream && self.answer.is_some() {
             self.append_for_stream(entries).await
         } else {
-            self.ledger.append(entries, true, may_go_on).await
+            self.writer.append(entries, true, keeps_run).await
         };
-        self.beat = now() + self.limits.lease / 3;
+        self.next_heartbeat = now() + self.limits.lease / 3;
         appended
     }
 
     /// The stream begins with the task as it was before the first event, so that every event is
     /// seen.
-    async fn append_for_stream(&mut self, entries: Vec<Entry>) -> Result<(), Refused> {
-        let mut before = self.ledger.fold.clone();
+    async fn append_for_stream(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
+        let mut before = self.writer.fold.clone();
         let version = before.cursor.version + 1;
-        for (index, entry) in (0..).zip(&self.ledger.pending) {
+        for (index, entry) in (0..).zip(&self.writer.pending) {
             before.apply(Cursor { version, index }, entry);
         }
-        self.ledger.append(entries, true, may_go_on).await?;
-        if self.ledger.fold.reply.is_none() {
+        self.writer.append(entries, true, keeps_run).await?;
+        if self.writer.fold.reply.is_none() {
             let task = Box::new(before.task);
             let cursor = before.cursor;
-            let tail = follow::tail_from(&self.ledger.store, &self.ledger.key, cursor);
+            let tail = follow::tail_from(&self.writer.store, &self.writer.key, cursor);
             self.send(Ok(Answer::Stream { task, cursor, tail }));
         }
         Ok(())
     }
 
-    /// Something came of it that this run did not write. Answers whether the run is over.
-    fn others_wrote(&mut self, slot: Option<Slot>) -> bool {
+    /// Adds another writer's slot to the fold. Answers whether the run is over.
+    fn fold_in(&mut self, slot: Option<Slot>) -> bool {
         let Some(slot) = slot else { return false };
-        let go_on = may_go_on(&slot);
-        self.ledger.fold_in(&slot);
-        !go_on
+        self.writer.fold_in(&slot);
+        !keeps_run(&slot)
     }
 
     fn answer_if_due(&mut self, ended: bool) {
         if self.answer.is_none() {
             return;
         }
-        if let Some(message) = self.ledger.fold.reply.take() {
+        if let Some(message) = self.writer.fold.reply.take() {
             return self.send(Ok(Answer::Message(message)));
         }
         match self.want {
-            Want::Settled if !self.ledger.fold.is_settled() => {}
+            Want::Settled if !self.writer.fold.is_settled() => {}
             Want::Settled | Want::Created => {
-                let task = &mut self.ledger.fold.task;
+                let task = &mut self.writer.fold.task;
                 // The last look at the fold needs no copy.
                 let task = if ended { std::mem::take(task) } else { task.clone() };
                 self.send(Ok(Answer::Task(Box::new(task))));
             }
             // The task was there before this run, and its agent is silent.
-            Want::Stream if self.owes_task() && !self.ledger.claimed => {
-                let fold = &self.ledger.fold;
+            Want::Stream if self.owes_task() && self.writer.listed => {
+                let fold = &self.writer.fold;
                 let (task, cursor) = (Box::new(fold.task.clone()), fold.cursor);
-                let tail = follow::tail_from(&self.ledger.store, &self.ledger.key, cursor);
+                let tail = follow::tail_from(&self.writer.store, &self.writer.key, cursor);
                 self.send(Ok(Answer::Stream { task, cursor, tail }));
             }
             // With its first event.
@@ -343,15 +350,15 @@ impl Recorder {
         }
     }
 
-    /// Somebody else brings the task to its rest; whoever waits here is told when it is there.
+    /// Another runner settles the task; the waiter is told when it has.
     pub(crate) async fn follow_to_answer(&mut self) {
         if self.answer.is_none() {
             return;
         }
-        let rest = if self.ledger.fold.is_settled() {
-            Ok(std::mem::take(&mut self.ledger.fold))
+        let rest = if self.writer.fold.is_settled() {
+            Ok(std::mem::take(&mut self.writer.fold))
         } else {
-            let Ledger { store, key, .. } = &self.ledger;
+            let Writer { store, key, .. } = &self.writer;
             let settled = follow::settled(store, key, self.begun.version);
             tokio::time::timeout_at(self.deadline.into(), settled).await.unwrap_or_else(|_| {
                 let sentence = "The agent is still at work on this task; try again later.";
@@ -362,47 +369,47 @@ impl Recorder {
             Err(error) => Err(error),
             Ok(mut fold) => match (fold.reply.take(), self.want) {
                 (Some(message), _) => Ok(Answer::Message(message)),
-                (None, Want::Stream) => self.stream_of_others().await,
+                (None, Want::Stream) => self.stream_from_start().await,
                 (None, _) => Ok(Answer::Task(Box::new(fold.task))),
             },
         };
         self.send(answer);
     }
 
-    /// What others made of the message since this run began, event by event: a second delivery is
+    /// What any runner recorded of the message since this run began, event by event: a redelivery is
     /// told the same.
-    async fn stream_of_others(&mut self) -> Result<Answer, Error> {
-        let (Ledger { store, key, .. }, cursor) = (&self.ledger, self.begun);
+    async fn stream_from_start(&mut self) -> Result<Answer, Error> {
+        let (Writer { store, key, .. }, cursor) = (&self.writer, self.begun);
         let tail = follow::tail_from(store, key, cursor);
         let task = Box::new(follow::task_at(&**store, key, cursor).await?);
         Ok(Answer::Stream { task, cursor, tail })
     }
 
-    async fn give_up(&mut self, refused: Refused) -> End {
-        match refused {
-            Refused::Overtaken => {}
-            Refused::TooLarge => {
-                tracing::error!(task = %self.ledger.key.id, "the events are too large for the store");
+    /// Ends a run whose events could not be appended.
+    async fn stop(&mut self, error: AppendError) {
+        match error {
+            AppendError::Conflict => {}
+            AppendError::TooLarge => {
+                tracing::error!(task = %self.writer.key.id, "the events are too large for the store");
                 let failed = self.failed(TOO_LARGE.to_owned());
                 match self.append(vec![failed]).await {
                     Ok(()) => self.answer_if_due(true),
-                    Err(refused) => self.lose(refused),
+                    Err(error) => self.answer_unrecorded(error),
                 }
             }
-            refused @ Refused::Store(_) => self.lose(refused),
+            error @ AppendError::Store(_) => self.answer_unrecorded(error),
         }
-        End::Stopped
     }
 
-    /// The store is away: the run stops here, and whoever waits is told to try again.
-    fn lose(&mut self, refused: Refused) {
-        tracing::error!(task = %self.ledger.key.id, ?refused, "a run's events could not be recorded");
-        let error = match refused {
-            Refused::Store(error) => error.into(),
-            Refused::Overtaken => {
+    /// Tells the waiter why there is no outcome.
+    fn answer_unrecorded(&mut self, error: AppendError) {
+        tracing::error!(task = %self.writer.key.id, ?error, "a run's events could not be recorded");
+        let error = match error {
+            AppendError::Store(error) => error.into(),
+            AppendError::Conflict => {
                 Error::new(ErrorKind::Unavailable, "The task changed meanwhile; try again.")
             }
-            Refused::TooLarge => {
+            AppendError::TooLarge => {
                 Error::new(ErrorKind::TooLarge, "The message is too large to record.")
             }
         };
@@ -415,15 +422,4 @@ impl Recorder {
             let _ = sender.send(answer);
         }
     }
-}
-
-/// The runtime's clock, which its timers go by and a test can hold still.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-/// Whether a run goes on after what somebody else wrote: not when the task has ended, and not when
-/// another runner has begun.
-fn may_go_on(slot: &Slot) -> bool {
-    !slot.entries.iter().any(|entry| entry.ends_run() || matches!(entry, Entry::Started(_)))
 }

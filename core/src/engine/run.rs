@@ -2,59 +2,58 @@
 //!
 //! Owns: running an executor whatever it does, and dropping it when its task is no longer its own.
 //! Must never know: transports, what may be admitted, how an event is recorded (that is
-//! `record`'s).
+//! `recorder`'s).
 //!
 //! While an append is in flight the executor goes on and the next batch gathers. Both are one
-//! future. When somebody else ends the task the future ends, which drops the executor: that is how
+//! future. When another writer ends the task the future ends, which drops the executor: that is how
 //! a cancel reaches it.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
 
+use super::{
+    recorder::{AnswerSender, End, Recorder, Want},
+    state::now,
+    writer::Writer,
+};
+use crate::{
+    agent::{AgentExecutor, EventQueue, RequestContext, Scope},
+    error::AgentError,
+    limits::Limits,
+};
 use futures_util::{
     FutureExt,
     future::{Either, select},
 };
-use tokio::sync::oneshot;
-
-use crate::{
-    agent::{AgentExecutor, RequestContext},
-    agent::{EventQueue, Scope},
-    engine::recorder::{Answer, End, Recorder, Want, now},
-    engine::writer::Ledger,
-    error::{AgentError, Error},
-    limits::Limits,
-};
 
 /// One execution, ready to go.
 pub(crate) struct Run {
-    pub(crate) ledger: Ledger,
+    pub(crate) writer: Writer,
     pub(crate) executor: Arc<dyn AgentExecutor>,
     pub(crate) context: RequestContext,
     pub(crate) scope: Scope,
     pub(crate) runner: Arc<str>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) want: Want,
-    pub(crate) answer: oneshot::Sender<Result<Answer, Error>>,
+    pub(crate) answer: AnswerSender,
 }
 
 impl Run {
-    /// Runs to the end. Whoever waits may leave at any time; this future must be driven on.
+    /// Runs to the end. The waiter may leave at any time; this future must be driven on.
     pub(crate) async fn drive(self) {
-        let Self { ledger, executor, context, scope, runner, limits, want, answer } = self;
+        let Self { writer, executor, context, scope, runner, limits, want, answer } = self;
         let deadline = context.deadline;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
-        let begun = ledger.fold.cursor;
-        let patience = now() + limits.silence;
+        let begun = writer.fold.cursor;
         let recorder = Recorder {
-            ledger,
-            others: None,
+            writer,
+            tail: None,
             events,
             scope,
             runner,
-            beat: now() + limits.lease / 3,
+            next_heartbeat: now() + limits.lease / 3,
+            stream_due: now() + limits.silence,
             limits,
             deadline,
-            patience,
             want,
             answer: Some(answer),
             begun,
@@ -71,7 +70,7 @@ impl Run {
                 }
             }
         };
-        // Here the executor is dropped: whoever takes the task on is alone with it.
+        // Here the executor is dropped: it is fenced off from the run that took the task over.
         if end == End::Stopped {
             recorder.follow_to_answer().await;
         }

@@ -1,7 +1,7 @@
 //! Sending a message: what each kind of send answers.
 //!
 //! Owns: waiting for the answer, or streaming it. Must never know: which journal a message goes to
-//! (that is `claim`'s), how a run records, transports.
+//! (that is `turn`'s), how a run records, transports.
 
 use std::{
     pin::Pin,
@@ -10,22 +10,22 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
-use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use super::{
+    follow::{EndsAt, tail_from},
+    recorder::{Answer, AnswerReceiver, Want},
+    state::Engine,
+    turn::Turn,
+};
 use crate::{
     call::{Caller, Event, Events, StreamsEnd},
-    engine::follow::{EndsAt, Follow, Tail, tail_from},
-    engine::recorder::{Answer, Want},
-    engine::turn::Admitted,
     error::Error,
-    handler::DefaultRequestHandler,
     task::admit,
-    task::{Cursor, TaskKey},
-    types::{Message, SendMessageRequest, SendMessageResponse, StreamResponse, Task},
+    types::{Message, SendMessageRequest, SendMessageResponse, StreamResponse},
 };
 
-impl DefaultRequestHandler {
+impl Engine {
     /// Section 3.1.1.
     pub(crate) async fn send(
         &self,
@@ -36,9 +36,9 @@ impl DefaultRequestHandler {
         let history = configuration.and_then(|it| it.history_length);
         let at_once = configuration.is_some_and(|it| it.return_immediately);
         let want = if at_once { Want::Created } else { Want::Settled };
-        let mut response = match self.admit(caller, request, want).await? {
-            Admitted::Begun(_, run, answer) => self.watch(run, answer).await?,
-            Admitted::Known(key, slots) => {
+        let mut response = match self.take_turn(caller, request, want).await? {
+            Turn::Started(_, run, answer) => self.drive(run, answer).await?,
+            Turn::Recorded(key, slots) => {
                 let (mut fold, _) = admit::answered(&key.id, &slots, caller);
                 match fold.reply.take() {
                     Some(message) => SendMessageResponse::Message(message),
@@ -63,86 +63,57 @@ impl DefaultRequestHandler {
             input_required: true,
             auth_required: caller.streams_end == StreamsEnd::AtRest,
         };
-        let (key, mut task, cursor, tail) = match self.admit(caller, request, Want::Stream).await? {
-            Admitted::Begun(key, run, answer) => {
-                // A reader may stall; a run may not.
-                self.runs.spawn(run);
-                match answer.await.map_err(|_| lost_run())?? {
-                    Answer::Stream { task, cursor, tail } => (key, *task, cursor, tail),
-                    Answer::Message(message) => return Ok(only_message(message)),
-                    Answer::Task(_) => return Err(lost_run()),
+        let (key, mut task, cursor, tail) =
+            match self.take_turn(caller, request, Want::Stream).await? {
+                Turn::Started(key, run, answer) => {
+                    // A reader may stall; a run may not.
+                    self.runs.spawn(run);
+                    match answer.await.map_err(|_| lost_run())?? {
+                        Answer::Stream { task, cursor, tail } => (key, *task, cursor, tail),
+                        Answer::Message(message) => return Ok(only_message(message)),
+                        Answer::Task(_) => return Err(lost_run()),
+                    }
                 }
-            }
-            Admitted::Known(key, slots) => {
-                let (mut fold, answered) = admit::answered(&key.id, &slots, caller);
-                if let Some(message) = fold.reply.take() {
-                    return Ok(only_message(message));
+                Turn::Recorded(key, slots) => {
+                    let (mut fold, answered) = admit::answered(&key.id, &slots, caller);
+                    if let Some(message) = fold.reply.take() {
+                        return Ok(only_message(message));
+                    }
+                    let begun = admit::begun(&key.id, &slots, caller);
+                    // After an event that it has seen, if that is one of its own before the last.
+                    let seen = caller.resume.filter(|seen| match answered {
+                        true => (begun.cursor..fold.cursor).contains(seen),
+                        false => (begun.cursor..=fold.cursor).contains(seen),
+                    });
+                    if let Some(seen) = seen {
+                        let tail = tail_from(&self.store, &key, seen);
+                        let tail =
+                            self.tail_with_takeover(key.clone(), fold.cursor.version, tail, caller);
+                        return Ok(Events(self.follow(key, tail, seen, ends, false).events()));
+                    }
+                    let tail = tail_from(&self.store, &key, begun.cursor);
+                    let tail =
+                        self.tail_with_takeover(key.clone(), begun.cursor.version, tail, caller);
+                    (key, begun.task, begun.cursor, tail)
                 }
-                let begun = admit::begun(&key.id, &slots, caller);
-                // After an event that it has seen, if that is one of its own before the last.
-                let seen = caller.resume.filter(|seen| match answered {
-                    true => (begun.cursor..fold.cursor).contains(seen),
-                    false => (begun.cursor..=fold.cursor).contains(seen),
-                });
-                if let Some(seen) = seen {
-                    let tail = tail_from(&self.store, &key, seen);
-                    let tail = self.tended(key.clone(), fold.cursor.version, tail, caller);
-                    return Ok(Events(self.follow(key, tail, seen, ends, false).events()));
-                }
-                let tail = tail_from(&self.store, &key, begun.cursor);
-                let tail = self.tended(key.clone(), begun.cursor.version, tail, caller);
-                (key, begun.task, begun.cursor, tail)
-            }
-        };
+            };
         admit::trim_history(&mut task, history);
         Ok(self.events_from(key, task, cursor, tail, ends))
     }
 
-    /// A stream that begins with the task as it stands at the cursor.
-    pub(crate) fn events_from(
-        &self,
-        key: TaskKey,
-        task: Task,
-        cursor: Cursor,
-        tail: Tail,
-        ends: EndsAt,
-    ) -> Events {
-        let state = task.status.state;
-        let last = ends.state(state);
-        let response = StreamResponse::Task(Box::new(task));
-        let first = stream::iter([Ok(Event { cursor: Some(cursor), response, last })]);
-        if last {
-            return Events(first.boxed());
-        }
-        let follow = self.follow(key, tail, cursor, ends, state.is_interrupted());
-        Events(first.chain(follow.events()).boxed())
-    }
-
-    pub(crate) fn follow(
-        &self,
-        key: TaskKey,
-        tail: Tail,
-        after: Cursor,
-        ends: EndsAt,
-        at_rest: bool,
-    ) -> Follow {
-        let (store, closing) = (Arc::clone(&self.store), self.closing.clone());
-        Follow { store, key, tail, after, ends, at_rest, closing }
-    }
-
     /// Drives a run until its answer is there. A caller that leaves earlier changes nothing: the
     /// run goes on.
-    async fn watch(
+    async fn drive(
         &self,
         run: BoxFuture<'static, ()>,
-        mut answer: oneshot::Receiver<Result<Answer, Error>>,
+        mut answer: AnswerReceiver,
     ) -> Result<SendMessageResponse, Error> {
-        let mut drive = Watched { run: Some(run), runs: self.runs.clone() };
+        let mut driven = Driven { run: Some(run), runs: self.runs.clone() };
         let answer = tokio::select! {
             biased;
             answer = &mut answer => answer,
             // It has answered before it ended.
-            () = &mut drive => answer.await,
+            () = &mut driven => answer.await,
         };
         match answer.map_err(|_| lost_run())?? {
             Answer::Message(message) => Ok(SendMessageResponse::Message(message)),
@@ -151,13 +122,13 @@ impl DefaultRequestHandler {
     }
 }
 
-/// A run that is polled by whoever waits for it, and goes on by itself once nobody does.
-struct Watched {
+/// A run that its waiter polls, and that goes on by itself once there is none.
+struct Driven {
     run: Option<BoxFuture<'static, ()>>,
     runs: TaskTracker,
 }
 
-impl Future for Watched {
+impl Future for Driven {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -170,7 +141,7 @@ impl Future for Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for Driven {
     fn drop(&mut self) {
         // Outside of a runtime there is nothing left to run on.
         if let (Some(run), Ok(runtime)) = (self.run.take(), tokio::runtime::Handle::try_current()) {

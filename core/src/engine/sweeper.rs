@@ -1,35 +1,34 @@
-//! Finding work that nobody does any more.
+//! Looking for orphans among the running tasks of a store.
 //!
-//! Owns: which running tasks have shown no sign of life for a lease, as seen on this process's own
-//! clock: clocks of different machines are never compared, so one that is wrong harms nobody. Must
-//! never know: how a task is taken over.
+//! Owns: which running tasks had no heartbeat for a lease, by this process's own clock: clocks of
+//! different machines are never compared, so one that is wrong does no harm. Must never know: how a
+//! task is taken over.
 
 use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
+use super::state::Engine;
 use crate::{
     error::Error,
-    handler::DefaultRequestHandler,
     task::{TaskKey, Version},
 };
 
-/// Looks for tasks whose runner is gone, such as a process that was killed, and has them run again
-/// or failed, by [`Limits::attempts`](crate::Limits::attempts). Any number of sweepers may look at
-/// one store: a task is taken over once.
+/// Looks for orphans: tasks whose runner is gone, such as a process that was killed. It starts
+/// another attempt or fails them, by [`Limits::attempts`](crate::Limits::attempts). Any number of
+/// sweepers may look at one store: a task is taken over once.
 ///
 /// A task is found within [`Limits::lease`](crate::Limits::lease) and a third of it.
 ///
 /// ```no_run
 /// # fn start(handler: a2a_core::DefaultRequestHandler) {
 /// let stop = tokio_util::sync::CancellationToken::new();
-/// tokio::spawn(a2a_core::Sweeper::new(handler).run(stop));
+/// tokio::spawn(handler.sweeper().run(stop));
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Sweeper {
-    handler: DefaultRequestHandler,
+    engine: Engine,
     seen: HashMap<TaskKey, Seen>,
 }
 
@@ -46,14 +45,14 @@ const PAGE: u32 = 100;
 const READS: usize = 8;
 
 impl Sweeper {
-    /// A sweeper for this handler's store.
-    pub fn new(handler: DefaultRequestHandler) -> Self {
-        Self { handler, seen: HashMap::new() }
+    /// A sweeper for this engine's store.
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, seen: HashMap::new() }
     }
 
-    /// Looks again and again, until `stop`.
+    /// Makes a pass three times a lease, until `stop`.
     pub async fn run(mut self, stop: tokio_util::sync::CancellationToken) {
-        let pause = self.handler.limits.lease / 3;
+        let pause = self.engine.limits.lease / 3;
         while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             if let Some(Err(error)) = stop.run_until_cancelled(self.pass()).await {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -65,8 +64,8 @@ impl Sweeper {
     /// Looks once at every running task. Answers how many were taken over.
     ///
     /// # Errors
-    /// When the store fails. While it is away nobody can show a sign of life, so every task is
-    /// given a new lease.
+    /// When the store fails. While it is unavailable no run can record a heartbeat, so every task
+    /// is given a new lease.
     pub async fn pass(&mut self) -> Result<usize, Error> {
         let looked = self.look().await;
         if looked.is_err() {
@@ -79,14 +78,14 @@ impl Sweeper {
         let mut before = std::mem::take(&mut self.seen);
         let (mut after, mut taken) = (None, 0);
         loop {
-            let page = self.handler.store.running(after.as_ref(), PAGE).await?;
+            let page = self.engine.store.running(after.as_ref(), PAGE).await?;
             let Some(last) = page.last() else { return Ok(taken) };
             after = Some(last.clone());
-            let handler = &self.handler;
+            let engine = &self.engine;
             let seen: Vec<_> = page.into_iter().map(|key| (before.remove(&key), key)).collect();
             let mut looks = stream::iter(seen)
                 .map(|(seen, key)| async move {
-                    let now = look_at(handler, &key, seen).await;
+                    let now = look_at(engine, &key, seen).await;
                     (key, now)
                 })
                 .buffer_unordered(READS);
@@ -96,7 +95,7 @@ impl Sweeper {
                     Ok(Look::Taken) => taken += 1,
                     Ok(Look::Gone) => {}
                     Err(error) if error.is_retriable() => return Err(error),
-                    // Others are none the worse for it.
+                    // The other tasks are looked at all the same.
                     Err(error) => {
                         tracing::error!(task = %key.id, %error, "a task cannot be looked at")
                     }
@@ -106,26 +105,28 @@ impl Sweeper {
     }
 }
 
+impl std::fmt::Debug for Sweeper {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.debug_struct("Sweeper").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
 enum Look {
     Alive(Seen),
     Taken,
     Gone,
 }
 
-async fn look_at(
-    handler: &DefaultRequestHandler,
-    key: &TaskKey,
-    seen: Option<Seen>,
-) -> Result<Look, Error> {
+async fn look_at(engine: &Engine, key: &TaskKey, seen: Option<Seen>) -> Result<Look, Error> {
     let after = seen.map_or(0, |seen| seen.version);
-    let Some(journal) = handler.store.read(key, after).await? else { return Ok(Look::Gone) };
+    let Some(journal) = engine.store.read(key, after).await? else { return Ok(Look::Gone) };
     match (journal.slots.last(), seen) {
         (Some(slot), _) => Ok(Look::Alive(Seen { version: slot.version, since: Instant::now() })),
         (None, None) => Ok(Look::Gone),
-        (None, Some(seen)) if seen.since.elapsed() < handler.limits.lease.saturating_sub(SLACK) => {
+        (None, Some(seen)) if seen.since.elapsed() < engine.limits.lease.saturating_sub(SLACK) => {
             Ok(Look::Alive(seen))
         }
-        (None, Some(seen)) => match handler.take_over(key, seen.version, None).await? {
+        (None, Some(seen)) => match engine.take_over(key, seen.version, None).await? {
             true => Ok(Look::Taken),
             false => Ok(Look::Gone),
         },

@@ -1,7 +1,7 @@
 //! One writer's hold on one journal.
 //!
-//! Owns: appending on top of what was seen, and learning what others wrote when the slot was taken.
-//! Must never know: executors, callers, what an entry is for.
+//! Owns: appending on top of what was read, reading on after a conflict, and retrying while the store
+//! is unavailable. Must never know: executors, callers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A journal as this writer knows it, and the entries it has yet to append.
-pub(crate) struct Ledger {
+pub(crate) struct Writer {
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) key: TaskKey,
     pub(crate) owner: Arc<str>,
@@ -23,34 +23,23 @@ pub(crate) struct Ledger {
     /// What goes before the next entries, in the same append: a new task is first written with
     /// what came of it.
     pub(crate) pending: Vec<Entry>,
-    /// Whether the journal is claimed, but not listed: nothing has come of it yet.
-    pub(crate) claimed: bool,
-    /// How often an append is tried while others are ahead.
+    /// Whether lists show the journal, or it is new; not, while only the start of a run is recorded.
+    pub(crate) listed: bool,
+    /// How often an append is tried while other writers take the slot.
     pub(crate) tries: u32,
-    /// How long it is tried while the store is away.
-    pub(crate) patience: Duration,
+    /// How long an append is retried while the store is unavailable.
+    pub(crate) outage: Duration,
 }
 
-/// Why nothing was appended.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    /// Others wrote first; the fold has it now.
-    Overtaken,
-    /// The entries do not fit the store.
-    TooLarge,
-    /// The store failed, also after trying again.
-    Store(StoreError),
-}
-
-/// Trying again, more and more slowly, up to a time.
+/// Retries with exponential backoff, up to a time.
 struct Retry {
     until: Instant,
     pause: Duration,
 }
 
 impl Retry {
-    fn new(patience: Duration) -> Self {
-        Self { until: Instant::now() + patience, pause: Duration::from_millis(25) }
+    fn new(longest: Duration) -> Self {
+        Self { until: Instant::now() + longest, pause: Duration::from_millis(25) }
     }
 
     fn is_in_time(&self) -> bool {
@@ -64,69 +53,72 @@ impl Retry {
     }
 }
 
-impl Ledger {
-    /// Records these entries after the pending ones, as one append, and folds them. When others
-    /// wrote meanwhile and `on_top` agrees that it does not matter, they are recorded on top of
-    /// that.
+impl Writer {
+    /// Records these entries after the pending ones, as one append, and folds them. On a conflict
+    /// they are recorded on top of the other writers' slots, if `on_top` agrees to each.
+    ///
+    /// # Errors
+    /// [`AppendError::Conflict`] when it does not; the fold has those slots then. The store's own
+    /// conflicts never get here.
     pub(crate) async fn append(
         &mut self,
         entries: Vec<Entry>,
         listed: bool,
         on_top: fn(&Slot) -> bool,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), AppendError> {
         let mut all = std::mem::take(&mut self.pending);
         let pending = all.len();
         all.extend(entries);
         let entries: Arc<[Entry]> = all.into();
-        let mut retry = Retry::new(self.patience);
+        let mut retry = Retry::new(self.outage);
         let mut tries = self.tries;
         loop {
-            let refused = match self.store.append(self.change(&entries, listed)).await {
+            let failed = match self.store.append(self.change(&entries, listed)).await {
                 Ok(()) => {
-                    self.claimed = !listed;
+                    self.listed = listed;
                     self.fold_in(&Slot { version: self.fold.cursor.version + 1, entries });
                     return Ok(());
                 }
                 Err(AppendError::Conflict) if tries == 0 => {
                     let sentence = "other writers were always first";
-                    return Err(Refused::Store(StoreError::unavailable(sentence)));
+                    return Err(AppendError::Store(StoreError::unavailable(sentence)));
                 }
                 Err(AppendError::Conflict) => {
                     tries -= 1;
                     match self.catch_up(&entries, on_top).await {
                         Ok(true) => continue,
                         Ok(false) => {
-                            self.claimed = !listed;
+                            self.listed = listed;
                             return Ok(());
                         }
-                        Err(refused) => refused,
+                        Err(failed) => failed,
                     }
                 }
                 Err(AppendError::TooLarge) => {
                     self.pending = entries[..pending].to_vec();
-                    return Err(Refused::TooLarge);
+                    return Err(AppendError::TooLarge);
                 }
-                Err(AppendError::Store(error)) => Refused::Store(error),
+                Err(failed) => failed,
             };
-            match refused {
-                Refused::Store(error) if error.is_retriable() && retry.is_in_time() => {
-                    tracing::warn!(task = %self.key.id, %error, "an append is tried again");
+            match failed {
+                AppendError::Store(error) if error.is_retriable() && retry.is_in_time() => {
+                    tracing::warn!(task = %self.key.id, %error, "an append is retried");
                     retry.pause().await;
                 }
-                refused => return Err(refused),
+                failed => return Err(failed),
             }
         }
     }
 
-    /// Reads what others wrote. Answers whether the append is still to be done: it is not when a
+    /// Reads the other writers' slots. Answers whether the append is still to be done: it is not when a
     /// lost acknowledgement hid that it was done already.
     async fn catch_up(
         &mut self,
         mine: &Arc<[Entry]>,
         on_top: fn(&Slot) -> bool,
-    ) -> Result<bool, Refused> {
+    ) -> Result<bool, AppendError> {
         let after = self.fold.cursor.version;
-        let read = self.store.read(&self.key, after).await.map_err(Refused::Store)?;
+        let read = self.store.read(&self.key, after).await.map_err(AppendError::Store)?;
         let mut missing = true;
         for slot in read.map_or_else(Vec::new, |journal| journal.slots) {
             let is_mine = missing && slot.entries == *mine;
@@ -134,7 +126,7 @@ impl Ledger {
             let allowed = is_mine || on_top(&slot);
             self.fold_in(&slot);
             if !allowed {
-                return Err(Refused::Overtaken);
+                return Err(AppendError::Conflict);
             }
         }
         Ok(missing)
@@ -147,14 +139,14 @@ impl Ledger {
         }
     }
 
-    /// What others will write from here on.
+    /// The slots after those that are folded, as they come.
     pub(crate) fn tail(&self) -> BoxStream<'static, Result<Slot, StoreError>> {
         Arc::clone(&self.store).tail(self.key.clone(), self.fold.cursor.version)
     }
 
     fn change(&self, entries: &Arc<[Entry]>, listed: bool) -> Change {
-        let first_listing = self.claimed && listed;
-        let changed = first_listing || entries.iter().any(Entry::changes_head);
+        let newly_listed = !self.listed && listed;
+        let changed = newly_listed || entries.iter().any(Entry::changes_head);
         let head = changed.then(|| {
             let mut head = self.fold.head_after(&self.owner, entries);
             if !listed && head.phase == Phase::Running {
@@ -169,4 +161,10 @@ impl Ledger {
             head,
         }
     }
+}
+
+/// Whether a run goes on after another writer's slot: not when the task has ended with it, and not
+/// when another attempt has started.
+pub(super) fn keeps_run(slot: &Slot) -> bool {
+    !slot.entries.iter().any(|entry| entry.ends_run() || matches!(entry, Entry::Started(_)))
 }

@@ -18,10 +18,9 @@ use http::{
 };
 
 use crate::{
-    call::{Call, Caller, Event, Events, Reply, RequestKey},
+    call::{Call, Caller, Event, Events, Reply, RequestKey, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
-    task::admit,
     types::AgentCard,
     wire::{
         is_json_type, jsonrpc,
@@ -56,7 +55,7 @@ impl HttpEndpoint {
     /// # Errors
     /// When the card cannot be written as JSON.
     pub fn new(handler: DefaultRequestHandler) -> Result<Self, Error> {
-        let card = Arc::new(CardDocument::new(handler.card(), handler.env.now())?);
+        let card = Arc::new(CardDocument::new(handler.card(), handler.now())?);
         Ok(Self { handler, card })
     }
 
@@ -67,7 +66,7 @@ impl HttpEndpoint {
     /// When the card cannot be written as JSON.
     pub fn located_at(&self, address: &str) -> Result<Self, Error> {
         let card = AgentCard::clone(self.handler.card()).located_at(address);
-        let card = Arc::new(CardDocument::new(&card, self.handler.env.now())?);
+        let card = Arc::new(CardDocument::new(&card, self.handler.now())?);
         Ok(Self { handler: self.handler.clone(), card })
     }
 
@@ -208,7 +207,7 @@ impl HttpEndpoint {
 
     /// Tells which of the caller's extensions are in use (specification section 4.6).
     fn active_extensions(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let active = admit::active_extensions(self.handler.card(), &extensions(headers));
+        let active = check::active_extensions(self.handler.card(), &extensions(headers));
         if active.is_empty() { None } else { HeaderValue::from_str(&active.join(", ")).ok() }
     }
 

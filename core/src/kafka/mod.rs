@@ -13,10 +13,9 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::{
-    call::{Caller, Reply},
+    call::{Caller, Reply, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
-    task::admit,
     types::SendMessageResponse,
     wire::kafka::{self, Answer, Header, Place, Record, header},
 };
@@ -95,7 +94,7 @@ impl KafkaEndpoint {
 
     /// How old a record is by its own time; none where that is not known.
     pub fn age(&self, record: &Record) -> Option<Duration> {
-        let age = self.handler.env.now().as_millis().checked_sub(record.timestamp)?;
+        let age = self.handler.now().as_millis().checked_sub(record.timestamp)?;
         Some(Duration::from_millis(age.try_into().ok()?)).filter(|_| record.timestamp > 0)
     }
 
@@ -235,7 +234,7 @@ impl KafkaEndpoint {
     }
 
     fn active_extensions(&self, caller: &Caller) -> String {
-        admit::active_extensions(self.handler.card(), &caller.extensions).join(", ")
+        check::active_extensions(self.handler.card(), &caller.extensions).join(", ")
     }
 }
 

@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
-use crate::types::{Artifact, Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus};
+use crate::{
+    call::Cursor,
+    types::{Artifact, Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus},
+};
 
 use super::{
     entry::{self, Entry, Submitted},
     head::{Head, Phase},
-    journal::{Cursor, Slot},
+    journal::Slot,
 };
 
 /// A journal folded: the task, and what else is known by its entries.

@@ -6,7 +6,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `journal` | versions, cursors, slots: what a store appends and reads |
+//! | `journal` | slots: what a store appends and reads |
 //! | `entry` | what is recorded, in the form it is stored in |
 //! | `head` | the one row per task that lists read |
 //! | `fold` | THE fold: what the entries make of the task |
@@ -18,7 +18,8 @@ mod fold;
 mod head;
 mod journal;
 
+pub use crate::call::{Cursor, Version};
 pub use entry::{CancelRequested, Entry, Heartbeat, KeyUsed, Started, Submitted};
 pub use fold::Fold;
 pub use head::{Head, Phase};
-pub use journal::{Cursor, Slot, TaskKey, Version};
+pub use journal::{Slot, TaskKey};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use a2a_core::{Call, Caller, DefaultRequestHandler, Env, Sweeper, TaskState, Timestamp};
+use a2a_core::{Call, Caller, DefaultRequestHandler, Env, TaskState, Timestamp};
 
 use crate::{
     delivery::{attempts, died},
@@ -34,7 +34,7 @@ async fn beside_one_that_is_wrong_by(millis: i64) {
     // A silent runner is alive for as long as it says so.
     let silent = world.at_work("working hm\ngate\ncomplete done").await;
     let stream = events(call(subscribe(&silent.id)).await.unwrap());
-    let mut sweeper = Sweeper::new(other.clone());
+    let mut sweeper = other.sweeper();
     for _ in 0..12 {
         assert_eq!(sweeper.pass().await.unwrap(), 0);
         assert_eq!(get_on(&other, &silent.id).await.status.state, TaskState::Working);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use a2a_core::{
-    Caller, DefaultRequestHandler, EventQueue, Limits, Sweeper, TaskState, TaskStore,
+    Caller, DefaultRequestHandler, EventQueue, Limits, TaskState, TaskStore,
     task::{Entry, TaskKey},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ fn key(id: &str) -> TaskKey {
 
 /// Passes of a sweeper over this time, a third of a lease apart, and how many tasks they took over.
 async fn sweep(handler: &DefaultRequestHandler, time: Duration) -> usize {
-    let mut sweeper = Sweeper::new(handler.clone());
+    let mut sweeper = handler.sweeper();
     let began = tokio::time::Instant::now();
     let mut taken = sweeper.pass().await.unwrap();
     while began.elapsed() < time {
@@ -78,7 +78,7 @@ async fn it_is_found_within_a_lease_and_a_third() {
     died(&world, keyed("k"), say("working\ngate\ncomplete done"));
     world.script.gate.open();
     let stop = CancellationToken::new();
-    let sweeper = tokio::spawn(Sweeper::new(world.handler.clone()).run(stop.clone()));
+    let sweeper = tokio::spawn(world.handler.sweeper().run(stop.clone()));
     let id = keyed("k").key.unwrap().id("task");
     let ended = async {
         while world.get(&id).await.status.state != TaskState::Completed {
@@ -199,7 +199,7 @@ async fn while_the_store_is_away_nobody_counts_as_dead() {
     let call = a2a_core::Call::SendMessage(at_once(say("working\ngate\ncomplete done")));
     let task = sent_task(call_on(&handler, Caller::default(), call).await.unwrap());
     script.begun.passed().await;
-    let mut sweeper = Sweeper::new(handler.clone());
+    let mut sweeper = handler.sweeper();
     for _ in 0..3 {
         assert_eq!(sweeper.pass().await.unwrap(), 0);
         tokio::time::sleep(LEASE / 3).await;

@@ -16,7 +16,7 @@ use std::{
 
 use a2a_core::{
     AgentError, AgentExecutor, Artifact, DefaultRequestHandler, Env, EventQueue, Limits, Part,
-    RequestContext, Sweeper, TaskStore, Timestamp, async_trait,
+    RequestContext, TaskStore, Timestamp, async_trait,
     task::{Entry, TaskKey},
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -119,7 +119,7 @@ impl Sim {
         let handler = DefaultRequestHandler::new(card(), Arc::new(agent), Arc::new(connection))
             .with_limits(limits())
             .with_env(self.env(number));
-        tokio::spawn(Sweeper::new(handler.clone()).run(dead.clone()));
+        tokio::spawn(handler.sweeper().run(dead.clone()));
         Arc::new(Instance { handler, dead })
     }
 

@@ -261,7 +261,7 @@ async fn closing_lets_go_of_those_who_wait_for_nobody() {
     let working = world.at_work("working\ngate\nworking hm\nask what?").await;
     let resting = world.subscribe(&asked.id).await.unwrap();
     let busy = world.subscribe(&working.id).await.unwrap();
-    world.handler.close();
+    world.handler.shut_down();
     assert_eq!(told_all(&all(resting).await), ["task input_required"]);
     let mut busy = busy;
     assert_eq!(told(&next(&mut busy).await), "task working");

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use a2a_core::{AgentCard, DefaultRequestHandler, Sweeper, http::HttpEndpoint};
+use a2a_core::{AgentCard, DefaultRequestHandler, http::HttpEndpoint};
 use a2a_kafka::KafkaFunction;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ impl Serving {
         let stop = CancellationToken::new();
         let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
         let http = tokio::spawn(http::serve(listener, endpoint, stop.clone()));
-        let sweeper = tokio::spawn(Sweeper::new(handler.clone()).run(stop.clone()));
+        let sweeper = tokio::spawn(handler.sweeper().run(stop.clone()));
         let registered = kafka.as_ref().map(|(source, _)| {
             let (brokers, card) = (source.brokers.clone(), AgentCard::clone(handler.card()));
             tokio::spawn(register::keep(brokers, card, stop.clone()))
@@ -65,7 +65,7 @@ impl Serving {
     /// Takes nothing new, finishes what is in flight, and ends.
     pub(crate) async fn stop(self) -> Result<(), String> {
         self.stop.cancel();
-        self.handler.close();
+        self.handler.shut_down();
         let _ = self.http.await;
         let _ = self.sweeper.await;
         self.handler.settled().await;

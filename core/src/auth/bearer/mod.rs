@@ -18,7 +18,6 @@ use self::key::Key;
 use crate::{
     call::Caller,
     error::{Error, ErrorKind},
-    handler::DefaultRequestHandler,
     types::{AgentCard, Scopes, SecurityRequirement, SecurityScheme, Timestamp},
 };
 
@@ -105,6 +104,18 @@ impl Bearer {
         Ok(Caller::named(&claims.iss, &claims.sub))
     }
 
+    /// Has a card say that callers bring such tokens (specification section 4.5).
+    pub(crate) fn declare(card: &mut AgentCard) {
+        let scheme = SecurityScheme::HttpAuth {
+            description: None,
+            scheme: "Bearer".to_owned(),
+            bearer_format: Some("JWT".to_owned()),
+        };
+        card.security_schemes.insert(SCHEME.to_owned(), scheme);
+        let schemes = [(SCHEME.to_owned(), Scopes::default())].into();
+        card.security_requirements.push(SecurityRequirement { schemes });
+    }
+
     fn check(&self, credentials: &[u8], now: Timestamp) -> Result<Claims, &'static str> {
         const NOT_JWT: &str = "it is no JSON Web Token";
         if credentials.len() > LONGEST {
@@ -159,27 +170,6 @@ impl fmt::Debug for Bearer {
             .field("audience", audience)
             .finish_non_exhaustive()
     }
-}
-
-impl DefaultRequestHandler {
-    /// The same handler for callers who bring such a token, over each transport; its card says so
-    /// (specification section 4.5), and stays public.
-    #[must_use]
-    pub fn with_bearer(mut self, bearer: Bearer) -> Self {
-        declare(Arc::make_mut(&mut self.card));
-        self.authenticated_by(move |authorization, now| bearer.owner(authorization, now))
-    }
-}
-
-fn declare(card: &mut AgentCard) {
-    let scheme = SecurityScheme::HttpAuth {
-        description: None,
-        scheme: "Bearer".to_owned(),
-        bearer_format: Some("JWT".to_owned()),
-    };
-    card.security_schemes.insert(SCHEME.to_owned(), scheme);
-    let schemes = [(SCHEME.to_owned(), Scopes::default())].into();
-    card.security_requirements.push(SecurityRequirement { schemes });
 }
 
 /// The token in `Bearer TOKEN` (RFC 6750, section 2.1).

@@ -1,34 +1,48 @@
-//! Listing tasks (specification section 3.1.4).
+//! Getting a task and listing tasks (specification sections 3.1.3 and 3.1.4).
 //!
-//! Owns: making tasks of a list's rows. Must never know: how a store lists, what a page token
-//! holds.
+//! Owns: making tasks of journals and of a list's rows. Must never know: how a store lists, what a
+//! page token holds.
 
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
+use super::state::Engine;
 use crate::{
     call::Caller,
     error::Error,
-    handler::DefaultRequestHandler,
-    task::admit,
-    task::{Fold, Head, TaskKey},
-    types::{ListTasksRequest, ListTasksResponse, Task},
+    task::{Fold, Head, TaskKey, admit},
+    types::{GetTaskRequest, ListTasksRequest, ListTasksResponse, Task},
 };
 
 /// How many journals are read at the same time.
 const READS: usize = 8;
 
-impl DefaultRequestHandler {
+impl Engine {
+    /// One task.
+    pub(crate) async fn get_task(
+        &self,
+        caller: &Caller,
+        request: &GetTaskRequest,
+    ) -> Result<Box<Task>, Error> {
+        let key = TaskKey::new(request.tenant.as_ref(), &request.id);
+        let (_, fold) = self.load(&key, caller).await?;
+        self.take_over_if_expired(&key, &fold, caller);
+        let mut task = fold.task;
+        admit::trim_history(&mut task, request.history_length);
+        Ok(Box::new(task))
+    }
+
+    /// A page of the caller's tasks.
     pub(crate) async fn list_tasks(
         &self,
         caller: &Caller,
         request: ListTasksRequest,
     ) -> Result<ListTasksResponse, Error> {
         let tenant = request.tenant.clone().unwrap_or_default();
-        let query = self.pages.query(&request, Arc::clone(&tenant), caller, &self.limits)?;
+        let query = self.page_key.query(&request, Arc::clone(&tenant), caller, &self.limits)?;
         let page = self.store.list(&query).await?;
-        let next = page.next.as_ref().map(|next| self.pages.token(&query, next));
+        let next = page.next.as_ref().map(|next| self.page_key.token(&query, next));
         let request = &request;
         let tasks: Vec<Result<Option<Task>, Error>> = stream::iter(page.rows)
             .map(|(id, head)| {
@@ -75,7 +89,7 @@ impl DefaultRequestHandler {
             }
         };
         let fold = Fold::replay(Arc::clone(&key.id), &journal.slots);
-        self.look_after(&key, &fold, caller);
+        self.take_over_if_expired(&key, &fold, caller);
         let mut task = fold.task;
         admit::trim_history(&mut task, request.history_length);
         if !request.include_artifacts {

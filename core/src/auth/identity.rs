@@ -1,0 +1,43 @@
+//! The owner that a call acts for.
+//!
+//! Owns: that credentials, where they are asked for, decide it, over each transport alike and before
+//! anything else of a request is read. Must never know: how they are checked, where they stand in a
+//! request.
+
+use std::{fmt, sync::Arc};
+
+use crate::{error::Error, types::Timestamp};
+
+/// A check of credentials.
+type Check = dyn Fn(Option<&[u8]>, Timestamp) -> Result<Arc<str>, Error> + Send + Sync;
+
+/// How callers are known: as the transport says, unless there is a check of their own credentials.
+#[derive(Clone, Default)]
+pub(crate) struct Identity(Option<Arc<Check>>);
+
+impl Identity {
+    pub(crate) fn checked_by(
+        check: impl Fn(Option<&[u8]>, Timestamp) -> Result<Arc<str>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(check)))
+    }
+
+    /// The owner by the credentials a call came with, or else as the transport says.
+    pub(crate) fn owner(
+        &self,
+        of_transport: &Arc<str>,
+        authorization: Option<&[u8]>,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Result<Arc<str>, Error> {
+        match &self.0 {
+            Some(check) => check(authorization, now()),
+            None => Ok(Arc::clone(of_transport)),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("Identity")
+    }
+}

@@ -1,0 +1,110 @@
+//! Who calls, and what identifies a request that may be delivered more than once.
+//!
+//! Owns: what travels beside the parameters, as values. Must never know: in which headers it
+//! travels, how credentials are checked.
+
+use std::{sync::Arc, time::Instant};
+
+use uuid::Uuid;
+
+use super::cursor::Cursor;
+use crate::{env, types::Timestamp};
+
+/// Who calls, and how they want to be answered: what travels beside the parameters (specification
+/// section 3.2.6).
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Whose tasks these are. Callers never see tasks of another owner; the empty owner is the
+    /// anonymous caller.
+    pub owner: Arc<str>,
+    /// `A2A-Version` as it was sent, if it was.
+    pub version: Option<Arc<str>>,
+    /// `A2A-Extensions`: the URIs the caller knows.
+    pub extensions: Vec<Arc<str>>,
+    /// When the call's answer must be recorded at the latest: the transport's own end, such as an
+    /// invocation's.
+    pub deadline: Option<Instant>,
+    /// When nobody waits for the answer any more, as the client says, by the clock on the wall. A
+    /// request that comes later is not begun; work that has begun ends by then.
+    pub expires: Option<Timestamp>,
+    /// What makes this delivery of the call the same as an earlier one.
+    pub key: Option<RequestKey>,
+    /// Where a returning reader of a stream left off (`Last-Event-ID`).
+    pub resume: Option<Cursor>,
+    /// When the caller's streams end.
+    pub streams_end: StreamsEnd,
+}
+
+impl Caller {
+    /// The owner's name for a subject of an issuer of tokens, whoever checked the token: so one
+    /// caller is the same behind every gateway and over every transport.
+    pub fn named(issuer: &str, subject: &str) -> Arc<str> {
+        format!("{issuer}#{subject}").into()
+    }
+}
+
+/// When a subscription ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamsEnd {
+    /// When the task has ended. For transports where the client can send the next message
+    /// meanwhile.
+    #[default]
+    AtTerminal,
+    /// When nobody is at work on the task. For transports that answer in order, where the client's
+    /// next message waits behind the stream.
+    AtRest,
+}
+
+/// The identity of a request that may be delivered more than once. The ids it derives are the same
+/// at each delivery, so a second one meets the first one's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestKey {
+    name: Arc<str>,
+    /// What all ids go back to: to hash the name for each of them would be a fifth of a short
+    /// answer's time.
+    digest: Uuid,
+    takes_over: bool,
+}
+
+impl RequestKey {
+    /// The key for the request of this name, unique among all requests to one store, such as a
+    /// Kafka record's position. A second delivery means that the first one was given up: it takes
+    /// over at once.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self::named(name.into(), true)
+    }
+
+    fn named(name: Arc<str>, takes_over: bool) -> Self {
+        Self { digest: env::named(&name), name, takes_over }
+    }
+
+    /// The key a caller gives a request to one agent, so that it may send it again: another caller's
+    /// same key is another key. The first delivery may still be served, so a second one waits for it.
+    ///
+    /// # Errors
+    /// What such a key is made of, when this is none.
+    pub fn of_caller(agent: &str, owner: &str, key: &str) -> Result<Self, &'static str> {
+        let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if !printable || !(1..=255).contains(&key.len()) {
+            return Err("must be 1 to 255 printable ASCII characters");
+        }
+        // Lengths first: no text of one can look like a piece of another.
+        let name = format!("key|{}|{}|{agent}{owner}{key}", agent.len(), owner.len());
+        Ok(Self::named(name.into(), false))
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether a second delivery means that the first one was given up.
+    pub fn takes_over(&self) -> bool {
+        self.takes_over
+    }
+
+    /// The id this request gives to the thing it makes in that role, for example its `task`.
+    pub fn id(&self, role: &str) -> Arc<str> {
+        env::id_in_role(&self.digest, role)
+    }
+}

@@ -1,0 +1,14 @@
+//! One call and its reply, as values.
+//!
+//! ```text
+//!  bytes ──wire──▶ Caller, Call ──check──▶ handler ──▶ Reply ──wire──▶ bytes
+//! ```
+
+mod caller;
+pub(crate) mod check;
+mod cursor;
+mod operation;
+
+pub use caller::{Caller, RequestKey, StreamsEnd};
+pub use cursor::{Cursor, Version};
+pub use operation::{Call, Event, Events, Reply, ReplyKind};

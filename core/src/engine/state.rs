@@ -1,0 +1,177 @@
+//! The engine: what every operation on tasks shares.
+//!
+//! Owns: the parts of an engine, reading a task for its owner, when a call's time is over, and
+//! waiting for the runs of an invocation. Must never know: cards, credentials, transports.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{liveness::Liveness, page::PageKey, writer::Writer};
+use crate::{
+    agent::{AgentExecutor, RequestContext, Scope},
+    call::Caller,
+    env::Env,
+    error::Error,
+    limits::Limits,
+    store::{Journal, TaskStore},
+    task::{Fold, TaskKey},
+    types::Message,
+};
+
+/// Owns the life of every run of one agent. Cheap to clone; all clones are one engine.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub(crate) store: Arc<dyn TaskStore>,
+    pub(crate) executor: Arc<dyn AgentExecutor>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) env: Env,
+    /// Runs that go on without their caller.
+    pub(crate) runs: TaskTracker,
+    /// Ends the streams of tasks that nobody works on.
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) page_key: Arc<PageKey>,
+    pub(crate) liveness: Arc<Liveness>,
+}
+
+impl Engine {
+    /// An engine with default limits and the system's clock.
+    pub(crate) fn new(
+        executor: Arc<dyn AgentExecutor>,
+        store: Arc<dyn TaskStore>,
+        page_key: PageKey,
+    ) -> Self {
+        Self {
+            store,
+            executor,
+            limits: Arc::default(),
+            env: Env::system(),
+            runs: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+            page_key: Arc::new(page_key),
+            liveness: Arc::default(),
+        }
+    }
+
+    /// The same engine with runs of its own to wait for.
+    pub(crate) fn invocation(&self) -> Self {
+        Self { runs: TaskTracker::new(), ..self.clone() }
+    }
+
+    /// Waits until every run that goes on without its caller has ended.
+    pub(crate) async fn settled(&self) {
+        self.runs.close();
+        self.runs.wait().await;
+        self.runs.reopen();
+    }
+
+    /// A task this caller may see, folded.
+    pub(super) async fn load(
+        &self,
+        key: &TaskKey,
+        caller: &Caller,
+    ) -> Result<(Journal, Fold), Error> {
+        let journal = self.read_owned(key, caller).await?;
+        let fold = Fold::replay(Arc::clone(&key.id), &journal.slots);
+        // A journal is a task once something has come of the message; before that a reply without
+        // a task is still possible.
+        let visible = fold.is_task() && journal.head.phase.is_listed();
+        if visible { Ok((journal, fold)) } else { Err(Error::task_not_found(&key.id)) }
+    }
+
+    /// THE ownership check: another owner's task does not exist.
+    pub(super) async fn read_owned(
+        &self,
+        key: &TaskKey,
+        caller: &Caller,
+    ) -> Result<Journal, Error> {
+        let read = self.store.read(key, 0).await.inspect_err(|_| self.liveness.renew_all());
+        match read? {
+            Some(journal) if journal.head.owner == caller.owner => Ok(journal),
+            _ => Err(Error::task_not_found(&key.id)),
+        }
+    }
+
+    /// A writer on top of this fold. `listed` is whether lists show the journal, or it is new.
+    pub(super) fn writer(
+        &self,
+        key: &TaskKey,
+        owner: &Arc<str>,
+        fold: Fold,
+        listed: bool,
+    ) -> Writer {
+        Writer {
+            store: Arc::clone(&self.store),
+            key: key.clone(),
+            owner: Arc::clone(owner),
+            fold,
+            pending: Vec::new(),
+            listed,
+            tries: self.limits.append_tries,
+            outage: self.limits.store_patience,
+        }
+    }
+
+    /// What the events on this writer's task share.
+    pub(super) fn scope(&self, writer: &Writer) -> Scope {
+        Scope {
+            task_id: Arc::clone(&writer.key.id),
+            context_id: Arc::clone(&writer.fold.task.context_id),
+            env: self.env.clone(),
+            max_entry: self.limits.entry,
+        }
+    }
+
+    /// What an executor is given for this message, at its first attempt and without a task before.
+    pub(super) fn context(
+        &self,
+        caller: &Arc<Caller>,
+        key: &TaskKey,
+        context_id: &Arc<str>,
+        message: Arc<Message>,
+    ) -> RequestContext {
+        RequestContext {
+            message,
+            task: None,
+            key: key.clone(),
+            context_id: Arc::clone(context_id),
+            caller: Arc::clone(caller),
+            attempt: 1,
+            deadline: self.deadline(caller),
+            configuration: None,
+            metadata: None,
+            store: Arc::clone(&self.store),
+            max_related: self.limits.related,
+        }
+    }
+
+    /// When a run started now must have its outcome.
+    pub(super) fn deadline(&self, caller: &Caller) -> Instant {
+        /// As good as never.
+        const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+        let longest = now() + self.limits.run_time.min(LONGEST);
+        let margin = self.limits.deadline_margin;
+        let of_call = caller.deadline.map(|at| at.checked_sub(margin).unwrap_or(at));
+        let of_client = self.expiry(caller);
+        [of_call, of_client].into_iter().flatten().fold(longest, Instant::min)
+    }
+
+    /// When the client stops waiting for the answer, by its own word.
+    pub(super) fn expiry(&self, caller: &Caller) -> Option<Instant> {
+        let left = caller.expires?.as_millis().saturating_sub(self.env.now().as_millis());
+        now().checked_add(Duration::from_millis(left.try_into().unwrap_or(0)))
+    }
+
+    /// Whether the client has stopped waiting for the answer.
+    pub(crate) fn is_expired(&self, caller: &Caller) -> bool {
+        caller.expires.is_some_and(|at| at <= self.env.now())
+    }
+}
+
+/// The runtime's clock, which its timers go by and a test can hold still.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,80 @@
+//! Subscribing to a task (specification section 3.1.6).
+//!
+//! Owns: where a subscription begins, and its end by the client's deadline. Must never know: how a
+//! journal becomes events.
+
+use std::time::Instant;
+
+use futures_util::{StreamExt, stream};
+
+use super::{
+    follow::{EndsAt, tail_from},
+    state::Engine,
+};
+use crate::{
+    call::{Caller, Events, StreamsEnd},
+    error::{Error, ErrorKind},
+    task::TaskKey,
+    types::SubscribeToTaskRequest,
+};
+
+impl Engine {
+    /// The task as it stands, or what follows the event that the caller has seen; then each event
+    /// as it is recorded.
+    pub(crate) async fn subscribe(
+        &self,
+        caller: &Caller,
+        request: &SubscribeToTaskRequest,
+    ) -> Result<Events, Error> {
+        let key = TaskKey::new(request.tenant.as_ref(), &request.id);
+        let (_, fold) = self.load(&key, caller).await?;
+        self.take_over_if_expired(&key, &fold, caller);
+        let tail_at = |cursor| {
+            let tail = tail_from(&self.store, &key, cursor);
+            self.tail_with_takeover(key.clone(), fold.cursor.version, tail, caller)
+        };
+        let at_rest = caller.streams_end == StreamsEnd::AtRest;
+        let ends = EndsAt { input_required: at_rest, auth_required: at_rest };
+        let state = fold.task.status.state;
+        let events = match caller.resume {
+            Some(resume) if resume > fold.cursor => {
+                return Err(Error::invalid_field(
+                    "Last-Event-ID",
+                    "is not of an event of this task",
+                ));
+            }
+            // There is nothing left to hear of a task that has ended.
+            resume if state.is_terminal() && resume.is_none_or(|it| it == fold.cursor) => {
+                return Err(Error::new(
+                    ErrorKind::UnsupportedOperation,
+                    format!("The task {:?} has ended ({}).", request.id, state.name()),
+                ));
+            }
+            Some(resume) => {
+                let tail = tail_at(resume);
+                Events(self.follow(key, tail, resume, ends, state.is_interrupted()).events())
+            }
+            None => {
+                let tail = tail_at(fold.cursor);
+                self.events_from(key, fold.task, fold.cursor, tail, ends)
+            }
+        };
+        Ok(until(self.expiry(caller), events))
+    }
+}
+
+/// The same events up to that time; then an error is the last item.
+fn until(at: Option<Instant>, events: Events) -> Events {
+    let Some(at) = at else { return events };
+    let bounded = stream::unfold(Some(events.0), move |events| async move {
+        let mut events = events?;
+        match tokio::time::timeout_at(at.into(), events.next()).await {
+            Ok(item) => Some((item?, Some(events))),
+            Err(_) => {
+                let sentence = "The task had not come to rest by the request's deadline.";
+                Some((Err(Error::new(ErrorKind::DeadlineExceeded, sentence)), None))
+            }
+        }
+    });
+    Events(bounded.boxed())
+}
