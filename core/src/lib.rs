@@ -56,7 +56,7 @@ pub mod wire;
 
 pub use agent::{Agent, AgentExecutor, Content, EventQueue, Peers, RequestContext, Stopped};
 pub use async_trait::async_trait;
-pub use call::{Call, Caller, Cursor, Event, Events, Reply, ReplyKind, RequestKey, StreamsEnd};
+pub use call::{Call, Caller, Cursor, Event, Events, IdempotencyKey, Reply, ReplyKind, StreamsEnd};
 pub use engine::Sweeper;
 pub use env::Env;
 pub use error::{AgentError, Error, ErrorKind};

@@ -28,7 +28,7 @@ pub struct Caller {
     /// request that comes later is not begun; work that has begun ends by then.
     pub expires: Option<Timestamp>,
     /// What makes this delivery of the call the same as an earlier one.
-    pub key: Option<RequestKey>,
+    pub key: Option<IdempotencyKey>,
     /// Where a returning reader of a stream left off (`Last-Event-ID`).
     pub resume: Option<Cursor>,
     /// When the caller's streams end.
@@ -58,7 +58,7 @@ pub enum StreamsEnd {
 /// The identity of a request that may be delivered more than once. The ids it derives are the same
 /// at each delivery, so a second one meets the first one's journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestKey {
+pub struct IdempotencyKey {
     name: Arc<str>,
     /// What all ids go back to: to hash the name for each of them would be a fifth of a short
     /// answer's time.
@@ -66,7 +66,7 @@ pub struct RequestKey {
     takes_over: bool,
 }
 
-impl RequestKey {
+impl IdempotencyKey {
     /// The key for the request of this name, unique among all requests to one store, such as a
     /// Kafka record's position. A second delivery means that the first one was given up: it takes
     /// over at once.

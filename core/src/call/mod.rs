@@ -9,6 +9,6 @@ pub(crate) mod check;
 mod cursor;
 mod operation;
 
-pub use caller::{Caller, RequestKey, StreamsEnd};
+pub use caller::{Caller, IdempotencyKey, StreamsEnd};
 pub use cursor::{Cursor, Version};
 pub use operation::{Call, Event, Events, Reply, ReplyKind};

@@ -23,7 +23,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    call::{Call, Caller, Events, Reply, RequestKey},
+    call::{Call, Caller, Events, IdempotencyKey, Reply},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     task::Cursor,
@@ -326,7 +326,7 @@ impl Transport for DefaultRequestHandler {
     async fn call(&self, parameters: &Parameters, call: Call) -> Result<Reply, Error> {
         let Parameters { extensions, resume, idempotency_key, .. } = parameters;
         let key = idempotency_key.as_deref().map(|key| {
-            let key = RequestKey::of_caller(&self.card().name, "", key);
+            let key = IdempotencyKey::of_caller(&self.card().name, "", key);
             key.map_err(|why| Error::invalid_field("idempotency_key", why))
         });
         let caller = Caller {

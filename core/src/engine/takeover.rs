@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{follow::Tail, recorder::Want, start::Start, state::Engine, writer::Writer};
 use crate::{
-    call::{Caller, RequestKey},
+    call::{Caller, IdempotencyKey},
     error::Error,
     store::AppendError,
     task::{
@@ -99,7 +99,7 @@ impl Engine {
         }
         let caller = Arc::new(Caller {
             owner: Arc::clone(&journal.head.owner),
-            key: submitted.request.clone().map(RequestKey::new),
+            key: submitted.request.clone().map(IdempotencyKey::new),
             deadline,
             expires: submitted.expires,
             ..Caller::default()

@@ -18,7 +18,7 @@ use http::{
 };
 
 use crate::{
-    call::{Call, Caller, Event, Events, Reply, RequestKey, check},
+    call::{Call, Caller, Event, Events, IdempotencyKey, Reply, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::AgentCard,
@@ -227,7 +227,7 @@ impl HttpEndpoint {
         }
         if parts.headers.contains_key(IDEMPOTENCY_KEY) {
             let key = text(&IDEMPOTENCY_KEY).unwrap_or_default();
-            let key = RequestKey::of_caller(&self.handler.card().name, &caller.owner, key);
+            let key = IdempotencyKey::of_caller(&self.handler.card().name, &caller.owner, key);
             let wrong = |why| Error::invalid_field("Idempotency-Key", why);
             caller.key = Some(key.map_err(wrong)?);
         }

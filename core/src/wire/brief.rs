@@ -13,7 +13,7 @@ use serde::{
 
 use super::{answer::Body, is_object, read, status, write};
 use crate::{
-    call::{Event, Reply, RequestKey},
+    call::{Event, IdempotencyKey, Reply},
     error::{Error, ErrorKind},
     types::{
         Json, Message, Metadata, Part, Role, SendMessageConfiguration, SendMessageRequest,
@@ -60,7 +60,7 @@ struct Said {
 ///
 /// # Errors
 /// [`ErrorKind::InvalidParams`] when it is no send, naming the field.
-pub(super) fn decode(params: &str, key: &RequestKey) -> Result<SendMessageRequest, Error> {
+pub(super) fn decode(params: &str, key: &IdempotencyKey) -> Result<SendMessageRequest, Error> {
     if !is_object(params) {
         return Err(Error::new(ErrorKind::InvalidParams, "The params must be a JSON object."));
     }
@@ -168,8 +168,8 @@ mod tests {
     use super::*;
     use crate::{types::Task, wire::arbitrary};
 
-    fn key() -> RequestKey {
-        RequestKey::new("a|agent.data.requests|0|7|1")
+    fn key() -> IdempotencyKey {
+        IdempotencyKey::new("a|agent.data.requests|0|7|1")
     }
 
     fn message(params: &str) -> Message {

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use a2a_core::{
-    Call, Caller, Error, ErrorKind, Events, ListTasksRequest, Message, Part, Reply, RequestKey,
+    Call, Caller, Error, ErrorKind, Events, IdempotencyKey, ListTasksRequest, Message, Part, Reply,
     SendMessageRequest, SendMessageResponse, StreamResponse, Task, TaskState, TaskStore,
     task::TaskKey,
 };
@@ -103,7 +103,7 @@ fn delivery(dice: &mut Dice, request: &SendMessageRequest) -> (Call, bool) {
     }
 }
 
-async fn send(sim: &Sim, dice: &mut Dice, key: Option<RequestKey>) {
+async fn send(sim: &Sim, dice: &mut Dice, key: Option<IdempotencyKey>) {
     let request = request(sim, dice);
     _ = deliver(sim, dice, &request, key).await;
 }
@@ -129,11 +129,11 @@ async fn both(sim: &Sim, dice: &mut Dice) {
     );
 }
 
-fn key(sim: &Sim, dice: &mut Dice) -> RequestKey {
+fn key(sim: &Sim, dice: &mut Dice) -> IdempotencyKey {
     let name = format!("key of {}", sim.message_id());
     match dice.percent(50) {
-        true => RequestKey::new(name),
-        false => RequestKey::of_caller("script", "", &name).unwrap(),
+        true => IdempotencyKey::new(name),
+        false => IdempotencyKey::of_caller("script", "", &name).unwrap(),
     }
 }
 
@@ -141,7 +141,7 @@ async fn again_and_again(
     sim: &Sim,
     dice: &mut Dice,
     request: &SendMessageRequest,
-    key: &RequestKey,
+    key: &IdempotencyKey,
 ) {
     while !deliver(sim, dice, request, Some(key.clone())).await {
         tokio::time::sleep(dice.millis(1_500)).await;
@@ -153,7 +153,7 @@ async fn deliver(
     sim: &Sim,
     dice: &mut Dice,
     request: &SendMessageRequest,
-    key: Option<RequestKey>,
+    key: Option<IdempotencyKey>,
 ) -> bool {
     let (delivery, blocking) = delivery(dice, request);
     let caller = Caller { key: key.clone(), ..Caller::default() };

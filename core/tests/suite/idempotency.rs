@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use a2a_core::{
-    Call, Caller, ErrorKind, RequestKey, SendMessageRequest, TaskState, TaskStore, Timestamp,
+    Call, Caller, ErrorKind, IdempotencyKey, SendMessageRequest, TaskState, TaskStore, Timestamp,
     http::{Body, HttpEndpoint},
     kafka::KafkaEndpoint,
     store::conformance::append,
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{delivery::died, world::*};
 
 fn with_key(owner: &str, key: &str) -> Caller {
-    let request_key = RequestKey::of_caller("script", owner, key).unwrap();
+    let request_key = IdempotencyKey::of_caller("script", owner, key).unwrap();
     Caller { owner: owner.into(), key: Some(request_key), ..Caller::default() }
 }
 
@@ -97,7 +97,7 @@ async fn keys_are_their_callers_own() {
     let keys =
         [("a", "b", "c"), ("ab", "", "c"), ("a", "", "bc"), ("", "ab", "c"), ("", "", "abc")];
     let ids: std::collections::BTreeSet<_> = keys
-        .map(|(agent, owner, key)| RequestKey::of_caller(agent, owner, key).unwrap().id("task"))
+        .map(|(agent, owner, key)| IdempotencyKey::of_caller(agent, owner, key).unwrap().id("task"))
         .into();
     assert_eq!(ids.len(), keys.len());
 }

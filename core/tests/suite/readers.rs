@@ -67,7 +67,7 @@ async fn a_retried_stream_does_not_hang_behind_a_dead_runner() {
     let world = World::new();
     let story = "working\ngate\ncomplete done";
     let key = || {
-        let key = a2a_core::RequestKey::of_caller("script", "", "k").unwrap();
+        let key = a2a_core::IdempotencyKey::of_caller("script", "", "k").unwrap();
         Caller { key: Some(key), ..Caller::default() }
     };
     died(&world, key(), say(story));

@@ -16,8 +16,8 @@ use std::{
 use a2a_core::{
     AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller,
     CancelTaskRequest, DefaultRequestHandler, Env, Error, ErrorKind, Event, EventQueue, Events,
-    GetTaskRequest, ListTasksRequest, ListTasksResponse, MemoryStore, Message, Part, Reply,
-    RequestContext, RequestKey, SendMessageConfiguration, SendMessageRequest, SendMessageResponse,
+    GetTaskRequest, IdempotencyKey, ListTasksRequest, ListTasksResponse, MemoryStore, Message,
+    Part, Reply, RequestContext, SendMessageConfiguration, SendMessageRequest, SendMessageResponse,
     Stopped, StreamResponse, SubscribeToTaskRequest, Task, TaskState, TaskStore, Timestamp,
     async_trait,
 };
@@ -306,7 +306,7 @@ pub(crate) fn owner(name: &str) -> Caller {
 }
 
 pub(crate) fn keyed(key: &str) -> Caller {
-    Caller { key: Some(RequestKey::new(key)), ..Caller::default() }
+    Caller { key: Some(IdempotencyKey::new(key)), ..Caller::default() }
 }
 
 pub(crate) fn kind<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorKind {

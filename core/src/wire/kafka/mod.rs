@@ -21,7 +21,7 @@ use super::{
     shortened, text,
 };
 use crate::{
-    call::{Call, Caller, RequestKey, StreamsEnd},
+    call::{Call, Caller, IdempotencyKey, StreamsEnd},
     error::{Error, ErrorKind},
     types::{AgentInterface, Timestamp},
 };
@@ -154,7 +154,8 @@ impl Reader<'_> {
         // A topic that was deleted and made anew begins at offset 0 again; the timestamp tells the
         // two apart.
         let scope = self.scope;
-        let position = RequestKey::new(format!("{scope}|{topic}|{partition}|{offset}|{timestamp}"));
+        let position =
+            IdempotencyKey::new(format!("{scope}|{topic}|{partition}|{offset}|{timestamp}"));
         let extensions = record.header(header::EXTENSIONS).unwrap_or_default().split(',');
         let extensions = extensions.map(str::trim).filter(|uri| !uri.is_empty());
         let mut caller = Caller {
@@ -203,7 +204,8 @@ impl Reader<'_> {
         }
         if let Some(text) = record.stated(header::IDEMPOTENCY_KEY) {
             let wrong = |why: &str| Error::invalid_field(header::IDEMPOTENCY_KEY, why);
-            caller.key = Some(RequestKey::of_caller(self.agent, self.owner, text).map_err(wrong)?);
+            caller.key =
+                Some(IdempotencyKey::of_caller(self.agent, self.owner, text).map_err(wrong)?);
         }
         Ok(())
     }
@@ -232,7 +234,7 @@ fn deadline(text: &str) -> Result<Timestamp, &'static str> {
     )
 }
 
-fn read_value(text: &str, key: &RequestKey) -> (Form, Result<Call, Error>) {
+fn read_value(text: &str, key: &IdempotencyKey) -> (Form, Result<Call, Error>) {
     let envelope = match jsonrpc::envelope(text) {
         Ok(envelope) => envelope,
         Err(error) => return unreadable(error),

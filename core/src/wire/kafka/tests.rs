@@ -171,7 +171,7 @@ fn what_travels_beside_the_parameters() {
     ]));
     assert_eq!(request.caller.resume, Some(Cursor { version: 12, index: 3 }));
     assert_eq!(request.reply_to.as_deref(), Some("clients.a"));
-    assert_eq!(request.caller.key, RequestKey::of_caller("data", "", "k").ok());
+    assert_eq!(request.caller.key, IdempotencyKey::of_caller("data", "", "k").ok());
     assert_eq!(read(&headed(&[])).reply_to, None);
     // A topic that cannot be read is not the same as none.
     assert_eq!(read(&headed(&[("a2a-reply-to", b"\xff")])).reply_to.as_deref(), Some(""));

@@ -10,8 +10,8 @@ use std::{
 
 use a2a_core::{
     AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller, DefaultRequestHandler,
-    EventQueue, MemoryStore, Message, Part, Reply, RequestContext, RequestKey, SendMessageRequest,
-    SendMessageResponse, Task, TaskState, TaskStore, async_trait,
+    EventQueue, IdempotencyKey, MemoryStore, Message, Part, Reply, RequestContext,
+    SendMessageRequest, SendMessageResponse, Task, TaskState, TaskStore, async_trait,
     client::{Client, Parameters, Transport},
     types::{
         CancelTaskRequest, ListTasksRequest, SendMessageConfiguration, SubscribeToTaskRequest,
@@ -343,7 +343,7 @@ async fn a_second_delivery_repeats_nothing() {
     let mut ids = Vec::new();
     // To the second instance nothing of the first is left but the request and the peer.
     for _ in 0..2 {
-        let key = Some(RequestKey::new("topic|0|1"));
+        let key = Some(IdempotencyKey::new("topic|0|1"));
         let caller = Caller { key, ..Caller::default() };
         let task =
             send(&instance(&peer, "5", &store()), caller, says("Terran balance", None)).await;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use a2a_core::{
-    Cursor, RequestKey,
+    Cursor, IdempotencyKey,
     kafka::{KafkaEndpoint, Topics},
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
@@ -333,7 +333,7 @@ async fn a_record_delivered_twice_is_answered_twice_the_same() {
     }
     for (key, at) in keys.iter().zip(positions) {
         let place = format!("|{}|{}|{}|{}", topics.requests, at.partition, at.offset, at.timestamp);
-        assert_eq!(first[key][0].json()["id"], *RequestKey::new(place).id("task"), "{key}");
+        assert_eq!(first[key][0].json()["id"], *IdempotencyKey::new(place).id("task"), "{key}");
     }
 }
 

@@ -10,7 +10,7 @@ use a2a_core::store::{AppendError, Change, Journal, ListPage, ListQuery, StoreEr
 use a2a_core::task::{Head, Slot, TaskKey, Version};
 use a2a_core::{
     AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller,
-    DefaultRequestHandler, EventQueue, Message, Part, Reply, RequestContext, RequestKey,
+    DefaultRequestHandler, EventQueue, IdempotencyKey, Message, Part, Reply, RequestContext,
     SendMessageRequest, TaskStore, async_trait,
 };
 use futures_util::stream::BoxStream;
@@ -44,7 +44,7 @@ impl Agent {
     /// Serves one call that may have been delivered before, if it has a key.
     pub(super) async fn call_with(
         &self,
-        key: Option<RequestKey>,
+        key: Option<IdempotencyKey>,
         call: Call,
     ) -> Result<Reply, String> {
         let caller = Caller { owner: Arc::clone(&self.owner), key, ..Caller::default() };

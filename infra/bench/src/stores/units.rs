@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use a2a_core::store::units::{Cost, Units};
 use a2a_core::store::{self, DynamoDbStore};
-use a2a_core::{Call, GetTaskRequest, Reply, RequestKey, SendMessageResponse, TaskState};
+use a2a_core::{Call, GetTaskRequest, IdempotencyKey, Reply, SendMessageResponse, TaskState};
 
 use super::agent::{Agent, ask};
 use super::lists::{Filled, everything};
@@ -49,7 +49,9 @@ impl Counter {
     async fn sends(&self) -> Result<Vec<Row>, String> {
         let mut rows = Vec::new();
         let agent = Agent::new(&self.store, OTHER);
-        for (name, key) in [("send", None), ("send with a key", Some(RequestKey::new("bench-1")))] {
+        for (name, key) in
+            [("send", None), ("send with a key", Some(IdempotencyKey::new("bench-1")))]
+        {
             self.units.take();
             let reply = agent.call_with(key, Call::SendMessage(ask(1))).await?;
             let cost = writes(&self.units.take());

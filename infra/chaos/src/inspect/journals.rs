@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use a2a_core::{
-    RequestKey, TaskStore,
+    IdempotencyKey, TaskStore,
     store::{Journal, ListQuery, StoreError},
     task::TaskKey,
 };
@@ -113,11 +113,11 @@ fn makes_task(step: &Step) -> bool {
 /// record stands.
 fn key(step: &Step, exchange: &Exchange, agent: &str, requests: &str) -> Option<TaskKey> {
     let request = match step.idempotency_key() {
-        Some(key) => RequestKey::of_caller(agent, "", &key).ok()?,
+        Some(key) => IdempotencyKey::of_caller(agent, "", &key).ok()?,
         None => {
             let at = exchange.positions.get(&step.number)?;
             let (partition, offset, timestamp) = (at.partition, at.offset, at.timestamp);
-            RequestKey::new(format!("|{requests}|{partition}|{offset}|{timestamp}"))
+            IdempotencyKey::new(format!("|{requests}|{partition}|{offset}|{timestamp}"))
         }
     };
     Some(TaskKey { tenant: "".into(), id: request.id("task") })
