@@ -45,7 +45,7 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The caller may not do this.
     PermissionDenied,
-    /// Something the server depends on is away or full; trying again later may work.
+    /// Something the server depends on is unavailable or full; a retry may work.
     Unavailable,
     /// The answer did not come in time.
     DeadlineExceeded,
@@ -145,7 +145,7 @@ impl Error {
         &self.metadata
     }
 
-    /// Whether the same call may succeed later. A Kafka record that failed so is delivered again.
+    /// Whether a retry of the call may succeed. A Kafka record that failed so is redelivered.
     pub fn is_retriable(&self) -> bool {
         self.kind == ErrorKind::Unavailable
     }

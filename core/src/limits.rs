@@ -21,24 +21,23 @@ pub struct Limits {
     /// How long a stream waits for the agent's first event before it begins with the bare task.
     /// Less than a heartbeat, so that no proxy takes the agent's thinking for a dead
     /// connection.
-    pub silence: Duration,
+    pub first_event: Duration,
     /// How much before a call's deadline its outcome is recorded.
     pub deadline_margin: Duration,
     /// How long an agent's clean-up after a cancel may take.
     pub cancel_time: Duration,
-    /// How often the work on one message is begun at most: again after its runner died.
+    /// After how many attempts at one message its task is given up: a takeover starts the next one.
     pub attempts: u32,
-    /// How long a runner that records nothing is believed to be alive. A living one gives a sign
-    /// of life three times in that time. What nobody works on any more is found within this and a
-    /// third, where a [`Sweeper`](crate::Sweeper) runs. Not compared with any clock but the
-    /// observer's own.
+    /// How long a runner that records nothing is believed to be alive. A living one records a
+    /// heartbeat three times in that time. An orphan is found within this and a third, where a
+    /// [`Sweeper`](crate::Sweeper) runs. Not compared with any clock but the observer's own.
     pub lease: Duration,
-    /// How often an append is tried while other writers are ahead.
+    /// How often an append is tried while other writers take the slot.
     pub append_tries: u32,
-    /// How long a call waits for a store that is away before it is told so.
-    pub store_patience: Duration,
-    /// How long a run that has begun waits for a store that is away, within its time limit.
-    pub outage: Duration,
+    /// The longest outage of the store that a call waits for; after it, the caller is told.
+    pub call_outage: Duration,
+    /// The longest outage of the store that a run waits for, within its time limit.
+    pub run_outage: Duration,
     /// How many earlier tasks of a context an agent can read.
     pub related: u32,
     /// A page of tasks, where the caller does not say.
@@ -54,14 +53,14 @@ impl Default for Limits {
             batch_events: 256,
             batch_bytes: 1 << 20,
             run_time: Duration::from_secs(600),
-            silence: Duration::from_secs(10),
+            first_event: Duration::from_secs(10),
             deadline_margin: Duration::from_secs(2),
             cancel_time: Duration::from_secs(5),
             attempts: 5,
             lease: Duration::from_secs(30),
             append_tries: 8,
-            store_patience: Duration::from_secs(3),
-            outage: Duration::from_secs(60),
+            call_outage: Duration::from_secs(3),
+            run_outage: Duration::from_secs(60),
             related: 20,
             page: 50,
         }

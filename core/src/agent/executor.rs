@@ -46,8 +46,8 @@ pub trait AgentExecutor: Send + Sync + 'static {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError>;
 
     /// Cleans up after a cancel, on the instance that was asked to cancel, which need not be the
-    /// one that was running. The task is canceled already. A cancel that is delivered again cleans up
-    /// again.
+    /// one that was running. The task is canceled already. A redelivered cancel cleans up once
+    /// more.
     ///
     /// # Errors
     /// An error is logged.

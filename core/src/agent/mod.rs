@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `executor` | the trait, and the request's context as an executor sees it |
 //! | `queue` | the verbs an agent speaks in |
-//! | `peers` | an agent as it is handed to whoever serves it, and the agents it may call |
+//! | `peers` | an agent as it is handed to what serves it, and the agents it may call |
 
 mod executor;
 mod peers;

@@ -1,4 +1,4 @@
-//! An agent, as it is handed to whoever serves it: the functions, the local runner.
+//! An agent, as it is handed to what serves it: the functions, the local runner.
 //!
 //! Owns: which of several agents a name means, and what an executor is made with. Must never know:
 //! where an agent is served, over what, and where its tasks are kept.

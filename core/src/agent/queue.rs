@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Where an agent's events go. Every verb waits while the queue is full, so an agent is never
-/// faster than the store for long, and answers [`Stopped`] once nobody wants its events any more:
+/// faster than the store for long, and answers [`Stopped`] once its task takes no more events:
 /// `?` then ends the agent.
 ///
 /// ```no_run
@@ -268,7 +268,7 @@ impl EventQueue {
         self.stopped().await
     }
 
-    /// Tells the run loop how the executor ended; nobody may be listening any more.
+    /// Tells the run loop how the executor ended; which may have gone by then.
     pub(crate) async fn returned(&self, outcome: Result<(), AgentError>) {
         let _ = self.sender.send(Emitted::Returned(outcome)).await;
     }

@@ -24,10 +24,10 @@ pub struct Caller {
     /// When the call's answer must be recorded at the latest: the transport's own end, such as an
     /// invocation's.
     pub deadline: Option<Instant>,
-    /// When nobody waits for the answer any more, as the client says, by the clock on the wall. A
+    /// Until when the client waits for the answer, as it says, by the clock on the wall. A
     /// request that comes later is not begun; work that has begun ends by then.
     pub expires: Option<Timestamp>,
-    /// What makes this delivery of the call the same as an earlier one.
+    /// What makes a redelivery of the call the same call.
     pub key: Option<IdempotencyKey>,
     /// Where a returning reader of a stream left off (`Last-Event-ID`).
     pub resume: Option<Cursor>,
@@ -36,7 +36,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The owner's name for a subject of an issuer of tokens, whoever checked the token: so one
+    /// The owner's name for a subject of an issuer of tokens, wherever the token was checked: so one
     /// caller is the same behind every gateway and over every transport.
     pub fn named(issuer: &str, subject: &str) -> Arc<str> {
         format!("{issuer}#{subject}").into()
@@ -50,13 +50,13 @@ pub enum StreamsEnd {
     /// meanwhile.
     #[default]
     AtTerminal,
-    /// When nobody is at work on the task. For transports that answer in order, where the client's
+    /// When no run is at work on the task. For transports that answer in order, where the client's
     /// next message waits behind the stream.
     AtRest,
 }
 
 /// The identity of a request that may be delivered more than once. The ids it derives are the same
-/// at each delivery, so a second one meets the first one's journal.
+/// at each delivery, so a redelivery meets the first delivery's journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {
     name: Arc<str>,
@@ -68,8 +68,8 @@ pub struct IdempotencyKey {
 
 impl IdempotencyKey {
     /// The key for the request of this name, unique among all requests to one store, such as a
-    /// Kafka record's position. A second delivery means that the first one was given up: it takes
-    /// over at once.
+    /// Kafka record's position. A redelivery means that the first delivery was given up: it
+    /// takes over at once.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self::named(name.into(), true)
     }
@@ -78,8 +78,8 @@ impl IdempotencyKey {
         Self { digest: env::named(&name), name, takes_over }
     }
 
-    /// The key a caller gives a request to one agent, so that it may send it again: another caller's
-    /// same key is another key. The first delivery may still be served, so a second one waits for it.
+    /// The key a caller gives a request to one agent, so that it may retry it: another caller's same
+    /// key is another key. The first delivery may still be served, so a redelivery waits for it.
     ///
     /// # Errors
     /// What such a key is made of, when this is none.
@@ -98,7 +98,7 @@ impl IdempotencyKey {
         &self.name
     }
 
-    /// Whether a second delivery means that the first one was given up.
+    /// Whether a redelivery means that the first delivery was given up.
     pub fn takes_over(&self) -> bool {
         self.takes_over
     }

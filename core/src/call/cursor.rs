@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 /// slot is the lock.
 pub type Version = u64;
 
-/// A place in a journal: the append, and the entry within it from 0. Written `12-3`; an event's id
+/// A position in a journal: the append, and the entry within it from 0. Written `12-3`; an event's id
 /// on every stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {

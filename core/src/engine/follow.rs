@@ -89,9 +89,9 @@ pub(crate) struct Follow {
     /// What the reader has seen already.
     pub(crate) after: Cursor,
     pub(crate) ends: EndsAt,
-    /// Whether nobody is at work on the task where the reader begins.
+    /// Whether no run is at work on the task where the reader begins.
     pub(crate) at_rest: bool,
-    /// Ends the stream while nobody works on the task.
+    /// Ends the stream while no run is at work on the task.
     pub(crate) shutdown: CancellationToken,
 }
 

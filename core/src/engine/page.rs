@@ -1,6 +1,6 @@
 //! Pages of a list, and the tokens that lead from one to the next.
 //!
-//! Owns: the query behind a list (specification section 3.1.4), and page tokens: a place in one
+//! Owns: the query behind a list (specification section 3.1.4), and page tokens: a position in one
 //! list, signed together with what the list was asked for. A token holds nothing of the store's,
 //! and is of no use for another list or another caller. Must never know: how a store lists.
 
@@ -27,7 +27,7 @@ const BLOCK: usize = 64;
 
 /// How much of the signature a token holds.
 const MAC: usize = 16;
-/// The place's time.
+/// The position's time.
 const AT: usize = 8;
 
 impl PageKey {
@@ -70,7 +70,7 @@ impl PageKey {
         Ok(query)
     }
 
-    /// The token that leads on from this place in the list.
+    /// The token that leads on from this position in the list.
     pub(crate) fn token(&self, query: &ListQuery, position: &ListPosition) -> String {
         let mut token = position.at.as_millis().to_be_bytes().to_vec();
         token.extend(position.id.bytes());
@@ -81,14 +81,14 @@ impl PageKey {
 
     fn position(&self, query: &ListQuery, token: &str) -> Option<ListPosition> {
         let token = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (place, mac) = token.split_at_checked(token.len().checked_sub(MAC)?)?;
-        self.mac(query, place).verify_truncated_left(mac).ok()?;
-        let (at, id) = place.split_first_chunk::<AT>()?;
+        let (signed, mac) = token.split_at_checked(token.len().checked_sub(MAC)?)?;
+        self.mac(query, signed).verify_truncated_left(mac).ok()?;
+        let (at, id) = signed.split_first_chunk::<AT>()?;
         let at = Timestamp::from_millis(i64::from_be_bytes(*at));
         Some(ListPosition { at, id: std::str::from_utf8(id).ok()?.into() })
     }
 
-    fn mac(&self, query: &ListQuery, place: &[u8]) -> Hmac<Sha256> {
+    fn mac(&self, query: &ListQuery, signed: &[u8]) -> Hmac<Sha256> {
         let ListQuery { tenant, owner, context_id, state, since, .. } = query;
         let mut mac = Hmac::<Sha256>::new(&self.0.into());
         let state = state.map(|state| state.name());
@@ -101,7 +101,7 @@ impl PageKey {
         }
         mac.update(&[u8::from(since.is_some())]);
         mac.update(&since.unwrap_or_default().as_millis().to_be_bytes());
-        mac.update(place);
+        mac.update(signed);
         mac
     }
 }
@@ -131,10 +131,10 @@ mod tests {
         let asked = query(&key, &request, "o").unwrap();
         let at = Timestamp::from_millis(-7);
         for id in ["", "t", "a/b\0\u{1F980}"] {
-            let place = ListPosition { at, id: id.into() };
-            let token = Some(key.token(&asked, &place).into());
+            let position = ListPosition { at, id: id.into() };
+            let token = Some(key.token(&asked, &position).into());
             let next = ListTasksRequest { page_token: token, ..request.clone() };
-            assert_eq!(query(&key, &next, "o").unwrap().after, Some(place));
+            assert_eq!(query(&key, &next, "o").unwrap().after, Some(position));
             let larger = ListTasksRequest { page_size: Some(7), ..next.clone() };
             assert!(query(&key, &larger, "o").is_ok(), "pages may differ in size");
             for other in [
@@ -155,8 +155,8 @@ mod tests {
     fn a_token_that_was_touched_is_refused() {
         let key = PageKey::new(b"secret");
         let request = ListTasksRequest::default();
-        let place = ListPosition { at: Timestamp::from_millis(5), id: "t".into() };
-        let token = key.token(&query(&key, &request, "").unwrap(), &place);
+        let position = ListPosition { at: Timestamp::from_millis(5), id: "t".into() };
+        let token = key.token(&query(&key, &request, "").unwrap(), &position);
         let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
         let mut touched: Vec<String> = (0..bytes.len())
             .map(|index| {

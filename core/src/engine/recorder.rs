@@ -131,7 +131,7 @@ impl Recorder {
         }
     }
 
-    /// Whether somebody waits for the task to be there, whatever comes of it: a stream waits for
+    /// Whether the waiter is owed the task before any event of it: a stream waits for
     /// the first event only so long, since a reply without a task would be its one event.
     fn owes_task(&self) -> bool {
         let due = match self.want {
@@ -158,10 +158,10 @@ impl Recorder {
         batch
     }
 
-    /// Waits until the executor says something, somebody else does, or it is time.
+    /// Waits until the executor emits an event, another writer appends, or it is time.
     async fn wait(&mut self, batch: &mut Batch) {
         let seen = self.writer.fold.cursor.version;
-        // A task that is not recorded can be ended or missed by nobody else.
+        // A task that is not recorded can be ended or taken over by no other writer.
         let recorded = seen > 0;
         if recorded && self.tail.is_none() {
             self.tail = Some(self.writer.tail());
@@ -277,14 +277,14 @@ impl Recorder {
         if let [Entry::Replied(message)] = &*entries
             && self.writer.fold.messages == 0
         {
-            // Nobody can ask for it again, so there is nothing to record.
+            // Without a key no redelivery can ask for it, so there is nothing to record.
             self.writer.fold.reply = Some(Arc::clone(message));
             return Ok(());
         }
         if self.writer.fold.cursor.version > 0 {
             // What has begun is worth waiting for, but not beyond its time.
             let left = self.deadline.saturating_duration_since(now());
-            self.writer.outage = self.limits.outage.min(left).max(self.limits.store_patience);
+            self.writer.outage = self.limits.run_outage.min(left).max(self.limits.call_outage);
         }
         let appended = if let [Entry::Heartbeat(_)] = &*entries {
             // A heartbeat alone makes no task.

@@ -51,7 +51,7 @@ impl Run {
             scope,
             runner,
             next_heartbeat: now() + limits.lease / 3,
-            stream_due: now() + limits.silence,
+            stream_due: now() + limits.first_event,
             limits,
             deadline,
             want,

@@ -31,7 +31,7 @@ pub(crate) struct Engine {
     pub(crate) env: Env,
     /// Runs that go on without their caller.
     pub(crate) runs: TaskTracker,
-    /// Ends the streams of tasks that nobody works on.
+    /// Ends the streams of tasks that no run is at work on.
     pub(crate) shutdown: CancellationToken,
     pub(crate) page_key: Arc<PageKey>,
     pub(crate) liveness: Arc<Liveness>,
@@ -111,7 +111,7 @@ impl Engine {
             pending: Vec::new(),
             listed,
             tries: self.limits.append_tries,
-            outage: self.limits.store_patience,
+            outage: self.limits.call_outage,
         }
     }
 

@@ -112,7 +112,7 @@ impl Engine {
         };
         let start = Start::new(Admission::Restart(attempt + 1), writer, &journal.slots);
         match self.start(&caller, start, &request, Want::Settled).await? {
-            // Nobody waits for its answer.
+            // It has no waiter.
             Some((run, _)) => _ = self.runs.spawn(run),
             None => return Ok(false),
         }

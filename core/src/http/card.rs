@@ -44,7 +44,7 @@ impl CardDocument {
         })
     }
 
-    /// Specification section 8.6: cacheable, and asked again by its tag.
+    /// Specification section 8.6: cacheable, and revalidated by its tag.
     pub(super) fn response(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
         let tags = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|tags| tags.to_str().ok());
         let known = tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| {

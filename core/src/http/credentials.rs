@@ -29,7 +29,7 @@ impl HttpEndpoint {
         let mut brought = parts.headers.get_all(AUTHORIZATION).iter();
         let authorization = match (brought.next(), brought.next()) {
             (first, None) => first.map(HeaderValue::as_bytes),
-            // Nobody is two callers.
+            // No request has two callers.
             (_, Some(_)) => Some(&b""[..]),
         };
         match self.handler.owner(&caller.owner, authorization) {

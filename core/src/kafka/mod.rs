@@ -1,7 +1,7 @@
 //! Kafka: a record becomes a call, a reply becomes one record, a stream becomes several.
 //!
-//! Owns: which topic an answer goes to, whether a record is done or must be delivered again, and
-//! what is left of one that is given up. Must never know: rdkafka, Lambda, offsets, method names
+//! Owns: which topic an answer goes to, whether a record is done or must be redelivered, and
+//! the dead letter of one that is given up. Must never know: rdkafka, Lambda, offsets, method names
 //! and codes (those are `wire`'s).
 
 mod topics;
@@ -17,7 +17,7 @@ use crate::{
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::SendMessageResponse,
-    wire::kafka::{self, Answer, Header, Place, Record, header},
+    wire::kafka::{self, Answer, Header, Origin, Record, header},
 };
 
 pub use topics::{REGISTRY, ReplyTopics, Topics};
@@ -47,10 +47,10 @@ pub struct Outgoing {
 }
 
 /// How many bytes an answer may have with everything around it: what a Kafka topic, and librdkafka,
-/// take where nobody has said otherwise.
+/// take by default.
 pub const MAX_ANSWER: usize = 1_000_000;
 
-/// The record is not done: something is away, and the same record is to be delivered again.
+/// The record is not done: a dependency is unavailable, and the record is to be redelivered.
 #[derive(Debug)]
 pub struct Redeliver(pub Error);
 
@@ -99,16 +99,16 @@ impl KafkaEndpoint {
     }
 
     /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is
-    /// answered with an error and is done; one that nobody could tell the answer of is put aside
-    /// with the reason.
+    /// answered with an error and is done; one whose answer could not be correlated becomes a
+    /// dead letter with the reason.
     ///
     /// `caller` is who the transport's own authentication says it is, unless the record's
     /// credentials are to say so. That is decided first: a key of the client's own is one of its
     /// owner's.
     ///
     /// # Errors
-    /// [`Redeliver`] when the record is to come again; nothing was emitted then, unless a stream
-    /// broke off: then its events come again from the first.
+    /// [`Redeliver`] when the record is to be redelivered; nothing was emitted then, unless a stream
+    /// broke off: then its events are emitted once more from the first.
     pub async fn serve(
         &self,
         caller: Caller,
@@ -184,17 +184,17 @@ impl KafkaEndpoint {
         Some(outgoing(&self.own_topic(record), answer, ""))
     }
 
-    /// What is left of a record that does not come again, although it is not done: a dead letter
-    /// with the reason, and an answer with the same error for whoever waits. `attempts` is how
+    /// Gives up a record that is not done and will not be redelivered: a dead letter with the
+    /// reason, and an answer with the same error for its client. `attempts` is how
     /// often it was delivered, where that is known.
     pub fn give_up(&self, record: &Record, error: Error, attempts: Option<u32>) -> [Outgoing; 2] {
         [self.dead_letter(record, &error, attempts), self.refuse(record, error)]
     }
 
-    /// A record that cannot even be read, put aside as it came for a person to look at.
-    pub fn put_aside(&self, raw: Vec<u8>, reason: &str, place: &Place<'_>) -> Outgoing {
+    /// The dead letter of what cannot be read as a record, as it came.
+    pub fn raw_dead_letter(&self, raw: Vec<u8>, reason: &str, origin: &Origin<'_>) -> Outgoing {
         let error = Error::new(ErrorKind::InvalidRequest, reason.to_owned());
-        outgoing(&self.topics.dead_letter, kafka::put_aside(raw, &error, place), "")
+        outgoing(&self.topics.dead_letter, kafka::raw_dead_letter(raw, &error, origin), "")
     }
 
     fn dead_letter(&self, record: &Record, error: &Error, attempts: Option<u32>) -> Outgoing {

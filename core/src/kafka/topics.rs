@@ -12,7 +12,7 @@ pub struct Topics {
     pub requests: String,
     /// Where answers go, unless the client may name another topic and does.
     pub responses: String,
-    /// Where records go that are given up, each with the reason.
+    /// The dead-letter topic: records that are given up, each with the reason.
     pub dead_letter: String,
 }
 
@@ -52,7 +52,7 @@ fn is_of_names(character: char) -> bool {
 }
 
 /// The topics clients may name for their answers, as patterns in which `*` stands for any text.
-/// Without any, answers go to the agent's own topic only: whoever may name a topic makes the agent
+/// Without any, answers go to the agent's own topic only: a client that may name a topic makes the agent
 /// write to it, with the agent's rights.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplyTopics(Vec<String>);

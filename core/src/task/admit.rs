@@ -22,7 +22,7 @@ use crate::{
 pub(crate) enum Admission {
     /// Record it and begin to work on it.
     Begin,
-    /// It is recorded, but nobody finished the work: begin again, as this attempt.
+    /// It is recorded, but its work was not finished: start this attempt.
     Restart(u32),
     /// It is recorded and was begun too often: fail the task.
     GiveUp,
@@ -30,7 +30,7 @@ pub(crate) enum Admission {
     Answered,
     /// It is recorded, and an earlier delivery of it is being served.
     Join,
-    /// Somebody is at work on the task: wait for its turn.
+    /// A run is at work on the task: wait for the turn.
     Wait,
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn answered(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> (Fold,
 pub(crate) fn begun(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Fold {
     let key = caller.key.as_ref().map(|key| key.as_str());
     let mut mine = false;
-    let claim = slots.iter().position(|slot| {
+    let start = slots.iter().position(|slot| {
         slot.entries.iter().any(|entry| match entry {
             Entry::Submitted(submitted) => {
                 mine = submitted.request.as_ref() == key;
@@ -139,7 +139,7 @@ pub(crate) fn begun(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Fold {
             _ => false,
         })
     });
-    let until = claim.map_or(slots.len(), |claim| claim + 1);
+    let until = start.map_or(slots.len(), |start| start + 1);
     Fold::replay(Arc::clone(id), &slots[..until])
 }
 

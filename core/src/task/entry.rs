@@ -127,16 +127,16 @@ fn weight_of_metadata(metadata: &Option<Metadata>) -> usize {
 pub struct Submitted {
     /// The message, with its task's and context's ids filled in.
     pub message: Arc<Message>,
-    /// The request's key, by which a second delivery of it is recognised.
+    /// The request's key, by which a redelivery of it is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Arc<str>>,
-    /// How the answer is wanted, for a runner that begins again.
+    /// How the answer is wanted, for the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Arc<SendMessageConfiguration>>,
     /// The request's own metadata, for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
-    /// When nobody waits for the answer any more, for the same.
+    /// Until when the client waits for the answer, for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
     /// When.
@@ -150,11 +150,11 @@ impl Submitted {
     }
 }
 
-/// A runner's claim.
+/// An attempt has started: its runner holds the lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
-    /// Whose: unique, so that two runners' claims of the same instant differ.
+    /// Whose: unique, so that two attempts that start at the same instant differ.
     pub runner: Arc<str>,
     /// 1 at first; more when an earlier runner died or was fenced off. What earlier attempts at
     /// the same message recorded no longer counts.
@@ -163,7 +163,7 @@ pub struct Started {
     pub at: Timestamp,
 }
 
-/// Which request a cancel was, so that a second delivery of it is answered as the first one was.
+/// Which request a cancel was, so that a redelivery of it is answered as the first one was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelRequested {
@@ -171,8 +171,8 @@ pub struct CancelRequested {
     pub request: Arc<str>,
 }
 
-/// A sign of life: what is silent for longer than [`Limits::lease`](crate::Limits::lease) counts as
-/// dead.
+/// Renews the lease: a runner that records nothing for [`Limits::lease`](crate::Limits::lease)
+/// counts as dead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Heartbeat {

@@ -23,7 +23,7 @@ pub struct Fold {
     pub task: Task,
     /// Where the fold stands.
     pub cursor: Cursor,
-    /// The attempt at the newest message that is under way; none when nobody is at work.
+    /// The attempt at the newest message that is under way; none when no run is at work.
     pub attempt: Option<u32>,
     /// How many messages were admitted.
     pub messages: u32,

@@ -27,10 +27,10 @@ pub struct Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
-    /// Claimed by a runner that has recorded nothing: not listed; whoever sent the message sends
-    /// it again if nothing comes of it.
+    /// Only the start of its first run is recorded: not listed; the client retries the message if
+    /// nothing comes of it.
     Claimed,
-    /// In progress: listed, kept; somebody is at work on it, or it was given up.
+    /// In progress: listed, kept; a run is at work on it, or it is an orphan.
     Running,
     /// Waiting for its client: listed; may be dropped where space runs out.
     Waiting,

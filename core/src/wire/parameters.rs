@@ -13,9 +13,9 @@ pub(crate) const VERSION: HeaderName = HeaderName::from_static("a2a-version");
 pub(crate) const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
 /// The event after which a stream is continued.
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// A key of the client's own, under which it may send the request again.
+/// The idempotency key, under which the client may retry the request.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The caller's place in a distributed trace (W3C Trace Context).
+/// The caller's distributed trace (W3C Trace Context).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The media type of JSON-RPC, and of HTTP+JSON's errors.

@@ -265,7 +265,7 @@ fn keys_that_sign_nothing_here_are_passed_over() {
 }
 
 #[test]
-fn what_is_not_right_is_refused_and_told_to_nobody() {
+fn invalid_tokens_are_refused_without_a_reason() {
     let (signer, other) = (Signer::new("one", "ES256"), Signer::new("x", "EdDSA"));
     let bearer = bearer(&keys(&[&signer, &other]));
     for (why, credentials) in refused(&signer) {

@@ -66,11 +66,11 @@ async fn beside_one_that_is_wrong_by(millis: i64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_ahead_harms_nobody() {
+async fn a_clock_that_is_ahead_makes_no_orphan() {
     beside_one_that_is_wrong_by(5 * HOUR).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_behind_harms_nobody() {
+async fn a_clock_that_is_behind_makes_no_orphan() {
     beside_one_that_is_wrong_by(-5 * HOUR).await;
 }

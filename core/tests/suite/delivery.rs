@@ -182,7 +182,7 @@ async fn deliveries_at_once_end_in_one_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_whose_runner_died_is_begun_again() {
+async fn a_takeover_starts_another_attempt() {
     let world = World::new();
     let story = "working\nartifact a one\ngate\nappend a two\ncomplete done";
     died(&world, keyed("k"), say(story));
@@ -262,7 +262,7 @@ async fn the_stream_of_a_second_attempt_begins_anew() {
 
 /// An event's id stands for one event, whichever delivery it is told to.
 #[tokio::test(start_paused = true)]
-async fn a_stream_begun_again_has_the_same_events_at_each_delivery() {
+async fn a_restarted_stream_has_the_same_events_at_each_delivery() {
     let world = World::new();
     let asked = world.send(say("ask what?")).await;
     world.script.begun.passed().await;
@@ -281,7 +281,7 @@ async fn a_stream_begun_again_has_the_same_events_at_each_delivery() {
 
 /// Who is overtaken before its stream began hears every event of the other attempt.
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_overtaken_hears_all_that_comes_of_it() {
+async fn a_stream_goes_on_after_a_takeover() {
     let world = World::new();
     let story = "gate\nworking hm\nartifact a one\ncomplete done";
     let stream = || {
@@ -304,7 +304,7 @@ async fn a_stream_that_is_overtaken_hears_all_that_comes_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_is_told_that_the_work_began_again() {
+async fn a_subscriber_is_told_of_another_attempt() {
     let world = World::new();
     let story = "working hm\nartifact a one\ngate\nartifact b two\ncomplete done";
     died(&world, keyed("k"), say(story));

@@ -164,7 +164,7 @@ async fn fresh(_: &'static str) -> Arc<dyn TaskStore> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_is_told_without_its_secrets() {
+async fn an_unavailable_store_is_told_without_its_secrets() {
     let place = place();
     let task = sent_task(place.call(Call::SendMessage(say("ask what?"))).await.unwrap());
     place.store.away.store(true, Ordering::SeqCst);
@@ -186,7 +186,7 @@ async fn a_store_that_is_away_is_told_without_its_secrets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_shortly_is_tried_again() {
+async fn an_append_is_retried_in_a_short_outage() {
     let place = place();
     place.store.failing.store(4, Ordering::SeqCst);
     let call = Call::SendMessage(say("working\nyield\nchunks 3\ncomplete done"));
@@ -210,7 +210,7 @@ async fn an_acknowledgement_that_was_lost_is_not_an_append_done_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_whose_acknowledgement_was_lost_becomes_a_task() {
+async fn a_start_whose_acknowledgement_was_lost_becomes_a_task() {
     let place = place();
     for (key, story) in [("k", "gate\ncomplete done"), ("l", "append a one\ngate\ncomplete done")] {
         place.store.unacknowledged.store(1, Ordering::SeqCst);
@@ -222,7 +222,7 @@ async fn a_claim_whose_acknowledgement_was_lost_becomes_a_task() {
 
 /// The next delivery has taken over, and is done, before the first one hears of its claim.
 #[tokio::test(start_paused = true)]
-async fn a_claim_whose_acknowledgement_came_too_late_begins_nothing() {
+async fn a_start_whose_acknowledgement_came_too_late_runs_nothing() {
     let place = place();
     place.store.unacknowledged.store(1, Ordering::SeqCst);
     let deliver = || {

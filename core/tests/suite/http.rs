@@ -294,7 +294,7 @@ async fn bodies_over_the_limit_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_is_503_and_when_to_come_back() {
+async fn an_unavailable_store_is_503_with_retry_after() {
     let store = Arc::<Faulty>::default();
     store.away.store(true, Ordering::SeqCst);
     let handler = DefaultRequestHandler::new(card(), Arc::<Script>::default(), store);

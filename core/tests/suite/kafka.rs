@@ -7,7 +7,7 @@ use std::sync::{Arc, atomic::Ordering};
 use a2a_core::{
     AgentExtension, Caller, DefaultRequestHandler,
     kafka::{KafkaEndpoint, Outgoing, Redeliver, Topics},
-    wire::kafka::{Place, Record},
+    wire::kafka::{Origin, Record},
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -181,7 +181,7 @@ async fn a_refused_stream_has_an_end_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_can_correlate_is_a_dead_letter() {
+async fn a_record_without_a_key_becomes_a_dead_letter() {
     let world = World::new();
     let endpoint = endpoint(&world);
     for key in [None, Some(Bytes::new())] {
@@ -193,7 +193,7 @@ async fn what_nobody_can_correlate_is_a_dead_letter() {
         assert_eq!(header(&letter, "a2a-error-reason"), Some("INVALID_REQUEST"));
         assert_eq!(header(&letter, "a2a-error-offset"), Some("1"));
     }
-    let aside = endpoint.put_aside(b"\xff\x00".to_vec(), "not a record", &Place::default());
+    let aside = endpoint.raw_dead_letter(b"\xff\x00".to_vec(), "not a record", &Origin::default());
     assert_eq!((&*aside.topic, &*aside.value), ("agent.script.dead-letter", &b"\xff\x00"[..]));
     assert_eq!(header(&aside, "a2a-error"), Some("not a record"));
     assert_eq!(world.script.runs(), 0, "nothing is done for nobody");
@@ -312,7 +312,7 @@ async fn headers_are_read_and_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_comes_again_is_executed_once_and_answered_the_same() {
+async fn a_redelivered_record_is_executed_once_and_answered_the_same() {
     let world = World::new();
     let endpoint = endpoint(&world);
     for (offset, value) in [
@@ -354,7 +354,7 @@ async fn another_position_is_another_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_store_is_away_records_come_again_and_nothing_is_emitted() {
+async fn in_an_outage_of_the_store_records_are_redelivered_and_nothing_is_emitted() {
     let (store, script) = (Arc::<Faulty>::default(), Arc::<Script>::default());
     let handler =
         DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);

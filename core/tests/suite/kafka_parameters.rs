@@ -82,7 +82,7 @@ fn timed() -> (World, Arc<AtomicI64>) {
 const LATER: (&str, &str) = ("a2a-deadline", "1800000010000");
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_its_deadline_is_not_done() {
+async fn an_expired_request_is_not_done() {
     let (world, clock) = timed();
     let endpoint = endpoint(&world);
     let waiting = world.send(say("ask what?")).await;
@@ -147,7 +147,7 @@ async fn a_run_ends_by_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_dead_runner_began_is_not_begun_again_after_its_deadline_but_ended() {
+async fn an_orphan_is_failed_after_its_deadline_and_not_restarted() {
     let (world, clock) = timed();
     let position = "cluster|agent.script.requests|3|1|1800000000000";
     died(&world, keyed(position), say("working hm\nhang"));

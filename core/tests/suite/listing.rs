@@ -44,7 +44,7 @@ async fn lists_are_newest_first_filtered_and_paged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn page_tokens_nobody_gave_are_refused() {
+async fn forged_page_tokens_are_refused() {
     let world = World::new();
     world.send(say("complete")).await;
     for token in ["x", "!!", "AAAA", "bm90LWEtbnVtYmVyL3g", "\u{e9}"] {

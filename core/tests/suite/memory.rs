@@ -133,7 +133,7 @@ async fn a_task_that_goes_on_is_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_claim_is_not_dropped() {
+async fn a_started_journal_is_not_evicted() {
     let (_, store) = small(2);
     put(&store, "a", Head { phase: Phase::Claimed, ..head(TaskState::Submitted, 1) }).await;
     for id in ["b", "c"] {

@@ -47,7 +47,7 @@ async fn heartbeats(store: &dyn TaskStore, id: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sweeper_has_orphaned_work_done() {
+async fn a_sweeper_takes_over_orphans() {
     let world = World::new();
     let story = "working hm\nartifact a one\ngate\nappend a two\ncomplete done";
     died(
@@ -119,7 +119,7 @@ async fn a_runner_that_is_alive_keeps_its_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_of_life_makes_no_task_of_a_claim_and_is_told_to_nobody() {
+async fn a_heartbeat_makes_no_task_and_is_not_streamed() {
     let world = World::new();
     let first = world.spawn(keyed("k"), say("gate\nreply hi"));
     world.script.begun.passed().await;
@@ -191,7 +191,7 @@ async fn who_waits_behind_a_dead_runner_takes_its_work_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_store_is_away_nobody_counts_as_dead() {
+async fn no_lease_expires_in_an_outage_of_the_store() {
     let (store, script) = (Arc::<Faulty>::default(), Arc::<Script>::default());
     let handler =
         DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);
@@ -222,7 +222,7 @@ async fn while_the_store_is_away_nobody_counts_as_dead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_run_hears_a_cancel_although_its_store_was_away() {
+async fn a_silent_run_hears_a_cancel_after_an_outage() {
     let (store, script) = (Arc::<Faulty>::default(), Arc::<Script>::default());
     let handler =
         DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);

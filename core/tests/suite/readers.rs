@@ -24,7 +24,7 @@ fn orphan(world: &World, story: &str) -> Arc<str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_again_and_again_finds_the_work_done() {
+async fn a_polling_client_finds_its_orphan_taken_over() {
     let world = World::new();
     let id = orphan(&world, "working\ngate\ncomplete done");
     let began = Instant::now();
@@ -96,7 +96,7 @@ async fn a_living_runner_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_was_away_makes_no_orphans() {
+async fn an_outage_of_the_store_makes_no_orphans() {
     let (store, script) = (Arc::<Faulty>::default(), Arc::<Script>::default());
     let handler =
         DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);

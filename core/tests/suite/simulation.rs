@@ -153,11 +153,11 @@ fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.lease = LEASE;
     limits.run_time = Duration::from_secs(40);
-    limits.silence = Duration::from_millis(400);
+    limits.first_event = Duration::from_millis(400);
     limits.cancel_time = Duration::from_secs(1);
     limits.attempts = 4;
-    limits.store_patience = Duration::from_millis(700);
-    limits.outage = Duration::from_secs(5);
+    limits.call_outage = Duration::from_millis(700);
+    limits.run_outage = Duration::from_secs(5);
     limits.batch_events = 4;
     limits
 }

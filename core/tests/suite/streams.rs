@@ -209,7 +209,7 @@ async fn resuming_at_the_newest_event_waits_for_the_next() {
 
 /// Readers of every kind while a thousand chunks flow: none holds up another, nor the agent.
 #[tokio::test(start_paused = true)]
-async fn slow_stalled_and_vanished_readers_hold_up_nobody() {
+async fn slow_stalled_and_vanished_readers_block_no_run() {
     let world = World::new();
     let mut sender = world.stream(say("working\ngate\nchunks 1000\ncomplete done")).await;
     next(&mut sender).await;
@@ -255,7 +255,7 @@ async fn ten_thousand_chunks_arrive_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_lets_go_of_those_who_wait_for_nobody() {
+async fn a_shutdown_ends_the_streams_of_tasks_at_rest() {
     let world = World::new();
     let asked = world.send(say("ask what?")).await;
     let working = world.at_work("working\ngate\nworking hm\nask what?").await;

@@ -12,7 +12,7 @@ use std::{
 use a2a_core::{
     Caller, Error, ErrorKind,
     kafka::{KafkaEndpoint, Outgoing, Redeliver},
-    wire::kafka::{Place, Record},
+    wire::kafka::{Origin, Record},
 };
 use futures_util::{FutureExt, future::join_all};
 use serde_json::value::RawValue;
@@ -250,10 +250,10 @@ impl Partition {
         let Unreadable { offset, reason, raw } = unreadable;
         let (topic, partition) = self.partition.rsplit_once('-').unzip();
         let partition = partition.and_then(|it| it.parse().ok());
-        let place = Place { topic, partition, offset, ..Place::default() };
+        let place = Origin { topic, partition, offset, ..Origin::default() };
         let partition = &*self.partition;
         tracing::error!(partition, offset, reason, "a record that cannot be read is put aside");
-        self.endpoint.put_aside(raw.into_bytes(), &reason, &place)
+        self.endpoint.raw_dead_letter(raw.into_bytes(), &reason, &place)
     }
 
     /// Says in place of an answer that the broker will never take, or not on the topic that the

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    wire::kafka::client::Place,
+    wire::kafka::client::EventHeaders,
 };
 
 /// How long a broker may take to say something before it is asked again.
@@ -184,7 +184,7 @@ impl Inbox {
             return;
         }
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-        let place = Place::read(headers.map(|it| (it.key, it.value.unwrap_or_default())));
+        let place = EventHeaders::read(headers.map(|it| (it.key, it.value.unwrap_or_default())));
         let value = message.payload().unwrap_or_default().to_vec();
         self.routes.deliver(Arrival { number, topic: Arc::clone(&self.topic), place, value });
     }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{task::Cursor, wire::kafka::client::Place};
+use crate::{task::Cursor, wire::kafka::client::EventHeaders};
 
 /// How many answers wait for their reader at most.
 const MOST: usize = 256;
@@ -25,7 +25,7 @@ pub(super) struct Arrival {
     /// Which topic it came on.
     pub(super) topic: Arc<str>,
     /// Where it stands in its stream.
-    pub(super) place: Place,
+    pub(super) place: EventHeaders,
     /// JSON.
     pub(super) value: Vec<u8>,
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn arrival(number: u64, bytes: usize) -> Arrival {
-        let (topic, place) = ("replies".into(), Place::default());
+        let (topic, place) = ("replies".into(), EventHeaders::default());
         Arrival { number, topic, place, value: vec![b' '; bytes] }
     }
 
@@ -129,7 +129,7 @@ mod tests {
     fn an_event_that_comes_again_is_passed_over() {
         let event = |version| {
             let cursor = Some(Cursor { version, index: 0 });
-            Arrival { place: Place { cursor, last: false }, ..arrival(version, 1) }
+            Arrival { place: EventHeaders { cursor, last: false }, ..arrival(version, 1) }
         };
         let mailbox = Mailbox::after(Some(Cursor { version: 1, index: 5 }));
         for version in [1, 2, 3, 1, 2, 3, 4] {

@@ -87,9 +87,9 @@ fn addressed(record: &Record, value: Vec<u8>) -> Answer {
     Answer { key: record.key.clone(), value, headers }
 }
 
-/// What is known of a dead letter's place; what is not is left out.
+/// What is known of the record that a dead letter was; what is not is left out.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Place<'a> {
+pub struct Origin<'a> {
     /// The topic.
     pub topic: Option<&'a str>,
     /// The partition.
@@ -112,34 +112,34 @@ pub fn dead_letter(record: &Record, error: &Error, attempts: Option<u32>) -> Ans
     });
     let mut headers: Vec<Header> =
         theirs.map(|(name, value)| (name.clone().into(), value.clone())).collect();
-    let place = Place {
+    let origin = Origin {
         topic: Some(&record.topic),
         partition: Some(record.partition),
         offset: Some(record.offset),
         timestamp: Some(record.timestamp),
         attempts,
     };
-    push_cause(&mut headers, error, &place);
+    push_cause(&mut headers, error, &origin);
     let value = record.value.as_deref().unwrap_or_default().to_vec();
     Answer { key: record.key.clone(), value, headers }
 }
 
 /// What cannot be read as a record at all, as it came, and why.
-pub fn put_aside(raw: Vec<u8>, error: &Error, place: &Place<'_>) -> Answer {
+pub fn raw_dead_letter(raw: Vec<u8>, error: &Error, origin: &Origin<'_>) -> Answer {
     let mut headers = Vec::new();
-    push_cause(&mut headers, error, place);
+    push_cause(&mut headers, error, origin);
     Answer { key: None, value: raw, headers }
 }
 
-fn push_cause(headers: &mut Vec<Header>, error: &Error, place: &Place<'_>) {
+fn push_cause(headers: &mut Vec<Header>, error: &Error, origin: &Origin<'_>) {
     headers.push(header_of(header::ERROR, error.message().to_owned()));
     headers.push(header_of(header::ERROR_REASON, status::of(error.kind()).reason));
     let known = [
-        (header::ERROR_TOPIC, place.topic.map(ToOwned::to_owned)),
-        (header::ERROR_PARTITION, place.partition.map(|it| it.to_string())),
-        (header::ERROR_OFFSET, place.offset.map(|it| it.to_string())),
-        (header::ERROR_TIMESTAMP, place.timestamp.map(|it| it.to_string())),
-        (header::ERROR_ATTEMPTS, place.attempts.map(|it| it.to_string())),
+        (header::ERROR_TOPIC, origin.topic.map(ToOwned::to_owned)),
+        (header::ERROR_PARTITION, origin.partition.map(|it| it.to_string())),
+        (header::ERROR_OFFSET, origin.offset.map(|it| it.to_string())),
+        (header::ERROR_TIMESTAMP, origin.timestamp.map(|it| it.to_string())),
+        (header::ERROR_ATTEMPTS, origin.attempts.map(|it| it.to_string())),
     ];
     headers.extend(known.into_iter().filter_map(|(name, it)| Some(header_of(name, it?))));
 }

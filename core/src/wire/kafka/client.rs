@@ -22,15 +22,15 @@ use crate::{
 pub struct Beside<'a> {
     /// The URIs of the extensions the client knows.
     pub extensions: &'a [Arc<str>],
-    /// The name under which the request may be sent again.
+    /// The idempotency key, under which the request may be retried.
     pub idempotency_key: Option<&'a str>,
     /// Where a stream is continued: after this event.
     pub resume: Option<Cursor>,
-    /// The place in a distributed trace.
+    /// The trace that the request belongs to (W3C Trace Context).
     pub traceparent: Option<&'a str>,
     /// The topic for the answers, where it is not the agent's own.
     pub reply_to: Option<&'a str>,
-    /// From when on nobody waits for the answer.
+    /// Until when the client waits for the answer.
     pub deadline: Option<Timestamp>,
     /// `Bearer …`.
     pub authorization: Option<&'a str>,
@@ -65,16 +65,16 @@ pub fn encode(id: &str, call: &Call, beside: &Beside<'_>) -> Option<Request> {
     Some(Request { value, headers })
 }
 
-/// Where an answer stands in its stream, as its headers say.
+/// Which event of its stream an answer is, as its headers say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct EventHeaders {
     /// `a2a-event-id`.
     pub cursor: Option<Cursor>,
     /// `a2a-last`: nothing follows.
     pub last: bool,
 }
 
-impl Place {
+impl EventHeaders {
     /// Reads it from a record's headers, whose names have any case.
     pub fn read<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let (mut cursor, mut last) = (None, None);
@@ -106,9 +106,9 @@ pub fn decode(id: &str, kind: ReplyKind, value: &[u8]) -> Result<Reply, Error> {
 ///
 /// # Errors
 /// As [`decode`]; the stream ends with it.
-pub fn decode_event(id: &str, place: Place, value: &[u8]) -> Result<Event, Error> {
+pub fn decode_event(id: &str, headers: EventHeaders, value: &[u8]) -> Result<Event, Error> {
     let response = mine(id, jsonrpc::read_event(value))?;
-    Ok(Event { cursor: place.cursor, response, last: place.last })
+    Ok(Event { cursor: headers.cursor, response, last: headers.last })
 }
 
 /// An agent that could not read a request's id says so under none.
@@ -174,18 +174,21 @@ mod tests {
     fn an_answers_place_is_read_leniently() {
         let id = |id: &'static [u8]| ("A2A-Event-Id", id);
         for (headers, expected) in [
-            (vec![], Place::default()),
+            (vec![], EventHeaders::default()),
             (
                 vec![id(b" 12-3 "), ("a2a-last", b"TRUE")],
-                Place { cursor: Some(cursor(12, 3)), last: true },
+                EventHeaders { cursor: Some(cursor(12, 3)), last: true },
             ),
             (
                 vec![id(b""), id(b"\xff"), id(b"1-0"), id(b"2-0")],
-                Place { cursor: Some(cursor(1, 0)), last: false },
+                EventHeaders { cursor: Some(cursor(1, 0)), last: false },
             ),
-            (vec![id(b"new"), ("a2a-last", b"false"), ("a2a-last", b"true")], Place::default()),
+            (
+                vec![id(b"new"), ("a2a-last", b"false"), ("a2a-last", b"true")],
+                EventHeaders::default(),
+            ),
         ] {
-            assert_eq!(Place::read(headers.clone()), expected, "{headers:?}");
+            assert_eq!(EventHeaders::read(headers.clone()), expected, "{headers:?}");
         }
     }
 
@@ -216,7 +219,7 @@ mod tests {
             let record = kafka::Record { key: Some("c-1".into()), ..Default::default() };
             let answer = kafka::event_answer(&record, &form, &Ok(event.clone()));
             let headers = answer.headers.iter().map(|(name, value)| (&**name, &**value));
-            let read = decode_event("c-1", Place::read(headers), &answer.value).unwrap();
+            let read = decode_event("c-1", EventHeaders::read(headers), &answer.value).unwrap();
             assert_eq!(read, event);
         }
     }

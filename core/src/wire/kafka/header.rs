@@ -16,22 +16,22 @@ use crate::{
 pub const VERSION: &str = "a2a-version";
 /// The extensions a caller knows, with commas between; in an answer those that were active.
 pub const EXTENSIONS: &str = "a2a-extensions";
-/// A key of the client's own, under which it may send the request again.
+/// The idempotency key, under which the client may retry the request.
 pub const IDEMPOTENCY_KEY: &str = "a2a-idempotency-key";
 /// The topic the client wants its answers on.
 pub const REPLY_TO: &str = "a2a-reply-to";
-/// When nobody waits for the answer any more: ISO 8601, or milliseconds since 1970.
+/// Until when the client waits for the answer: ISO 8601, or milliseconds since 1970.
 pub const DEADLINE: &str = "a2a-deadline";
 /// The event after which a stream is to go on.
 pub const LAST_EVENT_ID: &str = "a2a-last-event-id";
 /// A client's credentials, as HTTP has them: a scheme and a value.
 pub const AUTHORIZATION: &str = "authorization";
-/// The caller's place in a distributed trace (W3C Trace Context); in requests and in answers.
+/// The caller's distributed trace (W3C Trace Context); in requests and in answers.
 pub const TRACEPARENT: &str = "traceparent";
 /// The media type of the value; in requests and in answers.
 pub const CONTENT_TYPE: &str = "content-type";
 
-/// An event's place in its task's journal.
+/// An event's cursor in its task's journal.
 pub const EVENT_ID: &str = "a2a-event-id";
 /// `true` on a stream's last record, and on no other.
 pub const LAST: &str = "a2a-last";

@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub(crate) use answer::header_of;
-pub use answer::{Answer, Header, Place, answer, dead_letter, event_answer, put_aside};
+pub use answer::{Answer, Header, Origin, answer, dead_letter, event_answer, raw_dead_letter};
 
 /// The binding's name, `protocolBinding` of its entry in an agent card. Another version of it that
 /// breaks clients has another name.
@@ -54,7 +54,7 @@ pub struct Record {
     pub topic: String,
     /// The partition it is from.
     pub partition: i32,
-    /// Its place in the partition.
+    /// Its offset in the partition.
     pub offset: i64,
     /// Milliseconds since 1970-01-01 UTC.
     pub timestamp: i64,
@@ -67,7 +67,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The credentials it came with; those of two callers are nobody's.
+    /// The credentials it came with; those of two callers count for neither.
     pub fn authorization(&self) -> Option<&[u8]> {
         let of = |(name, _): &&(String, Bytes)| name.eq_ignore_ascii_case(header::AUTHORIZATION);
         let mut brought = self.headers.iter().filter(of);
@@ -93,7 +93,7 @@ impl Record {
         is_there.then(|| self.header(name).unwrap_or_default())
     }
 
-    /// Whether its answer can be told from others: whether there is a key.
+    /// Whether its answer can be correlated: whether there is a key.
     pub fn is_correlated(&self) -> bool {
         self.key.as_ref().is_some_and(|key| !key.is_empty())
     }
@@ -104,13 +104,13 @@ impl Record {
 pub struct Request {
     /// How to answer.
     pub form: Form,
-    /// Who calls. The key makes a record that is delivered again the same request.
+    /// Who calls. The key makes a redelivered record the same request.
     pub caller: Caller,
     /// The call, or why there is none.
     pub call: Result<Call, Error>,
     /// The topic the client wants its answers on, if it says; whether it may is decided elsewhere.
     pub reply_to: Option<String>,
-    /// The caller's place in a distributed trace (W3C Trace Context).
+    /// The caller's distributed trace (W3C Trace Context).
     pub traceparent: Option<String>,
 }
 

@@ -66,7 +66,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidAgentResponse`] when the record is no entry. An `a2a-expires` that is no
-    /// time is one in the past: whoever wrote it meant the entry to end.
+    /// time is one in the past: its writer meant the entry to end.
     pub fn decode<'a>(
         key: &[u8],
         value: &[u8],

@@ -85,7 +85,7 @@ fn the_calls_of_each_form() {
         let Ok(Call::SendMessage(send)) = request.call else { panic!("{value}") };
         assert_eq!(send.message.context_id.as_deref(), Some("c"), "{value}");
         assert_eq!(send.message.text(), "hi");
-        // A second delivery has the same id.
+        // A redelivery has the same id.
         assert_eq!(send.message.message_id, request.caller.key.unwrap().id("message"));
     }
 }
@@ -265,8 +265,8 @@ fn a_dead_letter_is_the_record_and_the_cause() {
 #[test]
 fn what_is_no_record_is_kept_as_it_came() {
     let error = Error::new(ErrorKind::InvalidRequest, "no offset");
-    let place = Place { topic: Some("requests"), ..Place::default() };
-    let letter = put_aside(b"\xff".to_vec(), &error, &place);
+    let origin = Origin { topic: Some("requests"), ..Origin::default() };
+    let letter = raw_dead_letter(b"\xff".to_vec(), &error, &origin);
     assert_eq!((letter.key, letter.value), (None, b"\xff".to_vec()));
     let cause = [
         ("a2a-error", "no offset"),

@@ -25,7 +25,7 @@ fn cancel_of(id: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_that_comes_again_answers_the_same_task() {
+async fn a_redelivered_cancel_answers_the_same_task() {
     let world = World::new();
     let endpoint = endpoint(&world);
     for (offset, task) in [
