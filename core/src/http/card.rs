@@ -9,11 +9,12 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED},
 };
 
-use super::{Body, JSON};
+use super::body::Body;
 use crate::{
     env::named_id,
     error::Error,
     types::{AgentCard, Timestamp},
+    wire::parameters,
 };
 
 /// How long clients may keep the card, in seconds.
@@ -56,7 +57,7 @@ impl CardDocument {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         }
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(parameters::JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(CARD_AGE));
         if *method == Method::HEAD {
             headers.insert(CONTENT_LENGTH, self.body.len().into());

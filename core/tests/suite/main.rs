@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
+mod arrows;
 mod bearer;
 mod chaos_store;
 mod client;

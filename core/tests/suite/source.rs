@@ -2,10 +2,10 @@
 //! alone, without comments and tests. Only as much of a lexer as that takes.
 
 use std::{
-    collections::BTreeSet,
     fs,
     ops::Range,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 /// A Rust file.
@@ -49,22 +49,6 @@ impl Source {
         found.map(|(at, _)| line_of(&self.code, at)).collect()
     }
 
-    /// The crate's modules this file names.
-    pub(crate) fn modules(&self) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        for (at, prefix) in self.code.match_indices("crate::") {
-            if self.code[..at].ends_with(is_name) {
-                continue;
-            }
-            let rest = &self.code[at + prefix.len()..];
-            match rest.strip_prefix('{') {
-                Some(group) => names.extend(group_names(group)),
-                None => names.extend(first_name(rest)),
-            }
-        }
-        names
-    }
-
     /// The first folder or file below `core/src`, for example `wire`.
     pub(crate) fn module(&self) -> Option<&str> {
         let path = self.path.strip_prefix("core/src/")?;
@@ -74,29 +58,6 @@ impl Source {
 
 fn is_name(sign: char) -> bool {
     sign.is_alphanumeric() || sign == '_'
-}
-
-fn first_name(text: &str) -> Option<String> {
-    let name: String = text.trim_start().chars().take_while(|sign| is_name(*sign)).collect();
-    (!name.is_empty()).then_some(name)
-}
-
-/// The first names of a `use` group's members, the group's opening brace being gone.
-fn group_names(group: &str) -> Vec<String> {
-    let mut depth = 1;
-    let mut names: Vec<String> = first_name(group).into_iter().collect();
-    for (at, sign) in group.char_indices() {
-        match sign {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 1 => names.extend(first_name(&group[at + 1..])),
-            _ => {}
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    names
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -138,7 +99,7 @@ fn blanked(text: &str) -> (String, Vec<Range<usize>>) {
             let inside = string_end(inside);
             literals.push(at + 1..at + 1 + inside);
             at += inside + 2;
-        } else if let Some(end) = char_end(rest).filter(|_| !named) {
+        } else if let Some(end) = char_end(rest).filter(|_| !named || bytes[at - 1] == b'b') {
             gone.push(at..at + end);
             at += end;
         } else {
@@ -214,14 +175,28 @@ pub(crate) fn file(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Whether the workspace has this file.
+pub(crate) fn exists(path: &str) -> bool {
+    root().join(path).is_file()
+}
+
+/// The names in a folder of the workspace.
+pub(crate) fn entries(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap().map(Result::unwrap);
+    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
 /// Every Rust file of the workspace, in order.
-pub(crate) fn sources() -> Vec<Source> {
-    let mut sources = Vec::new();
-    for folder in ["core", "functions", "infra"] {
-        collect(&root().join(folder), folder, &mut sources);
-    }
-    assert!(sources.iter().any(|source| source.path == "core/src/lib.rs"));
-    sources
+pub(crate) fn sources() -> &'static [Source] {
+    static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
+        let mut sources = Vec::new();
+        for folder in ["core", "functions", "infra"] {
+            collect(&root().join(folder), folder, &mut sources);
+        }
+        sources
+    });
+    assert!(SOURCES.iter().any(|source| source.path == "core/src/lib.rs"));
+    &SOURCES
 }
 
 fn collect(folder: &Path, path: &str, sources: &mut Vec<Source>) {
@@ -250,7 +225,7 @@ fn code_is_told_from_what_is_not() {
             "//! unsafe",
             "use crate::{store::{Store, Head}, types};  // crate::run",
             "fn f<'a>(x: &'a str) -> char { let y = r#\"unsafe \" {\"#; /* unsafe */ '\"' }",
-            "fn g() { h('\\'', \"a\\\"unsafe\"); crate::handler::i(); my_unsafe(); }",
+            "fn g() { h('\\'', b'{', \"a\\\"unsafe\"); crate::handler::i(); my_unsafe(); }",
             "#[cfg(test)]",
             "mod tests { fn f() { unsafe { \"}\" } } }",
             "fn k() { unsafe_code(); x.unwrap() }",
@@ -261,8 +236,6 @@ fn code_is_told_from_what_is_not() {
     assert_eq!(source.lines_with(".unwrap("), [7]);
     let strings: Vec<_> = source.strings.iter().map(|(line, text)| (*line, &**text)).collect();
     assert_eq!(strings, [(3, "unsafe \" {"), (4, "a\\\"unsafe")]);
-    let modules: Vec<_> = source.modules().into_iter().collect();
-    assert_eq!(modules, ["handler", "store", "types"]);
     assert_eq!(source.module(), Some("wire"));
     assert_eq!(source.code.len(), source.text.len());
 }

@@ -3,13 +3,14 @@
 //! Owns: names, sizes, which are a request's and which an answer's. Must never know: values, keys,
 //! topics, what a call does.
 //!
-//! Names are written in lower case and read in any. A header of a name that is not here is nobody's
-//! business, also one that begins with `a2a-`.
+//! Names are written in lower case and read in any. A header of another name is not looked
+//! at, even if it begins with `a2a-`.
 
-use super::Record;
+use bytes::Bytes;
+
 use crate::{
     error::{Error, ErrorKind},
-    wire::is_json_type,
+    wire::{is_json_type, shortened},
 };
 
 /// The protocol's version, `Major.Minor`; in requests and in answers.
@@ -82,11 +83,11 @@ pub(super) fn is_of_answers(name: &str) -> bool {
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] for a header of answers or one that is too long,
 /// [`ErrorKind::ContentTypeNotSupported`] when the value is no JSON by its own word.
-pub(super) fn check(record: &Record) -> Result<(), Error> {
+pub(super) fn check(headers: &[(String, Bytes)], content_type: Option<&str>) -> Result<(), Error> {
     let invalid = |sentence: String| Err(Error::new(ErrorKind::InvalidRequest, sentence));
-    for (name, value) in &record.headers {
+    for (name, value) in headers {
         if is_of_answers(name) {
-            let name = super::shortened(name).to_ascii_lowercase();
+            let name = shortened(name).to_ascii_lowercase();
             return invalid(format!("{name} is a header of answers, so this is no request."));
         }
         let known = OF_REQUESTS.iter().find(|known| known.eq_ignore_ascii_case(name));
@@ -94,7 +95,7 @@ pub(super) fn check(record: &Record) -> Result<(), Error> {
             return invalid(format!("The header {name} is over the limit of {MAX_BYTES} bytes."));
         }
     }
-    match record.stated(CONTENT_TYPE) {
+    match content_type {
         Some(media_type) if !is_json_type(media_type) => Err(Error::new(
             ErrorKind::ContentTypeNotSupported,
             "Requests are sent as application/a2a+json or application/json.",

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use super::{
     brief,
     jsonrpc::{self, Id},
-    shortened, text,
+    text,
 };
 use crate::{
     call::{Call, Caller, IdempotencyKey, StreamsEnd},
@@ -167,7 +167,7 @@ impl Reader<'_> {
             ..Caller::default()
         };
         let told = check_key(record)
-            .and_then(|()| header::check(record))
+            .and_then(|()| header::check(&record.headers, record.stated(header::CONTENT_TYPE)))
             .and_then(|()| self.parameters(record, &mut caller));
         let key = caller.key.get_or_insert(position);
         let (form, call) = match record.value.as_deref() {
