@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
-use crate::types::FieldViolation;
+use serde::{Deserialize, Serialize};
 
 /// What an [`Error`] means; the specification's errors (section 3.3.2) and those of the transports'
 /// own.
@@ -51,6 +51,16 @@ pub enum ErrorKind {
     DeadlineExceeded,
     /// A fault of the server's.
     Internal,
+}
+
+/// One fault of a request: `google.rpc.BadRequest.FieldViolation`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FieldViolation {
+    /// The field's path, for example `message.parts`.
+    pub field: String,
+    /// What is wrong with it, in words for its author.
+    pub description: String,
 }
 
 /// A failed call: a meaning, a sentence for the caller, and a cause for the log.

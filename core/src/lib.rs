@@ -71,7 +71,7 @@ pub use async_trait::async_trait;
 pub use call::{Call, Caller, Cursor, Event, Events, IdempotencyKey, Reply, ReplyKind, StreamsEnd};
 pub use engine::Sweeper;
 pub use env::Env;
-pub use error::{AgentError, Error, ErrorKind};
+pub use error::{AgentError, Error, ErrorKind, FieldViolation};
 pub use handler::DefaultRequestHandler;
 pub use limits::Limits;
 pub use store::{MemoryStore, TaskStore};

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::{caller::Caller, operation::Call};
+use super::{caller::Caller, operation::Call, validate::violations};
 use crate::{
     error::{Error, ErrorKind},
-    types::{AgentCard, Part, SendMessageRequest, Validate},
+    types::{AgentCard, Part, SendMessageRequest},
 };
 
 /// The protocol version served here, as `Major.Minor` (specification section 3.6).
@@ -23,19 +23,8 @@ pub(crate) fn call(call: &Call, caller: &Caller, card: &AgentCard) -> Result<(),
     }
     version(caller)?;
     extensions(caller, card)?;
-    let violations = match call {
-        Call::SendMessage(request) | Call::SendStreamingMessage(request) => request.violations(),
-        Call::GetTask(request) => request.violations(),
-        Call::ListTasks(request) => request.violations(),
-        Call::CancelTask(request) => request.violations(),
-        Call::SubscribeToTask(request) => request.violations(),
-        Call::CreateTaskPushNotificationConfig(request) => request.violations(),
-        Call::GetTaskPushNotificationConfig(request) => request.violations(),
-        Call::ListTaskPushNotificationConfigs(request) => request.violations(),
-        Call::DeleteTaskPushNotificationConfig(request) => request.violations(),
-        Call::GetExtendedAgentCard(_) | Call::GetAgentCard => Vec::new(),
-    };
     capability(call, card)?;
+    let violations = violations(call);
     if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 

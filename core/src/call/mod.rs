@@ -8,6 +8,7 @@ mod caller;
 pub(crate) mod check;
 mod cursor;
 mod operation;
+mod validate;
 
 pub use caller::{Caller, IdempotencyKey, StreamsEnd};
 pub use cursor::{Cursor, Version};

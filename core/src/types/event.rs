@@ -3,9 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
+    Deserialize, Deserializer, Serialize,
     de::{self, IgnoredAny, MapAccess, Visitor},
-    ser::SerializeMap,
 };
 
 use super::{
@@ -61,7 +60,8 @@ pub struct TaskArtifactUpdateEvent {
 }
 
 /// One event of a stream (specification section 3.2.3): exactly one of four.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum StreamResponse {
     /// The task as it stands.
     Task(Box<Task>),
@@ -74,36 +74,13 @@ pub enum StreamResponse {
 }
 
 /// What a send answers (specification section 3.1.1): a task or a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum SendMessageResponse {
     /// The task the message began or continued.
     Task(Box<Task>),
     /// An answer without a task.
     Message(Arc<Message>),
-}
-
-impl Serialize for StreamResponse {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        match self {
-            Self::Task(task) => map.serialize_entry("task", task)?,
-            Self::Message(message) => map.serialize_entry("message", message)?,
-            Self::StatusUpdate(event) => map.serialize_entry("statusUpdate", event)?,
-            Self::ArtifactUpdate(event) => map.serialize_entry("artifactUpdate", event)?,
-        }
-        map.end()
-    }
-}
-
-impl Serialize for SendMessageResponse {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        match self {
-            Self::Task(task) => map.serialize_entry("task", task)?,
-            Self::Message(message) => map.serialize_entry("message", message)?,
-        }
-        map.end()
-    }
 }
 
 impl<'de> Deserialize<'de> for StreamResponse {

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, IgnoredAny, MapAccess, Visitor},
-    ser::SerializeMap,
 };
 
 use super::{
@@ -102,24 +101,31 @@ impl Message {
 }
 
 /// One piece of content (specification section 4.1.6).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Part {
     /// The content itself.
+    #[serde(flatten)]
     pub content: PartContent,
     /// Data of extensions, keyed by their URI.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// A name for the content, for example `report.pdf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub filename: Option<Arc<str>>,
     /// The content's media type, for example `text/markdown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub media_type: Option<Arc<str>>,
 }
 
 /// The four kinds of content; a part holds exactly one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum PartContent {
     /// Text.
     Text(Arc<str>),
     /// Bytes, base64 on the wire.
+    #[serde(serialize_with = "proto::write_base64")]
     Raw(Bytes),
     /// Where the content can be fetched.
     Url(Arc<str>),
@@ -176,36 +182,6 @@ impl Part {
 impl From<PartContent> for Part {
     fn from(content: PartContent) -> Self {
         Self { content, metadata: None, filename: None, media_type: None }
-    }
-}
-
-impl Serialize for Part {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        match &self.content {
-            PartContent::Text(text) => map.serialize_entry("text", text)?,
-            PartContent::Raw(bytes) => map.serialize_entry("raw", &Base64(bytes))?,
-            PartContent::Url(url) => map.serialize_entry("url", url)?,
-            PartContent::Data(data) => map.serialize_entry("data", data)?,
-        }
-        if let Some(metadata) = &self.metadata {
-            map.serialize_entry("metadata", metadata)?;
-        }
-        if let Some(filename) = &self.filename {
-            map.serialize_entry("filename", filename)?;
-        }
-        if let Some(media_type) = &self.media_type {
-            map.serialize_entry("mediaType", media_type)?;
-        }
-        map.end()
-    }
-}
-
-struct Base64<'a>(&'a Bytes);
-
-impl Serialize for Base64<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        proto::write_base64(self.0, serializer)
     }
 }
 

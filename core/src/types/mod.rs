@@ -25,7 +25,6 @@ mod request;
 mod security;
 mod task;
 mod timestamp;
-mod validate;
 
 pub use artifact::Artifact;
 pub use card::{
@@ -49,4 +48,3 @@ pub use request::{
 pub use security::{OAuthFlow, OAuthFlows, Scopes, SecurityRequirement, SecurityScheme};
 pub use task::{Task, TaskState, TaskStatus};
 pub use timestamp::Timestamp;
-pub use validate::{FieldViolation, Validate};

@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     call::{Call, Event, Reply, ReplyKind},
-    error::Error,
+    error::{Error, FieldViolation},
     task::Cursor,
     types::*,
-    wire::status::KINDS,
+    wire::status::TABLE,
 };
 
 /// A text that is not empty, as an empty one is the same as none.
@@ -342,7 +342,12 @@ pub(crate) fn error() -> BoxedStrategy<Error> {
     let violation = (any::<String>(), any::<String>())
         .prop_map(|(field, description)| FieldViolation { field, description });
     let details = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..3);
-    (prop::sample::select(KINDS.to_vec()), "\\PC{1,20}", vec(violation, 0..3), details)
+    (
+        prop::sample::select(TABLE.map(|(kind, ..)| kind).to_vec()),
+        "\\PC{1,20}",
+        vec(violation, 0..3),
+        details,
+    )
         .prop_map(|(kind, message, violations, details)| {
             let error = Error::new(kind, message).with_violations(violations);
             details.into_iter().fold(error, |error, (key, value)| error.with(key, value))

@@ -4,7 +4,7 @@
 //! Owns: method names, paths, query names, error codes, record forms, and the reading and writing
 //! of them all. Encode and decode stand side by side. Must never know: the clock, the runtime,
 //! stores, handlers, and whether a request makes sense (that is
-//! [`Validate`](crate::types::Validate)'s, once for all transports).
+//! `call::validate`'s, once for all transports).
 //!
 //! Fast by design: the envelope is read in one pass that borrows, the parameters are read from
 //! their raw text straight into the typed request, and what is written goes straight into one

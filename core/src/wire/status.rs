@@ -11,10 +11,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
 use serde_json::value::RawValue;
 
 use super::write;
-use crate::{
-    error::{Error, ErrorKind},
-    types::FieldViolation,
-};
+use crate::error::{Error, ErrorKind, FieldViolation};
 
 /// How an [`ErrorKind`] is told to callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,49 +26,43 @@ pub struct Status {
     pub reason: &'static str,
 }
 
-/// The codes for a meaning. JSON-RPC codes from -32050 down are this project's own: what HTTP says
-/// with a status, and JSON-RPC has no word for.
+/// The codes of every meaning, in the order of [`ErrorKind`]. JSON-RPC codes from -32050 down are
+/// this project's own: what HTTP says with a status, and JSON-RPC has no word for. Where several
+/// meanings have one code, the code alone means the first of them.
+pub(super) const TABLE: [(ErrorKind, i32, u16, &str, &str); 20] = {
+    use ErrorKind::*;
+    const FAILED: &str = "FAILED_PRECONDITION";
+    const INVALID: &str = "INVALID_ARGUMENT";
+    [
+        (TaskNotFound, -32001, 404, "NOT_FOUND", "TASK_NOT_FOUND"),
+        (TaskNotCancelable, -32002, 400, FAILED, "TASK_NOT_CANCELABLE"),
+        (PushNotificationNotSupported, -32003, 400, FAILED, "PUSH_NOTIFICATION_NOT_SUPPORTED"),
+        (UnsupportedOperation, -32004, 400, FAILED, "UNSUPPORTED_OPERATION"),
+        (ContentTypeNotSupported, -32005, 400, INVALID, "CONTENT_TYPE_NOT_SUPPORTED"),
+        (InvalidAgentResponse, -32006, 500, "INTERNAL", "INVALID_AGENT_RESPONSE"),
+        (ExtendedAgentCardNotConfigured, -32007, 400, FAILED, "EXTENDED_AGENT_CARD_NOT_CONFIGURED"),
+        (ExtensionSupportRequired, -32008, 400, FAILED, "EXTENSION_SUPPORT_REQUIRED"),
+        (VersionNotSupported, -32009, 400, FAILED, "VERSION_NOT_SUPPORTED"),
+        (Parse, -32700, 400, INVALID, "PARSE_ERROR"),
+        (InvalidRequest, -32600, 400, INVALID, "INVALID_REQUEST"),
+        (MethodNotFound, -32601, 404, "NOT_FOUND", "METHOD_NOT_FOUND"),
+        (MethodNotAllowed, -32601, 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
+        (InvalidParams, -32602, 400, INVALID, "INVALID_PARAMS"),
+        (TooLarge, -32600, 413, INVALID, "TOO_LARGE"),
+        (Unauthenticated, -32050, 401, "UNAUTHENTICATED", "UNAUTHENTICATED"),
+        (PermissionDenied, -32051, 403, "PERMISSION_DENIED", "PERMISSION_DENIED"),
+        (Unavailable, -32052, 503, "UNAVAILABLE", "UNAVAILABLE"),
+        (DeadlineExceeded, -32053, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
+        (Internal, -32603, 500, "INTERNAL", "INTERNAL"),
+    ]
+};
+
+/// The codes for a meaning.
 pub fn of(kind: ErrorKind) -> Status {
-    use ErrorKind as Kind;
-    let (jsonrpc, http, grpc, reason) = match kind {
-        Kind::TaskNotFound => (-32001, 404, "NOT_FOUND", "TASK_NOT_FOUND"),
-        Kind::TaskNotCancelable => (-32002, 400, "FAILED_PRECONDITION", "TASK_NOT_CANCELABLE"),
-        Kind::PushNotificationNotSupported => {
-            (-32003, 400, "FAILED_PRECONDITION", "PUSH_NOTIFICATION_NOT_SUPPORTED")
-        }
-        Kind::UnsupportedOperation => (-32004, 400, "FAILED_PRECONDITION", "UNSUPPORTED_OPERATION"),
-        Kind::ContentTypeNotSupported => {
-            (-32005, 400, "INVALID_ARGUMENT", "CONTENT_TYPE_NOT_SUPPORTED")
-        }
-        Kind::InvalidAgentResponse => (-32006, 500, "INTERNAL", "INVALID_AGENT_RESPONSE"),
-        Kind::ExtendedAgentCardNotConfigured => {
-            (-32007, 400, "FAILED_PRECONDITION", "EXTENDED_AGENT_CARD_NOT_CONFIGURED")
-        }
-        Kind::ExtensionSupportRequired => {
-            (-32008, 400, "FAILED_PRECONDITION", "EXTENSION_SUPPORT_REQUIRED")
-        }
-        Kind::VersionNotSupported => (-32009, 400, "FAILED_PRECONDITION", "VERSION_NOT_SUPPORTED"),
-        Kind::Parse => (-32700, 400, "INVALID_ARGUMENT", "PARSE_ERROR"),
-        Kind::InvalidRequest => (-32600, 400, "INVALID_ARGUMENT", "INVALID_REQUEST"),
-        Kind::MethodNotFound => (-32601, 404, "NOT_FOUND", "METHOD_NOT_FOUND"),
-        Kind::MethodNotAllowed => (-32601, 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
-        Kind::InvalidParams => (-32602, 400, "INVALID_ARGUMENT", "INVALID_PARAMS"),
-        Kind::TooLarge => (-32600, 413, "INVALID_ARGUMENT", "TOO_LARGE"),
-        Kind::Unauthenticated => (-32050, 401, "UNAUTHENTICATED", "UNAUTHENTICATED"),
-        Kind::PermissionDenied => (-32051, 403, "PERMISSION_DENIED", "PERMISSION_DENIED"),
-        Kind::Unavailable => (-32052, 503, "UNAVAILABLE", "UNAVAILABLE"),
-        Kind::DeadlineExceeded => (-32053, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
-        Kind::Internal => (-32603, 500, "INTERNAL", "INTERNAL"),
-    };
+    let (_, jsonrpc, http, grpc, reason) = TABLE[kind as usize];
     // Every number in the table is a status.
     let http = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Status { jsonrpc, http, grpc, reason }
-}
-
-/// An error's details: an array with a `google.rpc.ErrorInfo`, and a `google.rpc.BadRequest` where
-/// fields are at fault. It is JSON-RPC's `error.data` and REST's `error.details`.
-pub fn details(error: &Error) -> impl Serialize {
-    Details(error)
 }
 
 /// The body of a failed REST call (specification section 11.6).
@@ -124,6 +115,8 @@ struct RpcError<'a> {
     data: Details<'a>,
 }
 
+/// An array with a `google.rpc.ErrorInfo`, and a `google.rpc.BadRequest` where fields are at fault.
+/// It is JSON-RPC's `error.data` and REST's `error.details`.
 struct Details<'a>(&'a Error);
 
 impl Serialize for Details<'_> {
@@ -139,7 +132,7 @@ impl Serialize for Details<'_> {
         if !self.0.violations().is_empty() {
             details.serialize_element(&BadRequest {
                 type_url: "type.googleapis.com/google.rpc.BadRequest",
-                field_violations: self.0.violations().iter().map(Violation::from).collect(),
+                field_violations: self.0.violations(),
             })?;
         }
         details.end()
@@ -161,50 +154,16 @@ struct ErrorInfo<'a> {
 struct BadRequest<'a> {
     #[serde(rename = "@type")]
     type_url: &'static str,
-    field_violations: Vec<Violation<'a>>,
+    field_violations: &'a [FieldViolation],
 }
-
-#[derive(Serialize)]
-struct Violation<'a> {
-    field: &'a str,
-    description: &'a str,
-}
-
-impl<'a> From<&'a FieldViolation> for Violation<'a> {
-    fn from(violation: &'a FieldViolation) -> Self {
-        Self { field: &violation.field, description: &violation.description }
-    }
-}
-
-/// Every meaning. Where several have one code, the code alone means the first of them.
-pub(super) const KINDS: [ErrorKind; 20] = [
-    ErrorKind::TaskNotFound,
-    ErrorKind::TaskNotCancelable,
-    ErrorKind::PushNotificationNotSupported,
-    ErrorKind::UnsupportedOperation,
-    ErrorKind::ContentTypeNotSupported,
-    ErrorKind::InvalidAgentResponse,
-    ErrorKind::ExtendedAgentCardNotConfigured,
-    ErrorKind::ExtensionSupportRequired,
-    ErrorKind::VersionNotSupported,
-    ErrorKind::Parse,
-    ErrorKind::InvalidRequest,
-    ErrorKind::MethodNotFound,
-    ErrorKind::MethodNotAllowed,
-    ErrorKind::InvalidParams,
-    ErrorKind::TooLarge,
-    ErrorKind::Unauthenticated,
-    ErrorKind::PermissionDenied,
-    ErrorKind::Unavailable,
-    ErrorKind::DeadlineExceeded,
-    ErrorKind::Internal,
-];
 
 /// The meaning of a JSON-RPC code. Of a code that is not in the table: the server's own fault where
 /// JSON-RPC leaves it to servers, and no meaning elsewhere.
 fn of_code(code: i64) -> Option<ErrorKind> {
-    let known = KINDS.into_iter().find(|kind| i64::from(of(*kind).jsonrpc) == code);
-    known.or_else(|| (-32099..=-32000).contains(&code).then_some(ErrorKind::Internal))
+    let known = TABLE.into_iter().find(|(_, jsonrpc, ..)| i64::from(*jsonrpc) == code);
+    known
+        .map(|(kind, ..)| kind)
+        .or_else(|| (-32099..=-32000).contains(&code).then_some(ErrorKind::Internal))
 }
 
 /// The nearest meaning of an HTTP status by itself, as whatever stands before an agent answers. A
@@ -254,8 +213,8 @@ pub(super) fn read_error(object: &str, http: Option<StatusCode>) -> Error {
     let message = told.message.or_else(bare).filter(|message| !message.is_empty());
     let message = message.unwrap_or_else(|| "The agent failed and did not say why.".to_owned());
     let details = told.details.map(read_details).unwrap_or_default();
-    let by_reason =
-        details.reason.and_then(|reason| KINDS.into_iter().find(|kind| of(*kind).reason == reason));
+    let by_reason = details.reason.and_then(|reason| TABLE.into_iter().find(|it| it.4 == reason));
+    let by_reason = by_reason.map(|(kind, ..)| kind);
     let code = told.code.and_then(|code| code.get().parse::<i64>().ok());
     // HTTP+JSON writes the status as the code.
     let http = http.or_else(|| StatusCode::from_u16(u16::try_from(code?).ok()?).ok());
@@ -274,10 +233,8 @@ pub(super) fn read_error(object: &str, http: Option<StatusCode>) -> Error {
 }
 
 fn in_table(code: i64) -> bool {
-    KINDS.into_iter().any(|kind| {
-        let status = of(kind);
-        i64::from(status.jsonrpc) == code || i64::from(status.http.as_u16()) == code
-    })
+    let is = |it: i64| it == code;
+    TABLE.into_iter().any(|(_, jsonrpc, http, ..)| is(jsonrpc.into()) || is(http.into()))
 }
 
 /// An error object, unread: JSON-RPC's, or HTTP+JSON's.
@@ -305,14 +262,7 @@ fn read_details(details: &RawValue) -> ToldDetails {
         reason: Option<String>,
         #[serde(borrow)]
         metadata: Option<&'a RawValue>,
-        field_violations: Option<Vec<ToldViolation>>,
-    }
-    #[derive(Deserialize)]
-    struct ToldViolation {
-        #[serde(default)]
-        field: String,
-        #[serde(default)]
-        description: String,
+        field_violations: Option<Vec<FieldViolation>>,
     }
     let mut told = ToldDetails::default();
     let details: Vec<&RawValue> = serde_json::from_str(details.get()).unwrap_or_default();
@@ -320,11 +270,7 @@ fn read_details(details: &RawValue) -> ToldDetails {
         told.reason = told.reason.or(detail.reason);
         let metadata = detail.metadata.and_then(|it| serde_json::from_str(it.get()).ok());
         told.metadata.extend::<BTreeMap<String, String>>(metadata.unwrap_or_default());
-        let violations = detail.field_violations.unwrap_or_default().into_iter();
-        told.violations.extend(
-            violations
-                .map(|ToldViolation { field, description }| FieldViolation { field, description }),
-        );
+        told.violations.extend(detail.field_violations.unwrap_or_default());
     }
     told
 }

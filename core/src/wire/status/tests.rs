@@ -10,7 +10,8 @@ use crate::wire::arbitrary;
 #[test]
 fn every_meaning_has_its_own_reason_and_a_failing_status() {
     let mut reasons = HashSet::new();
-    for kind in KINDS {
+    for (at, (kind, ..)) in TABLE.into_iter().enumerate() {
+        assert_eq!(kind as usize, at, "{kind:?}");
         let status = of(kind);
         assert!(status.http.is_client_error() || status.http.is_server_error(), "{kind:?}");
         assert!(reasons.insert(status.reason), "{}", status.reason);

@@ -58,6 +58,6 @@ async fn collect(mut events: Events, leaves_after: Option<usize>) -> Value {
 }
 
 fn told(error: &Error) -> Value {
-    let details = serde_json::to_value(status::details(error)).unwrap();
-    super::details(&error.message().into(), &details).1
+    let told = serde_json::to_value(status::jsonrpc_error(error)).unwrap();
+    super::details(&told["message"], &told["data"]).1
 }
