@@ -3,7 +3,7 @@
 //! Owns: the meanings, the public sentence, the private cause. Must never know: codes, statuses and
 //! their wire forms (the one table is `wire::status`).
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +67,8 @@ pub struct FieldViolation {
 ///
 /// `Display` is the public sentence only; [`source`](StdError::source) is the private cause and
 /// never reaches a caller.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
@@ -161,20 +162,9 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str(&self.message)
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
-
 /// Why an agent failed: a sentence for the caller, and a cause for the log.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct AgentError {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -207,17 +197,5 @@ impl AgentError {
     /// Whether it is no failure of the agent's, but the news that its task no longer takes events.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped
-    }
-}
-
-impl fmt::Display for AgentError {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str(&self.message)
-    }
-}
-
-impl StdError for AgentError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
     }
 }

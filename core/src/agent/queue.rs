@@ -56,16 +56,9 @@ pub(crate) enum Emitted {
 }
 
 /// The task no longer takes events: it has ended, was canceled, or another runner has taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the task no longer takes events")]
 pub struct Stopped;
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("the task no longer takes events")
-    }
-}
-
-impl std::error::Error for Stopped {}
 
 impl From<Stopped> for AgentError {
     fn from(stopped: Stopped) -> Self {

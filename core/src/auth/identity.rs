@@ -4,7 +4,7 @@
 //! anything else of a request is read. Must never know: how they are checked, where they stand in a
 //! request.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use crate::{error::Error, types::Timestamp};
 
@@ -33,11 +33,5 @@ impl Identity {
             Some(check) => check(authorization, now()),
             None => Ok(Arc::clone(of_transport)),
         }
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("Identity")
     }
 }

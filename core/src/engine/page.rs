@@ -4,7 +4,7 @@
 //! list, signed together with what the list was asked for. A token holds nothing of the store's,
 //! and is of no use for another list or another caller. Must never know: how a store lists.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -103,12 +103,6 @@ impl PageKey {
         mac.update(&since.unwrap_or_default().as_millis().to_be_bytes());
         mac.update(signed);
         mac
-    }
-}
-
-impl fmt::Debug for PageKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("PageKey")
     }
 }
 

@@ -105,12 +105,6 @@ impl Sweeper {
     }
 }
 
-impl std::fmt::Debug for Sweeper {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        formatter.debug_struct("Sweeper").field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
-
 enum Look {
     Alive(Seen),
     Taken,

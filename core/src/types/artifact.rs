@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Metadata, Part,
-    proto::{self, is_default, nullable},
+    proto::{nullable, text, unset},
 };
 
 /// A result of a task (specification section 4.1.7).
@@ -17,10 +17,10 @@ pub struct Artifact {
     #[serde(alias = "artifact_id", deserialize_with = "nullable")]
     pub artifact_id: Arc<str>,
     /// For people.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub name: Option<Arc<str>>,
     /// For people.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub description: Option<Arc<str>>,
     /// The content; at least one part.
     #[serde(deserialize_with = "nullable")]
@@ -29,7 +29,7 @@ pub struct Artifact {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// URIs of the extensions that shaped this artifact.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub extensions: Vec<Arc<str>>,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Json, Metadata, SecurityRequirement, SecurityScheme,
-    proto::{is_default, nullable},
+    proto::{nullable, unset},
 };
 
 /// Who an agent is, what it can do and where it is reached (specification section 4.4.1).
@@ -38,14 +38,14 @@ pub struct AgentCard {
     #[serde(
         alias = "security_schemes",
         deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
+        skip_serializing_if = "unset"
     )]
     pub security_schemes: BTreeMap<String, SecurityScheme>,
     /// Which of the schemes a caller must satisfy: one of these.
     #[serde(
         alias = "security_requirements",
         deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
+        skip_serializing_if = "unset"
     )]
     pub security_requirements: Vec<SecurityRequirement>,
     /// Media types it reads; at least one.
@@ -58,7 +58,7 @@ pub struct AgentCard {
     #[serde(deserialize_with = "nullable")]
     pub skills: Vec<AgentSkill>,
     /// Signatures over the card.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub signatures: Vec<AgentCardSignature>,
     /// Where its icon is.
     #[serde(alias = "icon_url", skip_serializing_if = "Option::is_none")]
@@ -112,7 +112,7 @@ pub struct AgentCapabilities {
     #[serde(alias = "push_notifications", skip_serializing_if = "Option::is_none")]
     pub push_notifications: Option<bool>,
     /// Extensions the agent understands.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub extensions: Vec<AgentExtension>,
     /// A fuller card for authenticated callers.
     #[serde(alias = "extended_agent_card", skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ pub struct AgentExtension {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Whether a caller must understand it.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub required: bool,
     /// The extension's own settings.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,27 +154,19 @@ pub struct AgentSkill {
     #[serde(deserialize_with = "nullable")]
     pub tags: Vec<String>,
     /// Messages it answers.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub examples: Vec<String>,
     /// Media types it reads, where they differ from the card's.
-    #[serde(
-        alias = "input_modes",
-        deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(alias = "input_modes", deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub input_modes: Vec<String>,
     /// Media types it writes, where they differ from the card's.
-    #[serde(
-        alias = "output_modes",
-        deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(alias = "output_modes", deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub output_modes: Vec<String>,
     /// What a caller must satisfy for this skill.
     #[serde(
         alias = "security_requirements",
         deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
+        skip_serializing_if = "unset"
     )]
     pub security_requirements: Vec<SecurityRequirement>,
 }

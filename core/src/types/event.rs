@@ -9,7 +9,7 @@ use serde::{
 
 use super::{
     Artifact, Message, Metadata, Task, TaskStatus,
-    proto::{is_default, nullable},
+    proto::{nullable, unset},
 };
 
 /// A task's state changed (specification section 4.2.1).
@@ -45,14 +45,10 @@ pub struct TaskArtifactUpdateEvent {
     pub artifact: Artifact,
     /// Whether the parts are added to the artifact of that id; otherwise it is created or
     /// replaced.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub append: bool,
     /// Whether this is the artifact's last piece.
-    #[serde(
-        alias = "last_chunk",
-        deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(alias = "last_chunk", deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub last_chunk: bool,
     /// Data of extensions, keyed by their URI.
     #[serde(skip_serializing_if = "Option::is_none")]

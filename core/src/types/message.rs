@@ -10,7 +10,7 @@ use serde::{
 
 use super::{
     Json, Metadata,
-    proto::{self, ProtoEnum, is_default, nullable},
+    proto::{self, ProtoEnum, nullable, text, unset},
 };
 
 /// Who speaks (specification section 4.1.5).
@@ -54,18 +54,10 @@ pub struct Message {
     #[serde(alias = "message_id", deserialize_with = "nullable")]
     pub message_id: Arc<str>,
     /// The conversation it belongs to; a server makes one where it is absent.
-    #[serde(
-        alias = "context_id",
-        deserialize_with = "proto::text",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "context_id", deserialize_with = "text", skip_serializing_if = "unset")]
     pub context_id: Option<Arc<str>>,
     /// The task it continues; absent to begin a new one.
-    #[serde(
-        alias = "task_id",
-        deserialize_with = "proto::text",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "task_id", deserialize_with = "text", skip_serializing_if = "unset")]
     pub task_id: Option<Arc<str>>,
     /// Who speaks; required.
     pub role: Role,
@@ -76,13 +68,13 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// URIs of the extensions that shaped this message.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub extensions: Vec<Arc<str>>,
     /// Other tasks the message refers to.
     #[serde(
         alias = "reference_task_ids",
         deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
+        skip_serializing_if = "unset"
     )]
     pub reference_task_ids: Vec<Arc<str>>,
 }

@@ -143,7 +143,7 @@ pub(super) fn write_base64<S: Serializer>(bytes: &Bytes, serializer: S) -> Resul
     serializer.serialize_str(&STANDARD.encode(bytes))
 }
 
-/// For `skip_serializing_if`: proto3 leaves out what has its default value.
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+/// For `skip_serializing_if`: proto3 leaves out what has its default value, as if unset.
+pub(super) fn unset<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::proto::{self, is_default, nullable};
+use super::proto::{integer, nullable, text, unset};
 
 /// Where to post a task's updates (specification section 4.3.1). It is the create request, the
 /// stored object and the configuration inside a send alike.
@@ -12,23 +12,19 @@ use super::proto::{self, is_default, nullable};
 #[serde(rename_all = "camelCase", default)]
 pub struct TaskPushNotificationConfig {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// Unique within the task; made by the server where it is absent.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub id: Option<Arc<str>>,
     /// Whose updates.
-    #[serde(
-        alias = "task_id",
-        deserialize_with = "proto::text",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "task_id", deserialize_with = "text", skip_serializing_if = "unset")]
     pub task_id: Option<Arc<str>>,
     /// Where to post; required.
     #[serde(deserialize_with = "nullable")]
     pub url: Arc<str>,
     /// Sent along, so that the receiver knows the sender.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub token: Option<Arc<str>>,
     /// How to authenticate to the receiver.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +39,7 @@ pub struct AuthenticationInfo {
     #[serde(deserialize_with = "nullable")]
     pub scheme: Arc<str>,
     /// What follows the scheme in the `Authorization` header. A secret.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub credentials: Option<Arc<str>>,
 }
 
@@ -62,7 +58,7 @@ impl std::fmt::Debug for AuthenticationInfo {
 #[serde(rename_all = "camelCase", default)]
 pub struct GetTaskPushNotificationConfigRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// The task's id; required.
     #[serde(alias = "task_id", deserialize_with = "nullable")]
@@ -77,24 +73,16 @@ pub struct GetTaskPushNotificationConfigRequest {
 #[serde(rename_all = "camelCase", default)]
 pub struct ListTaskPushNotificationConfigsRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// The task's id; required.
     #[serde(alias = "task_id", deserialize_with = "nullable")]
     pub task_id: Arc<str>,
     /// How many at most.
-    #[serde(
-        alias = "page_size",
-        deserialize_with = "proto::integer",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "page_size", deserialize_with = "integer", skip_serializing_if = "unset")]
     pub page_size: Option<i32>,
     /// The `nextPageToken` of the page before.
-    #[serde(
-        alias = "page_token",
-        deserialize_with = "proto::text",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "page_token", deserialize_with = "text", skip_serializing_if = "unset")]
     pub page_token: Option<Arc<str>>,
 }
 
@@ -103,13 +91,13 @@ pub struct ListTaskPushNotificationConfigsRequest {
 #[serde(rename_all = "camelCase", default)]
 pub struct ListTaskPushNotificationConfigsResponse {
     /// The configurations.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub configs: Vec<TaskPushNotificationConfig>,
     /// Asks for the next page; empty on the last one.
     #[serde(
         alias = "next_page_token",
         deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
+        skip_serializing_if = "unset"
     )]
     pub next_page_token: String,
 }
@@ -119,7 +107,7 @@ pub struct ListTaskPushNotificationConfigsResponse {
 #[serde(rename_all = "camelCase", default)]
 pub struct DeleteTaskPushNotificationConfigRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// The task's id; required.
     #[serde(alias = "task_id", deserialize_with = "nullable")]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Message, Metadata, Task, TaskPushNotificationConfig, TaskState, Timestamp,
-    proto::{self, is_default, nullable},
+    proto::{integer, nullable, text, unset},
 };
 
 /// A message for the agent (specification section 3.2.1).
@@ -14,7 +14,7 @@ use super::{
 #[serde(rename_all = "camelCase", default)]
 pub struct SendMessageRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// The message; required.
     #[serde(deserialize_with = "nullable")]
@@ -35,24 +35,20 @@ pub struct SendMessageConfiguration {
     #[serde(
         alias = "accepted_output_modes",
         deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
+        skip_serializing_if = "unset"
     )]
     pub accepted_output_modes: Vec<Arc<str>>,
     /// Where to post the task's updates.
     #[serde(alias = "task_push_notification_config", skip_serializing_if = "Option::is_none")]
     pub task_push_notification_config: Option<TaskPushNotificationConfig>,
     /// At most this many of the newest messages in the answer's history; unset: all; 0: none.
-    #[serde(
-        alias = "history_length",
-        deserialize_with = "proto::integer",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "history_length", deserialize_with = "integer", skip_serializing_if = "unset")]
     pub history_length: Option<i32>,
     /// Whether to answer as soon as the task exists, instead of when it has come to rest.
     #[serde(
         alias = "return_immediately",
         deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
+        skip_serializing_if = "unset"
     )]
     pub return_immediately: bool,
 }
@@ -62,17 +58,13 @@ pub struct SendMessageConfiguration {
 #[serde(rename_all = "camelCase", default)]
 pub struct GetTaskRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// The task's id; required.
     #[serde(deserialize_with = "nullable")]
     pub id: Arc<str>,
     /// At most this many of the newest messages in the history; unset: all; 0: none.
-    #[serde(
-        alias = "history_length",
-        deserialize_with = "proto::integer",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "history_length", deserialize_with = "integer", skip_serializing_if = "unset")]
     pub history_length: Option<i32>,
 }
 
@@ -81,38 +73,22 @@ pub struct GetTaskRequest {
 #[serde(rename_all = "camelCase", default)]
 pub struct ListTasksRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// Only tasks of this conversation.
-    #[serde(
-        alias = "context_id",
-        deserialize_with = "proto::text",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "context_id", deserialize_with = "text", skip_serializing_if = "unset")]
     pub context_id: Option<Arc<str>>,
     /// Only tasks in this state; unspecified: in any.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "unset")]
     pub status: TaskState,
     /// 1 to 100; unset: 50.
-    #[serde(
-        alias = "page_size",
-        deserialize_with = "proto::integer",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "page_size", deserialize_with = "integer", skip_serializing_if = "unset")]
     pub page_size: Option<i32>,
     /// The `nextPageToken` of the page before; unset: the first page.
-    #[serde(
-        alias = "page_token",
-        deserialize_with = "proto::text",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "page_token", deserialize_with = "text", skip_serializing_if = "unset")]
     pub page_token: Option<Arc<str>>,
     /// At most this many of the newest messages in each history; unset: all; 0: none.
-    #[serde(
-        alias = "history_length",
-        deserialize_with = "proto::integer",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(alias = "history_length", deserialize_with = "integer", skip_serializing_if = "unset")]
     pub history_length: Option<i32>,
     /// Only tasks whose status is from this time or later.
     #[serde(alias = "status_timestamp_after", skip_serializing_if = "Option::is_none")]
@@ -121,7 +97,7 @@ pub struct ListTasksRequest {
     #[serde(
         alias = "include_artifacts",
         deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
+        skip_serializing_if = "unset"
     )]
     pub include_artifacts: bool,
 }
@@ -149,7 +125,7 @@ pub struct ListTasksResponse {
 #[serde(rename_all = "camelCase", default)]
 pub struct CancelTaskRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// The task's id; required.
     #[serde(deserialize_with = "nullable")]
@@ -164,7 +140,7 @@ pub struct CancelTaskRequest {
 #[serde(rename_all = "camelCase", default)]
 pub struct SubscribeToTaskRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
     /// The task's id; required.
     #[serde(deserialize_with = "nullable")]
@@ -176,6 +152,6 @@ pub struct SubscribeToTaskRequest {
 #[serde(rename_all = "camelCase", default)]
 pub struct GetExtendedAgentCardRequest {
     /// The tenant, as the agent card's interface names it.
-    #[serde(deserialize_with = "proto::text", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<Arc<str>>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::proto::{is_default, nullable};
+use super::proto::{nullable, unset};
 
 /// Names of schemes that must all be satisfied together, each with its scopes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct SecurityRequirement {
 #[serde(default)]
 pub struct Scopes {
     /// The scopes.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub list: Vec<String>,
 }
 
@@ -132,10 +132,6 @@ pub struct OAuthFlow {
     #[serde(deserialize_with = "nullable")]
     pub scopes: BTreeMap<String, String>,
     /// Whether PKCE (RFC 7636) is required.
-    #[serde(
-        alias = "pkce_required",
-        deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(alias = "pkce_required", deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub pkce_required: bool,
 }

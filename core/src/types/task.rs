@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Artifact, Message, Metadata, Timestamp,
-    proto::{self, ProtoEnum, is_default, nullable},
+    proto::{self, ProtoEnum, nullable, unset},
 };
 
 /// Where a task stands (specification section 4.1.3).
@@ -99,20 +99,16 @@ pub struct Task {
     #[serde(deserialize_with = "nullable")]
     pub id: Arc<str>,
     /// The conversation it belongs to.
-    #[serde(
-        alias = "context_id",
-        deserialize_with = "nullable",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(alias = "context_id", deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub context_id: Arc<str>,
     /// Where it stands.
     #[serde(deserialize_with = "nullable")]
     pub status: TaskStatus,
     /// What it made.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub artifacts: Vec<Artifact>,
     /// What was said, oldest first; the current status's message is in the status.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub history: Vec<Arc<Message>>,
     /// Data of extensions, keyed by their URI.
     #[serde(skip_serializing_if = "Option::is_none")]
