@@ -19,11 +19,9 @@ const fn need(any_of: &'static [&'static str], package: &'static str) -> Need {
     Need { any_of, package }
 }
 
-/// What the build of the workspace takes beside Rust.
+/// What the build of the workspace takes beside Rust; CMake is brought by `infra/cmake`.
 const BUILD: &[Need] = &[
     need(&["g++", "c++"], "g++"),
-    need(&["make"], "make"),
-    need(&["cmake"], "cmake"),
     need(&["pkg-config"], "pkg-config"),
     need(&["/usr/include/openssl/ssl.h"], "libssl-dev"),
 ];
