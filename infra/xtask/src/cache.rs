@@ -54,7 +54,6 @@ pub(crate) fn obtain(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scratch::Scratch;
 
     fn chosen(vars: &[(&str, &str)]) -> Option<PathBuf> {
         choose(|name| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
@@ -78,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_folder_is_filled_once() {
-        let scratch = Scratch::create("xtask-cache").expect("a temp folder");
+        let scratch = tempfile::tempdir().expect("a temp folder");
         let fill = |folder: &Path| fs::write(folder.join("f"), "1").map_err(|e| e.to_string());
         let first = obtain(scratch.path(), "thing", fill).expect("filled");
         assert_eq!(fs::read_to_string(first.join("f")).expect("the file"), "1");
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_failed_fetch_leaves_nothing() {
-        let scratch = Scratch::create("xtask-cache").expect("a temp folder");
+        let scratch = tempfile::tempdir().expect("a temp folder");
         let failed = obtain(scratch.path(), "thing", |folder| {
             fs::write(folder.join("half"), "").map_err(|e| e.to_string())?;
             Err("cut off".into())
@@ -99,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_slower_of_two_fetches_keeps_the_other_ones_folder() {
-        let scratch = Scratch::create("xtask-cache").expect("a temp folder");
+        let scratch = tempfile::tempdir().expect("a temp folder");
         let target = scratch.path().join("thing");
         let found = obtain(scratch.path(), "thing", |_| {
             fs::create_dir_all(target.join("by-the-other")).map_err(|e| e.to_string())

@@ -1,26 +1,22 @@
 //! `cargo xtask conformance`: the official kit (`a2aproject/a2a-tck`, branch `1.0-dev`) against the
 //! agent of `infra/conformance`.
 //!
-//! Owns: the command line, running the kit, and which failures are expected. [`server`] owns what
-//! the kit talks to, [`report`] what is told of its results. The kit's checkout is the user's: it
-//! is read and run, and nothing is left in it.
+//! Owns: the command line, the server that the kit talks to, running the kit, and which failures are
+//! expected. [`report`] owns what is told of its results. The kit's checkout is the user's: it is
+//! read and run, and nothing is left in it.
 
-mod process;
 mod report;
-mod server;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::text::tail;
-use crate::{cargo, python};
-use process::Process;
+use crate::process::{Process, free_ports, temp_folder};
+use crate::{cargo, http, needs, tools};
 use report::{Expected, Report};
-use server::Server;
 
 /// What may fail, and why. Whatever else fails makes the command fail.
 const EXPECTED: &[Expected] = &[Expected {
@@ -33,8 +29,9 @@ const EXPECTED: &[Expected] = &[Expected {
 const DEPENDENCIES: &str = "import sys, tomllib\n\
      print('\\n'.join(tomllib.load(open(sys.argv[1], 'rb'))['project']['dependencies']))";
 
-/// Where its results go, in a folder of ours.
-const JUNIT: &str = "junit.xml";
+/// The function's name, of which its address is made. cargo-lambda takes none but the workspace's
+/// own functions, and this is whose place the kit's agent takes.
+const FUNCTION: &str = "a2a-http";
 
 /// Where the kit keeps the tests that talk to an agent.
 const TESTS: &str = "tests/compatibility";
@@ -42,17 +39,18 @@ const TESTS: &str = "tests/compatibility";
 /// Builds the programs, then runs the kit against each target.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     let options = Options::parse(args)?;
+    needs::satisfy(true)?;
     let kit = Kit::open(&options.kit)?;
     let [runner, function] = cargo::build_examples(["runner", "function"])?;
     let mut code = ExitCode::SUCCESS;
-    for target in options.targets {
+    for (target, name) in options.targets {
         let server = match target {
             Target::Runner => Server::runner(&runner),
             Target::Function => Server::function(&function),
         }?;
         let outcomes = kit.run(&server, &options.pytest)?;
         let report = Report::read(&outcomes);
-        print!("{}", report.text(target.name(), EXPECTED));
+        print!("{}", report.text(name, EXPECTED));
         if !report.is_good(EXPECTED) {
             code = ExitCode::FAILURE;
         }
@@ -67,20 +65,16 @@ enum Target {
     Function,
 }
 
-impl Target {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Runner => "the local runner",
-            Self::Function => "the HTTP function under cargo lambda watch",
-        }
-    }
-}
+const TARGETS: &[(Target, &str)] = &[
+    (Target::Runner, "the local runner"),
+    (Target::Function, "the HTTP function under cargo lambda watch"),
+];
 
 /// The command line.
 #[derive(Debug)]
 struct Options {
     kit: PathBuf,
-    targets: &'static [Target],
+    targets: &'static [(Target, &'static str)],
     /// For pytest; the kit's own words are then shown as well.
     pytest: Vec<String>,
 }
@@ -89,14 +83,14 @@ impl Options {
     fn parse(args: &[String]) -> Result<Self, String> {
         let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
         let pytest = args.get(end + 1..).unwrap_or_default().to_vec();
-        let (mut kit, mut targets) = (None, &[Target::Runner, Target::Function][..]);
+        let (mut kit, mut targets) = (None, TARGETS);
         let mut rest = args[..end].iter();
         while let Some(arg) = rest.next() {
             let value = rest.next().map(String::as_str);
             match (arg.as_str(), value) {
                 ("--kit", Some(path)) => kit = Some(PathBuf::from(path)),
-                ("--against", Some("runner")) => targets = &[Target::Runner],
-                ("--against", Some("function")) => targets = &[Target::Function],
+                ("--against", Some("runner")) => targets = &TARGETS[..1],
+                ("--against", Some("function")) => targets = &TARGETS[1..],
                 ("--against", Some("both")) => {}
                 ("--against", _) => {
                     return Err("--against takes runner, function or both".to_owned());
@@ -130,53 +124,129 @@ impl Kit {
             return Err(format!("{folder} is no checkout of a2aproject/a2a-tck, branch 1.0-dev"));
         }
         // Its dependencies only: an installed kit would be a second one beside the checkout's.
-        let listed = python::script(DEPENDENCIES, folder.join("pyproject.toml").as_os_str())?;
-        let packages: Vec<String> = listed.lines().map(str::to_owned).collect();
+        let listed = tools::script(DEPENDENCIES, folder.join("pyproject.toml").as_os_str())?;
+        let packages: Vec<&str> = listed.lines().collect();
         let mut hasher = DefaultHasher::new();
         packages.hash(&mut hasher);
         let name = format!("a2a-tck-{:016x}", hasher.finish());
-        let python = python::program(&python::environment(&name, &packages)?);
+        let python = tools::python(&name, &packages)?.join("bin/python");
         Ok(Self { folder: folder.to_owned(), python })
     }
 
     /// Runs the tests and answers their outcomes, a line each.
     fn run(&self, server: &Server, pytest: &[String]) -> Result<String, String> {
-        eprintln!("xtask: the kit runs against {}, about a minute", server.url());
-        let run = Process::start(|folder| self.command(folder, server, pytest))?;
-        let code = loop {
-            if let Some(code) = run.exited() {
-                break code;
-            }
-            thread::sleep(Duration::from_millis(50));
-        };
+        let url = server.url();
+        eprintln!("xtask: the kit runs against {url}, about a minute");
+        let folder = temp_folder("a2a-tck")?;
+        let junit = folder.path().join("junit.xml");
+        let mut kit = Command::new(&self.python);
+        kit.current_dir(&self.folder).args(["-mpytest", TESTS, "-pno:cacheprovider"]);
+        kit.args(["--tb=short", "--quiet", "--transport=jsonrpc,http_json"]);
+        kit.arg(format!("--sut-host={url}")).arg(format!("--junitxml={}", junit.display()));
+        // Nothing is left in the checkout, and a proxy is not asked for this machine.
+        kit.args(pytest).env("PYTHONDONTWRITEBYTECODE", "1").env("no_proxy", "127.0.0.1");
+        let output = kit.stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("cannot start the kit: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
         if !pytest.is_empty() {
-            print!("{}", run.log());
+            print!("{said}");
         }
         // 1 says that tests have failed; all above, that they were not run as they should.
-        if !matches!(code, 0 | 1) {
-            return Err(format!("the kit broke off with {code}:\n{}", tail(&run.log(), 40)));
+        if !matches!(output.status.code(), Some(0 | 1)) {
+            let tail = tools::tail(&said, 40);
+            return Err(format!("the kit broke off: {}\n{tail}", output.status));
         }
-        report::outcomes(run.folder().join(JUNIT).as_os_str())
+        report::outcomes(junit.as_os_str())
+    }
+}
+
+/// What the kit talks to: a process, or two. Dropping it stops them.
+struct Server {
+    processes: Vec<Process>,
+    port: u16,
+    /// What stands before the card's path.
+    base: String,
+}
+
+impl Server {
+    /// The local runner, over HTTP only.
+    fn runner(program: &Path) -> Result<Self, String> {
+        let [port] = free_ports()?;
+        let program = program.display().to_string();
+        // `cargo xtask up` may have named a Kafka in this environment, which is not wanted here.
+        let words = ["env", "-u", "A2A_KAFKA", &program, "--no-kafka", "--port"];
+        let mut command = words.map(str::to_owned).to_vec();
+        command.push(port.to_string());
+        let processes = vec![Process::start_apart(&command)?];
+        let server = Self { processes, port, base: String::new() };
+        server.wait_until(|server| server.answers()).map(|()| server)
     }
 
-    fn command(&self, folder: &Path, server: &Server, pytest: &[String]) -> Vec<String> {
-        let text = |path: &Path| path.display().to_string();
-        let inside = ["sh", "-c", r#"cd "$0" && exec env "$@""#].map(str::to_owned);
-        let own = [
-            // Nothing is left in the checkout, and a proxy is not asked for this machine.
-            "PYTHONDONTWRITEBYTECODE=1".to_owned(),
-            "no_proxy=127.0.0.1".to_owned(),
-            text(&self.python),
-            "-mpytest".to_owned(),
-            TESTS.to_owned(),
-            "-pno:cacheprovider".to_owned(),
-            "--tb=short".to_owned(),
-            "--quiet".to_owned(),
-            "--transport=jsonrpc,http_json".to_owned(),
-            format!("--sut-host={}", server.url()),
-            format!("--junitxml={}", text(&folder.join(JUNIT))),
+    /// The HTTP function, with cargo-lambda as the service around it.
+    ///
+    /// It is handed to cargo-lambda built, so there is nothing to compile or to watch there.
+    fn function(program: &Path) -> Result<Self, String> {
+        let [port] = free_ports()?;
+        let mut command = vec![tools::cargo_lambda()?.display().to_string()];
+        let words = ["lambda", "watch", "--only-lambda-apis", "--disable-cors"];
+        command.extend(words.map(str::to_owned));
+        command.extend(["--invoke-address=127.0.0.1".to_owned(), format!("--invoke-port={port}")]);
+        let processes = vec![Process::start_apart(&command)?];
+        let mut server = Self { processes, port, base: format!("/lambda-url/{FUNCTION}") };
+        // A function that finds no service ends. The service itself answers nothing without one.
+        server.wait_until(|server| {
+            let connected = TcpStream::connect(("127.0.0.1", server.port));
+            connected.map(drop).map_err(|error| error.to_string())
+        })?;
+        let url = server.url();
+        let variables = [
+            ("AWS_LAMBDA_RUNTIME_API", &*format!("http://127.0.0.1:{port}/.rt/{FUNCTION}")),
+            ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", FUNCTION),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", FUNCTION),
+            // A stream stays open while other calls are served.
+            ("AWS_LAMBDA_MAX_CONCURRENCY", "16"),
+            ("A2A_NAME", FUNCTION),
+            ("A2A_STORE", "memory:"),
+            ("A2A_PUBLIC_URL", &url),
         ];
-        [&inside[..], &[text(&self.folder)], &own, pytest].concat()
+        let mut command = vec!["env".to_owned()];
+        command.extend(variables.map(|(name, value)| format!("{name}={value}")));
+        command.push(program.display().to_string());
+        server.processes.push(Process::start_apart(&command)?);
+        server.wait_until(|server| server.answers()).map(|()| server)
+    }
+
+    /// Where the agent is reached.
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}{}", self.port, self.base)
+    }
+
+    /// Whether a GET of what every A2A server answers first is answered well; if not, what came.
+    fn answers(&self) -> Result<(), String> {
+        let card = format!("{}/.well-known/agent-card.json", self.base);
+        let status = http::status(self.port, &card, "", Duration::from_secs(5));
+        let status = status.map_err(|error| error.to_string())?;
+        if status.contains(" 200") { Ok(()) } else { Err(status) }
+    }
+
+    fn wait_until(&self, check: impl Fn(&Self) -> Result<(), String>) -> Result<(), String> {
+        /// Start-up takes a second; a machine this slow would fail the kit's own limits.
+        const LIMIT: Duration = Duration::from_secs(60);
+        let began = Instant::now();
+        while let Err(missing) = check(self) {
+            let ended = self.processes.iter().any(|process| process.exited().is_some());
+            if ended || began.elapsed() > LIMIT {
+                let logs = self.processes.iter().map(|process| tools::tail(&process.log(), 20));
+                let logs = Vec::from_iter(logs).join("\n");
+                return Err(format!("no agent at {}: {missing}\n{logs}", self.url()));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 }
 
@@ -191,9 +261,9 @@ mod tests {
     #[test]
     fn both_targets_unless_one_is_named() {
         let options = parse("--kit k").expect("enough");
-        assert_eq!(options.targets, [Target::Runner, Target::Function]);
+        assert_eq!(options.targets, TARGETS);
         let options = parse("--against function --kit k -- -k x").expect("enough");
-        assert_eq!(options.targets, [Target::Function]);
+        assert_eq!(options.targets, &TARGETS[1..]);
         assert_eq!((options.kit, options.pytest), ("k".into(), vec!["-k".into(), "x".into()]));
     }
 
@@ -206,5 +276,12 @@ mod tests {
         assert!(said("--kit k -k x").contains("\"-k\""));
         let reason = Kit::open(Path::new("/nowhere")).err().expect("no kit");
         assert!(reason.starts_with("/nowhere is no checkout"), "{reason}");
+    }
+
+    #[test]
+    fn a_server_that_ends_is_told_with_its_log() {
+        let reason = Server::runner(Path::new("/nowhere/runner")).err().expect("no such program");
+        assert!(reason.contains("no agent at http://127.0.0.1:"), "{reason}");
+        assert!(reason.contains("/nowhere/runner"), "{reason}");
     }
 }

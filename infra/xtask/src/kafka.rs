@@ -1,30 +1,19 @@
-//! The engine: a real Apache Kafka, one KRaft node on loopback, without Docker and without an
-//! installation.
+//! A real Apache Kafka: one KRaft node on loopback, without Docker and without an installation.
 //!
-//! It owns the broker's whole life: fetched once ([`dist`]), started on free ports with its data in
-//! a temp folder, ready once it answers real requests ([`probe`]), and gone, data and all, when
-//! [`Engine`] is dropped or when this process dies in any way ([`guard`](crate::guard)). Tests that
-//! take a broker away have one of their own ([`desk`]).
-
-mod certificate;
-mod desk;
-mod dist;
-mod probe;
-mod settings;
+//! Owns: the release from Maven, the broker's settings and certificate, its life, and brokers for
+//! programs that take one away ([`Brokers`]). Must never know: who wants it.
 
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use certificate::Certificate;
-pub(crate) use desk::Desk;
-use settings::Ports;
-
-use crate::guard::Guarded;
-use crate::scratch::Scratch;
-use crate::text::tail;
-use crate::{cache, ports};
+use crate::cache;
+use crate::process::{Process, free_ports, temp_folder};
+use crate::tools::output;
 
 /// The fetched release. The newest that runs on Java 17.
 const VERSION: &str = "4.4.0";
@@ -33,144 +22,264 @@ const VERSION: &str = "4.4.0";
 const USERNAME: &str = "agent";
 const PASSWORD: &str = "s3cret";
 
-/// Start-up takes 2 to 5 seconds; a machine this slow would fail every test anyway.
-const START_LIMIT: Duration = Duration::from_secs(90);
+/// The JVM for a process of a few seconds or minutes: quick to start, content with little memory.
+const JAVA: &str = "java -Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto \
+                    -Dorg.slf4j.simpleLogger.showDateTime=true";
 
-/// How many lines of the broker's log are shown when it does not start.
-const TAIL: usize = 40;
+/// What a start prints last.
+const READY: &str = "Kafka Server started";
+
+/// One node that is broker and controller at once, everything internal down to one copy. The fixed
+/// voter makes that the formatted folder holds no address: one made at fetch time serves every run.
+const SETTINGS: &str = "\
+process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{clear},SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{scram},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{clear},SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{scram},CONTROLLER://127.0.0.1:{controller}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+inter.broker.listener.name=PLAINTEXT
+log.dirs={folder}/data
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/broker.pem
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+auto.create.topics.enable=true
+num.partitions=3
+group.initial.rebalance.delay.ms=0
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+";
+
+/// `slf4j-simple` is what makes the broker's log visible at all.
+const POM: &str = "\
+<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>
+<groupId>local</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+<dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+</dependencies></project>
+";
+
+/// In a folder with a pom and settings: the jars, and an empty data folder as Kafka's own formatter
+/// leaves it, so that a start needs one Java process and not two. Any 16 bytes in base64 would do
+/// for the cluster's id: it lives as long as one run.
+const FETCH: &str = r#"
+cd "$1" || exit
+mvn -q -B -f pom.xml org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+    "-DoutputDirectory=$1/libs" -DincludeScope=runtime || exit
+$2 -cp "libs/*" kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qg -c server.properties \
+    --add-scram "SCRAM-SHA-512=[name=$3,password=$4]"
+"#;
+
+/// Lays out a run's folder: the formatted data, and who the broker is to its clients over TLS: an
+/// authority of its own and a certificate of that authority, as Kafka wants it (key and certificate
+/// in one file). P-256 is made in a millisecond, and both Java and OpenSSL take it. Clients compare
+/// the alternative name with where they connect to.
+const LAY_OUT: &str = r#"
+cp -r "$1/data" "$2/data" && cd "$2" || exit
+new() { openssl req -x509 -days 30 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "$@"; }
+new -subj "/CN=a2a-serverless test authority" -keyout ca.key -out ca.pem \
+    -addext keyUsage=critical,keyCertSign || exit
+new -subj "/CN=a2a-serverless test broker" -keyout broker.key -out broker.crt -CA ca.pem \
+    -CAkey ca.key -addext basicConstraints=critical,CA:FALSE \
+    -addext subjectAltName=IP:127.0.0.1,DNS:localhost || exit
+cat broker.key broker.crt >broker.pem
+"#;
 
 /// A running broker. Dropping it stops it and removes its data.
-pub(crate) struct Engine {
-    // Stopped before its folder goes: fields are dropped in this order. None between two starts.
-    broker: Option<Guarded>,
-    folder: Scratch,
+pub(crate) struct Kafka {
+    /// None between two starts.
+    process: Option<Process>,
+    folder: PathBuf,
     command: Vec<String>,
-    clear: u16,
-    address: String,
-    tls: String,
-    scram: String,
-    authority: String,
+    /// For clients: in the clear, over TLS, and over TLS with a login; and the controller's.
+    ports: [u16; 4],
 }
 
-/// Why a start failed, told apart because a lost port is worth another try.
-enum Failure {
-    PortTaken,
-    Other(String),
-}
-
-impl Engine {
-    /// Fetches Kafka where it is missing, starts it and waits until it is ready for clients and
-    /// groups.
+impl Kafka {
+    /// Fetches Kafka where it is missing, starts it and waits until it is ready.
     pub(crate) fn start() -> Result<Self, String> {
-        dist::require_java()?;
-        let home = cache::obtain(&cache::root()?, &dist::folder_name(), dist::fetch)?;
+        let home = cache::obtain(&cache::root()?, &format!("kafka-{VERSION}-data"), fetch)?;
+        let mut reason = String::new();
+        // A port may be lost before the broker binds it.
         for _ in 0..3 {
-            match Self::start_once(&home) {
-                Ok(engine) => return Ok(engine),
-                Err(Failure::PortTaken) => {}
-                Err(Failure::Other(reason)) => return Err(reason),
+            let mut kafka = Self::laid_out(&home)?;
+            match kafka.run() {
+                Ok(()) => return Ok(kafka),
+                Err(why) => reason = why,
+            }
+            if !reason.contains("Address already in use") {
+                break;
             }
         }
-        Err("Kafka did not start: each of three free ports was taken before it could bind"
-            .to_owned())
+        Err(reason)
+    }
+
+    fn laid_out(home: &Path) -> Result<Self, String> {
+        let folder = temp_folder("a2a-kafka")?.keep();
+        let ports = free_ports()?;
+        write_settings(&folder, &ports)?;
+        script(LAY_OUT, [home, &folder], &[], "Kafka's folder could not be laid out")?;
+        let words = JAVA.split_whitespace().chain(["-cp"]).map(str::to_owned);
+        let (jars, settings) = (home.join("libs/*"), folder.join("server.properties"));
+        let words = words.chain([jars.display().to_string(), "kafka.Kafka".to_owned()]);
+        let command = words.chain([settings.display().to_string()]).collect();
+        Ok(Self { process: None, folder, command, ports })
     }
 
     /// The bootstrap address, `127.0.0.1:PORT`.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
+    pub(crate) fn address(&self) -> String {
+        self.listener(0)
+    }
+
+    fn listener(&self, index: usize) -> String {
+        format!("127.0.0.1:{}", self.ports[index])
     }
 
     /// What tests find of it in their environment: the bootstrap address in the clear, over TLS and
     /// with a login over TLS, the file that says whom to trust, and who may log in.
-    pub(crate) fn variables(&self) -> [(&'static str, &str); 6] {
-        [
-            ("A2A_TEST_KAFKA", &self.address),
-            ("A2A_TEST_KAFKA_TLS", &self.tls),
-            ("A2A_TEST_KAFKA_SCRAM", &self.scram),
-            ("A2A_TEST_KAFKA_CA", &self.authority),
-            ("A2A_TEST_KAFKA_USERNAME", USERNAME),
-            ("A2A_TEST_KAFKA_PASSWORD", PASSWORD),
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("A2A_TEST_KAFKA", self.listener(0)),
+            ("A2A_TEST_KAFKA_TLS", self.listener(1)),
+            ("A2A_TEST_KAFKA_SCRAM", self.listener(2)),
+            ("A2A_TEST_KAFKA_CA", self.folder.join("ca.pem").display().to_string()),
+            ("A2A_TEST_KAFKA_USERNAME", USERNAME.to_owned()),
+            ("A2A_TEST_KAFKA_PASSWORD", PASSWORD.to_owned()),
         ]
     }
 
     /// Kills the broker outright. Its data and its ports stay its own.
-    pub(crate) fn stop(&mut self) -> Result<(), String> {
-        self.broker.take().map_or(Ok(()), Guarded::end_keeping)
+    fn stop(&mut self) -> Result<(), String> {
+        self.process.take().map_or(Ok(()), Process::end_keeping)
     }
 
-    /// Starts it again with its data, where it was, and waits until it is ready.
-    pub(crate) fn start_again(&mut self) -> Result<(), String> {
-        self.stop()?;
-        for _ in 0..5 {
-            match run(&self.command, self.folder.path(), self.clear) {
-                Ok(broker) => {
-                    self.broker = Some(broker);
-                    return Ok(());
-                }
-                // A client that tries to reach it may for a moment have the port itself.
-                Err((Failure::PortTaken, broker)) => broker.map_or(Ok(()), Guarded::end_keeping)?,
-                Err((Failure::Other(reason), _)) => return Err(reason),
+    /// Starts it with its data, where it was, and waits until it is ready.
+    fn run(&mut self) -> Result<(), String> {
+        let began = Instant::now();
+        let process = Process::start(&self.folder, "KILL", &self.command)?;
+        process.wait_until(|log| log.contains(READY)).map_err(|why| format!("Kafka {why}"))?;
+        self.process = Some(process);
+        let seconds = began.elapsed().as_secs_f32();
+        eprintln!("xtask: Kafka {VERSION} on {}, ready in {seconds:.1} s", self.address());
+        Ok(())
+    }
+}
+
+fn fetch(folder: &Path) -> Result<(), String> {
+    eprintln!("xtask: fetching Kafka {VERSION} with Maven, once (43 MB)");
+    let pom = folder.join("pom.xml");
+    fs::write(&pom, POM.replace("{version}", VERSION))
+        .map_err(|error| format!("cannot write {}: {error}", pom.display()))?;
+    // It wants complete settings, though it keeps no port and no path of them.
+    write_settings(folder, &[9092, 9094, 9095, 9093])?;
+    script(FETCH, [folder], &[JAVA, USERNAME, PASSWORD], "Kafka could not be fetched")
+}
+
+fn write_settings(folder: &Path, ports: &[u16; 4]) -> Result<(), String> {
+    let mut text = SETTINGS.replace("{folder}", &folder.display().to_string());
+    for (name, port) in ["{clear}", "{tls}", "{scram}", "{controller}"].iter().zip(ports) {
+        text = text.replace(name, &port.to_string());
+    }
+    let file = folder.join("server.properties");
+    fs::write(&file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))
+}
+
+fn script<const N: usize>(
+    text: &str,
+    folders: [&Path; N],
+    words: &[&str],
+    sentence: &str,
+) -> Result<(), String> {
+    let mut sh = Command::new("sh");
+    sh.args(["-c", text, "kafka"]).args(folders).args(words);
+    output(sh, sentence).map(drop)
+}
+
+/// Brokers for programs that take one away and give it back: a port of the loopback interface where
+/// every connection has a broker of its own.
+///
+/// A line asks, a line answers. `start` is answered with the broker's address, `stop`, which kills
+/// it outright, with `stopped`; the next `start` is the same broker at the same address, with its
+/// data. What fails is answered with `error` and a sentence. The broker ends with its connection.
+pub(crate) struct Brokers;
+
+impl Brokers {
+    /// Serves on a free port until this process ends, and answers the address.
+    pub(crate) fn serve() -> Result<String, String> {
+        let failed = |error| format!("nothing listens for brokers: {error}");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?.to_string();
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                thread::spawn(move || Self::answer_all(&connection));
+            }
+        });
+        Ok(address)
+    }
+
+    fn answer_all(mut connection: &TcpStream) {
+        let mut kafka = None;
+        for line in BufReader::new(connection).lines().map_while(Result::ok) {
+            let answer = Self::answer(&mut kafka, &line).unwrap_or_else(|reason| {
+                // One line, whatever it says.
+                format!("error {}", reason.replace('\n', " | "))
+            });
+            if writeln!(connection, "{answer}").is_err() {
+                return;
             }
         }
-        Err(format!("Kafka's port {} is taken by another", self.clear))
     }
 
-    fn start_once(home: &Path) -> Result<Self, Failure> {
-        let folder = Scratch::create("a2a-kafka").map_err(Failure::Other)?;
-        let [clear, tls, scram, controller] = ports::free().map_err(Failure::Other)?;
-        let ports = Ports { clear, tls, scram, controller };
-        let certificate = Certificate::make(folder.path()).map_err(Failure::Other)?;
-        let config = settings::write(home, folder.path(), &certificate, &ports);
-        let command = dist::broker_command(home, &config.map_err(Failure::Other)?);
-        let broker = run(&command, folder.path(), clear).map_err(|(failure, _)| failure)?;
-        let broker = Some(broker);
-        let [address, tls, scram] = [clear, tls, scram].map(|port| format!("127.0.0.1:{port}"));
-        let authority = certificate.authority.display().to_string();
-        Ok(Self { broker, folder, command, clear, address, tls, scram, authority })
-    }
-}
-
-/// Runs the broker in its folder and waits until it is ready. One that does not get so far is given
-/// back with the reason, where it was started at all.
-fn run(
-    command: &[String],
-    folder: &Path,
-    port: u16,
-) -> Result<Guarded, (Failure, Option<Guarded>)> {
-    let began = Instant::now();
-    let broker =
-        Guarded::start(command, folder).map_err(|reason| (Failure::Other(reason), None))?;
-    if let Err(reason) = wait_until_ready(&broker, port, began) {
-        return Err((explain(&reason, &broker), Some(broker)));
-    }
-    let seconds = began.elapsed().as_secs_f32();
-    eprintln!("xtask: Kafka {VERSION} on 127.0.0.1:{port}, ready in {seconds:.1} s");
-    Ok(broker)
-}
-
-fn wait_until_ready(broker: &Guarded, port: u16, began: Instant) -> Result<(), String> {
-    loop {
-        let missing = match probe::ready(port) {
-            Ok(()) => return Ok(()),
-            Err(missing) => missing,
-        };
-        if let Some(code) = broker.exited() {
-            return Err(format!("Kafka ended with code {code} while starting"));
+    fn answer(kafka: &mut Option<Kafka>, line: &str) -> Result<String, String> {
+        match (line, &mut *kafka) {
+            ("start", None) => Ok(kafka.insert(Kafka::start()?).address()),
+            ("start", Some(kafka)) => {
+                kafka.stop()?;
+                kafka.run()?;
+                Ok(kafka.address())
+            }
+            ("stop", Some(kafka)) => kafka.stop().map(|()| "stopped".to_owned()),
+            ("stop", None) => Err("there is no broker to stop".to_owned()),
+            _ => Err(format!("{line:?} is neither `start` nor `stop`")),
         }
-        if began.elapsed() > START_LIMIT {
-            let limit = START_LIMIT.as_secs();
-            return Err(format!("Kafka was not ready within {limit} s: {missing}"));
-        }
-        thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// Adds the end of the broker's log to why it did not start.
-fn explain(reason: &str, broker: &Guarded) -> Failure {
-    let log = fs::read(broker.log()).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log);
-    if log.contains("java.net.BindException") || log.contains("Address already in use") {
-        return Failure::PortTaken;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_its_value_and_is_named_once() {
+        let folder = temp_folder("xtask").expect("a folder");
+        write_settings(folder.path(), &[1, 2, 3, 4]).expect("written");
+        let text = fs::read_to_string(folder.path().join("server.properties")).expect("read");
+        assert!(!text.contains('{'), "{text}");
+        let mut keys: Vec<_> =
+            text.lines().map(|line| line.split_once('=').expect("key=value").0).collect();
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
     }
-    Failure::Other(format!("{reason}; the end of its log:\n{}", tail(&log, TAIL)))
+
+    #[test]
+    fn what_cannot_be_done_is_said_on_one_line() {
+        let address = Brokers::serve().expect("a port");
+        let mut connection = TcpStream::connect(address).expect("it listens");
+        connection.write_all(b"stop\ngo\n").expect("sent");
+        let mut lines = BufReader::new(connection).lines();
+        let mut next = || lines.next().expect("an answer").expect("text");
+        assert_eq!(next(), "error there is no broker to stop");
+        assert_eq!(next(), r#"error "go" is neither `start` nor `stop`"#);
+    }
 }

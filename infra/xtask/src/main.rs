@@ -1,30 +1,28 @@
 //! The project's own commands, `cargo xtask NAME`: this file owns the table of commands, help and
 //! the exit code.
 //!
-//! The package has no dependencies, so that the first `cargo xtask` in a fresh clone compiles in
+//! The package has one dependency, so that the first `cargo xtask` in a fresh clone compiles in
 //! seconds.
 
 mod cache;
 mod cargo;
-mod cargo_lambda;
 mod conformance;
 mod engines;
-mod guard;
-mod installed;
+mod http;
 mod kafka;
 mod lambda;
+mod needs;
 mod package;
-mod ports;
-mod python;
-mod scratch;
-mod text;
+mod process;
+mod soak;
+mod tools;
 mod up;
 
 use std::env;
 use std::process::ExitCode;
 
 use engines::Engines;
-use kafka::Engine;
+use kafka::Kafka;
 
 /// What a command answers: the exit code of the tool it ran, or one sentence saying why it could
 /// not run it.
@@ -41,10 +39,17 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command {
         name: "test",
-        usage: "test [ARGS...]",
+        usage: "test [--quick] [ARGS...]",
         about: "run every test of the workspace with every engine at hand (Kafka, two of DynamoDB's API, \
-                Redis, PostgreSQL); ARGS go to `cargo test`",
+                Redis, PostgreSQL); --quick: those that need no engine; ARGS go to `cargo test`",
         run: test,
+    },
+    Command {
+        name: "soak",
+        usage: "soak [--times N] [--kit PATH]",
+        about: "run what takes long (properties, simulation, chaos, the build for arm64, the conformance \
+                kit), N times the usual counts, and print one table",
+        run: soak::soak,
     },
     Command {
         name: "bench",
@@ -63,7 +68,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "up",
         usage: "up",
-        about: "start the same engines to work with, in Docker where it runs, and print where they are",
+        about: "start the same engines to work with, and print where they are",
         run: up::up,
     },
     Command {
@@ -134,15 +139,21 @@ fn help_text() -> String {
         "The project's own commands:\n\n{rows}\n\
          Kafka comes from Maven, dynoxide from crates.io, moto and other tools from PyPI, once, into \
          $A2A_CACHE, else $XDG_CACHE_HOME/a2a-serverless, else ~/.cache/a2a-serverless. Redis and \
-         PostgreSQL are the system's.\n"
+         PostgreSQL are the system's, else PyPI's. What the system lacks is installed by apt-get \
+         where this runs as root.\n"
     )
 }
 
 /// `cargo test --workspace` beside the engines, whose addresses the tests find in `A2A_TEST_KAFKA`
-/// and its like.
+/// and its like. With the Kafka function's TLS and logins: they are tested, too.
 fn test(args: &[String]) -> Outcome {
+    if args.first().is_some_and(|arg| arg == "--quick") {
+        needs::satisfy(false)?;
+        return quick(&args[1..]);
+    }
     let engines = Engines::start()?;
-    let variables = engines.variables();
+    let mut variables = engines.variables();
+    variables.push(NO_VENDOR);
     let passed = cargo::run("test", &with_workspace(args), &variables)?;
     if passed != ExitCode::SUCCESS || env::var_os("A2A_TEST_DYNAMODB_ENDPOINT").is_none() {
         return Ok(passed);
@@ -152,10 +163,22 @@ fn test(args: &[String]) -> Outcome {
     cargo::run("test", &words.map(str::to_owned), &variables)
 }
 
+/// OpenSSL is the system's here; functions are packaged with one built from source.
+const NO_VENDOR: (&str, &str) = ("OPENSSL_NO_VENDOR", "1");
+
+/// What needs no engine: the libraries and programs by themselves, core's suite, what the functions
+/// do with every event.
+fn quick(args: &[String]) -> Outcome {
+    let own = ["--lib", "--bins", "--test", "suite"].map(str::to_owned);
+    let args = [&own[..], args].concat();
+    cargo::run("test", &with_workspace(&args), &[NO_VENDOR, ("A2A_TEST_ENGINES", "none")])
+}
+
 /// The release build of `a2a-bench`, which then runs beside a broker named by
 /// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `kafka` that path
 /// alone, with `stores` the stores beside the engines of the tests, else everything else.
 fn bench(args: &[String]) -> Outcome {
+    needs::satisfy(true)?;
     let program = cargo::build_release("a2a-bench")?;
     let mut args = args.to_vec();
     if args.first().is_some_and(|arg| arg == "lambda") {
@@ -172,12 +195,13 @@ fn bench(args: &[String]) -> Outcome {
         let engines = Engines::start()?;
         return cargo::exec(&program, &args, &engines.variables());
     }
-    let kafka = Engine::start()?;
-    cargo::exec(&program, &args, &[("A2A_BENCH_KAFKA", kafka.address())])
+    let kafka = Kafka::start()?;
+    cargo::exec(&program, &args, &[("A2A_BENCH_KAFKA", &kafka.address())])
 }
 
 /// `a2a-chaos`, as the tests build it, beside the engines and whatever brokers it asks for.
 fn chaos(args: &[String]) -> Outcome {
+    needs::satisfy(true)?;
     let [program] = cargo::build_programs(["a2a-chaos"])?;
     if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
         return cargo::exec(&program, args, &[]);
@@ -192,7 +216,7 @@ fn with_workspace(args: &[String]) -> Vec<String> {
     let selects = args.iter().take_while(|arg| *arg != "--").any(|arg| is_package_choice(arg));
     let mut all = Vec::with_capacity(args.len() + 1);
     if !selects {
-        all.push("--workspace".to_owned());
+        all.extend(["--workspace", "--features", "a2a-kafka/msk"].map(str::to_owned));
     }
     all.extend_from_slice(args);
     all
@@ -232,9 +256,10 @@ mod tests {
 
     #[test]
     fn tests_run_for_the_whole_workspace_unless_a_package_is_named() {
-        assert_eq!(with_workspace(&[]), words("--workspace"));
-        assert_eq!(with_workspace(&words("-- -p x")), words("--workspace -- -p x"));
-        assert_eq!(with_workspace(&words("--doc -q")), words("--workspace --doc -q"));
+        let all = "--workspace --features a2a-kafka/msk";
+        assert_eq!(with_workspace(&[]), words(all));
+        assert_eq!(with_workspace(&words("-- -p x")), words(&format!("{all} -- -p x")));
+        assert_eq!(with_workspace(&words("--doc -q")), words(&format!("{all} --doc -q")));
         assert_eq!(with_workspace(&words("-p a2a-core")), words("-p a2a-core"));
         assert_eq!(with_workspace(&words("--package=a2a-core")), words("--package=a2a-core"));
     }

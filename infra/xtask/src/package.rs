@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::cargo_lambda;
+use crate::{needs, tools};
 
 /// What a function is built with, and how many bytes its bootstrap may have. A cold start begins
 /// with fetching it.
@@ -27,7 +27,8 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/lambda")
 /// Builds both functions for release, checks their sizes and what `cargo lambda deploy` would do.
 /// `args` go to `cargo lambda build`, for example `--arm64`.
 pub(crate) fn package(args: &[String]) -> Result<ExitCode, String> {
-    let lambda = cargo_lambda::program()?;
+    needs::satisfy(true)?;
+    let lambda = tools::cargo_lambda()?;
     build(&lambda, args)?;
     for function in FUNCTIONS {
         let file = Path::new(FOLDER).join(function.name).join("bootstrap");
@@ -48,7 +49,7 @@ pub(crate) fn package(args: &[String]) -> Result<ExitCode, String> {
 /// Builds both functions, and the empty ones that they are measured beside, all the same way, and
 /// answers where they are.
 pub(crate) fn measured() -> Result<&'static str, String> {
-    let lambda = cargo_lambda::program()?;
+    let lambda = tools::cargo_lambda()?;
     build(&lambda, &[])?;
     let mut empty = lambda_command(&lambda, "build");
     empty.args(["--release", "--locked", "--lambda-dir", FOLDER]);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write;
 
-use crate::python;
+use crate::tools;
 
 /// A JUnit report as lines; Python brings the XML reader that we do not have.
 const SCRIPT: &str = include_str!("../../../conformance/report.py");
@@ -21,7 +21,7 @@ pub(super) struct Expected {
 
 /// The outcomes in a JUnit file: a line per test, with tabs between outcome, test and reason.
 pub(super) fn outcomes(junit: &OsStr) -> Result<String, String> {
-    python::script(SCRIPT, junit)
+    tools::script(SCRIPT, junit)
 }
 
 /// The outcomes, sorted.
@@ -90,7 +90,6 @@ impl<'a> Report<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scratch::Scratch;
     use std::fs;
 
     const XML: &str = r#"<?xml version="1.0"?><testsuites><testsuite tests="6">
@@ -110,8 +109,8 @@ mod tests {
 
     #[test]
     fn a_junit_file_becomes_counts_and_reasons() {
-        let scratch = Scratch::create("xtask-report").expect("a temp folder");
-        let junit = scratch.path().join("junit.xml");
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let junit = folder.path().join("junit.xml");
         fs::write(&junit, XML).expect("a file");
         let outcomes = outcomes(junit.as_os_str()).expect("read");
         let report = Report::read(&outcomes);
