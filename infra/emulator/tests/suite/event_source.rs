@@ -199,8 +199,12 @@ async fn pour(case: Case) -> Poured {
     let url =
         format!("http://{}/2015-03-31/functions/told/invocations", told.clone().serve().await);
     let endpoint = Endpoint::at(&url, PATIENCE).unwrap();
-    let function = LambdaFunction::new("told", endpoint).reporting(case.reports);
-    let function = function.with_destination(Some(destination));
+    let function = LambdaFunction {
+        name: "told".into(),
+        endpoint,
+        reports: case.reports,
+        destination: Some(destination),
+    };
     case.start.prepare(&source.brokers, &source.topic, &name).await.unwrap();
     if case.start == Start::Latest {
         produce(&topics.requests, &[(0, "after".to_owned(), 0)]).await;
