@@ -6,7 +6,7 @@ use std::{
 };
 
 use a2a_chaos::{Options, Store};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 /// Kills runners and brokers under load, and looks whether anything was lost or done twice.
 #[derive(Debug, Parser)]
@@ -21,25 +21,17 @@ struct Cli {
     /// Which plan the first run has; without it any
     #[arg(long)]
     seed: Option<u64>,
-    /// Only over these stores: dynamodb, postgres
-    #[arg(long, value_delimiter = ',', value_parser = store)]
+    /// Only over these stores
+    #[arg(long, value_delimiter = ',')]
     only: Vec<Store>,
 }
 
-fn store(name: &str) -> Result<Store, String> {
-    let found = Store::ALL.into_iter().find(|store| store.name() == name);
-    found.ok_or_else(|| "expected dynamodb or postgres".to_owned())
-}
-
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(reason) => {
-            eprintln!("a2a-chaos: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    let good = run(&Cli::parse()).unwrap_or_else(|reason| {
+        eprintln!("a2a-chaos: {reason}");
+        false
+    });
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Makes the runs. Answers whether nothing was found.
@@ -50,10 +42,10 @@ fn run(cli: &Cli) -> Result<bool, String> {
     let runner = program.with_file_name("a2a-chaos-runner");
     let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let first = cli.seed.unwrap_or_else(seconds);
-    let stores = if cli.only.is_empty() { Store::ALL.to_vec() } else { cli.only.clone() };
+    let stores = if cli.only.is_empty() { Store::value_variants() } else { &cli.only };
     let (began, mut good) = (Instant::now(), true);
     for seed in first.. {
-        for store in &stores {
+        for store in stores {
             let (store, requests, runner) = (*store, cli.requests, runner.clone());
             let report =
                 runtime.block_on(a2a_chaos::run(&Options { store, requests, seed, runner }))?;

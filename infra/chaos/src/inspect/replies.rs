@@ -47,24 +47,24 @@ fn judge(step: &Step, replies: &[Reply]) -> Result<usize, String> {
         return Err(format!("{} of {} answers", replies.len(), step.copies()));
     }
     let seen = same(replies)?;
-    if !step.streams() {
-        let (Some(first), 1) = (replies.first(), seen.len()) else {
-            return Err("a stream for an answer".to_owned());
-        };
-        match step.kind {
-            Kind::Poison(Poison { has_key: false, reason, .. }) => put_aside(first, reason)?,
-            _ => says(step, &json(first)?)?,
+    if step.streams() {
+        if !seen.values().last().is_some_and(|reply| reply.is_last()) {
+            return Err("a stream without an end".to_owned());
         }
-        return Ok(replies.len() - step.copies());
+        streamed(step, replies)?;
+        return Ok(replies.len() - seen.len());
     }
-    if !seen.values().last().is_some_and(|reply| reply.is_last()) {
-        return Err("a stream without an end".to_owned());
+    let (Some(first), 1) = (replies.first(), seen.len()) else {
+        return Err("a stream for an answer".to_owned());
+    };
+    match step.kind {
+        Kind::Poison(Poison { has_key: false, reason, .. }) => dead_letter(first, reason)?,
+        _ => says(step, &json(first)?)?,
     }
-    streamed(step, replies)?;
-    Ok(replies.len() - seen.len())
+    Ok(replies.len() - step.copies())
 }
 
-/// The answers by their place, of which there is one without a stream: at each place all are the
+/// The answers by their position, of which there is one without a stream: at each all are the
 /// same, byte for byte, headers and all.
 fn same(replies: &[Reply]) -> Result<BTreeMap<Option<Cursor>, &Reply>, String> {
     let mut seen: BTreeMap<Option<Cursor>, &Reply> = BTreeMap::new();
@@ -86,8 +86,7 @@ fn streamed(step: &Step, replies: &[Reply]) -> Result<(), String> {
             continue;
         }
         after = reply.event();
-        let event = json(reply)?;
-        let event = &event["result"];
+        let event = &json(reply)?["result"];
         if event["task"].is_object() {
             // It begins, or it begins again.
             pieces = texts(&event["task"]["artifacts"][0]);
@@ -103,7 +102,7 @@ fn streamed(step: &Step, replies: &[Reply]) -> Result<(), String> {
 
 /// Nobody could tell the answer to a record without a key: it is a dead letter, as it came, with
 /// the reason in a header.
-fn put_aside(letter: &Reply, reason: &str) -> Result<(), String> {
+fn dead_letter(letter: &Reply, reason: &str) -> Result<(), String> {
     match letter.header("a2a-error-reason") {
         Some(given) if given == reason => Ok(()),
         given => Err(format!("a dead letter for the reason {given:?}")),
@@ -112,35 +111,34 @@ fn put_aside(letter: &Reply, reason: &str) -> Result<(), String> {
 
 /// What an answer that is no stream says.
 fn says(step: &Step, answer: &Value) -> Result<(), String> {
-    let failed = answer.get("error").is_some();
     let result = answer.get("result").unwrap_or(answer);
-    let wrong = || Err(format!("it says {}", cut(&answer.to_string())));
-    match step.kind {
-        Kind::Poison(Poison { reason, .. }) => {
-            return if answer["error"]["data"][0]["reason"] == *reason { Ok(()) } else { wrong() };
-        }
-        Kind::GetUnknown => return if failed { Ok(()) } else { wrong() },
+    let failed = answer.get("error").is_some();
+    let shown = cut(&answer.to_string());
+    let is_good = match step.kind {
+        Kind::Poison(Poison { reason, .. }) => answer["error"]["data"][0]["reason"] == *reason,
+        Kind::GetUnknown => failed,
         // A task that is done before its cancel comes cannot be canceled.
         Kind::Cancel => {
             let canceled = result["status"]["state"] == "TASK_STATE_CANCELED";
-            let too_late = answer["error"]["code"] == -32002;
-            return if canceled || too_late { Ok(()) } else { wrong() };
+            canceled || answer["error"]["code"] == -32002
         }
-        _ if failed => return wrong(),
-        _ => {}
-    }
-    if let Some(Words::Reply) = step.words() {
-        let message = result.get("message").unwrap_or(result);
-        let said = text(&message["parts"][0]["text"]);
-        let named = signed(&said).is_some_and(|(name, _)| name == step.name());
-        return if named { Ok(()) } else { wrong() };
-    }
-    let task = match step.kind {
-        Kind::List => &result["tasks"][0],
-        _ => result.get("task").unwrap_or(result),
+        Kind::Say(_, Words::Reply) => {
+            let message = result.get("message").unwrap_or(result);
+            let said = text(&message["parts"][0]["text"]);
+            !failed && signed(&said).is_some_and(|(name, _)| name == step.name())
+        }
+        _ if failed => false,
+        _ => {
+            let task = match step.kind {
+                Kind::List => &result["tasks"][0],
+                _ => result.get("task").unwrap_or(result),
+            };
+            let (state, pieces) = (text(&task["status"]["state"]), texts(&task["artifacts"][0]));
+            return outcome(step, &state, &pieces)
+                .map_err(|what| format!("{what}: it says {shown}"));
+        }
     };
-    outcome(step, &text(&task["status"]["state"]), &texts(&task["artifacts"][0]))
-        .or_else(|what| wrong().map_err(|shown: String| format!("{what}: {shown}")))
+    if is_good { Ok(()) } else { Err(format!("it says {shown}")) }
 }
 
 /// Whether a task has come to what its message asked for.
@@ -188,7 +186,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::POISONS;
+    use crate::request::{Form, POISONS};
 
     fn reply(event: Option<&str>, last: bool, value: &str) -> Reply {
         let mut headers = Vec::new();
@@ -213,7 +211,7 @@ mod tests {
 
     #[test]
     fn an_answer_may_come_twice_but_not_differ() {
-        let step = step(Kind::Brief(Words::Work(2, 0)));
+        let step = step(Kind::Say(Form::Brief, Words::Work(2, 0)));
         let good = reply(None, false, &task(1, 2));
         assert_eq!(judge(&step, std::slice::from_ref(&good)), Ok(0));
         assert_eq!(judge(&step, &[good.clone(), good.clone()]), Ok(1));
@@ -226,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_read_over_its_interruption() {
-        let step = step(Kind::Stream(Words::Work(2, 0)));
+        let step = step(Kind::Say(Form::Stream, Words::Work(2, 0)));
         let event =
             |id, last, value: &str| reply(Some(id), last, &format!(r#"{{"result":{value}}}"#));
         let begun = r#"{"task":{"id":"t","status":{"state":"TASK_STATE_SUBMITTED"}}}"#;

@@ -70,26 +70,27 @@ impl Story {
                     return Err("a runner begins twice".to_owned());
                 }
                 self.newest()?.attempts = attempts;
-                self.at_work = true;
-                self.runner = Some(Arc::clone(&started.runner));
+                (self.at_work, self.runner) = (true, Some(Arc::clone(&started.runner)));
                 Ok(())
             }
             Entry::Heartbeat(beat) if self.runner.as_ref() == Some(&beat.runner) => Ok(()),
+            Entry::Heartbeat(_) => Err("a heartbeat of a runner that was fenced".to_owned()),
             Entry::CancelRequested(_) => Ok(()),
-            Entry::KeyUsed(_) => Err("a key's journal where a task's is due".to_owned()),
-            Entry::Heartbeat(_) => Err("a sign of life of a runner that was fenced off".to_owned()),
+            Entry::KeyUsed(_) => {
+                Err("an idempotency key's journal where a task's is due".to_owned())
+            }
             Entry::Artifact(event) => {
-                let parts = event.artifact.parts.iter().map(|part| &part.content);
-                let mut texts = parts.filter_map(|content| match content {
-                    PartContent::Text(text) => Some(text),
-                    _ => None,
-                });
-                texts.try_for_each(|text| self.hear(text))
+                event.artifact.parts.iter().try_for_each(|part| match &part.content {
+                    PartContent::Text(text) => self.hear(text),
+                    _ => Ok(()),
+                })
             }
             Entry::Status(event) => {
                 let state = event.status.state;
-                if let Some(message) = &event.status.message {
-                    self.hear_if_signed(message)?;
+                let text = event.status.message.as_ref().map(|it| it.text()).unwrap_or_default();
+                // One that is not the agent's, a cancel or a failure, is signed by nobody.
+                if signed(&text).is_some() {
+                    self.hear(&text)?;
                 }
                 if !self.at_work && !state.is_terminal() {
                     return Err(format!("{} while nobody is at work", state.name()));
@@ -137,12 +138,6 @@ impl Story {
             _ => Err(format!("{text:?} in attempt {} at {}", newest.attempts, newest.name)),
         }
     }
-
-    /// A status that is not the agent's, a cancel or a failure, is signed by nobody.
-    fn hear_if_signed(&mut self, message: &Message) -> Result<(), String> {
-        let text = message.text();
-        if signed(&text).is_some() { self.hear(&text) } else { Ok(()) }
-    }
 }
 
 #[cfg(test)]
@@ -189,10 +184,10 @@ mod tests {
     #[test]
     fn a_good_journal_is_told() {
         let story = read(vec![
-            submitted("r1 ask"),
+            submitted(&Words::Ask.text("r1")),
             started(1, "a"),
             status(TaskState::InputRequired, &signature("r1", 1)),
-            submitted("r2 work 2 0"),
+            submitted(&Words::Work(2, 0).text("r2")),
             started(1, "b"),
             status(TaskState::Working, ""),
             said(&piece("r2", 1, 0)),
@@ -208,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_found() {
-        let begun = || vec![submitted("r1 work 2 0"), started(1, "a")];
+        let begun = || vec![submitted(&Words::Work(2, 0).text("r1")), started(1, "a")];
         let done = |attempt| status(TaskState::Completed, &signature("r1", attempt));
         for (more, found) in [
             (vec![started(2, "b"), said(&piece("r1", 1, 0))], "in attempt 2 at r1"),
@@ -216,7 +211,7 @@ mod tests {
             (vec![started(3, "b")], "attempt 3 where 2 is due"),
             (vec![started(2, "a")], "a runner begins twice"),
             (vec![done(1), started(2, "b")], "an entry after the end"),
-            (vec![submitted("r2 ask")], "while another was worked on"),
+            (vec![submitted(&Words::Ask.text("r2"))], "while another was worked on"),
             (
                 vec![status(TaskState::InputRequired, ""), said(&piece("r1", 1, 0))],
                 "while nobody is at work",
