@@ -1,7 +1,8 @@
 //! A broker of our own, which `cargo xtask` starts, stops and starts again on request.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
+use anyhow::{Context, Result, bail};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -17,37 +18,34 @@ pub(crate) struct Broker(BufReader<TcpStream>);
 
 impl Broker {
     /// One that the desk at this address has yet to start.
-    pub(crate) async fn at(desk: &str) -> Result<Self, String> {
+    pub(crate) async fn at(desk: &str) -> Result<Self> {
         let stream = TcpStream::connect(desk).await;
-        let stream =
-            stream.map_err(|error| format!("no broker is to be had at {desk}: {error}"))?;
-        Ok(Self(BufReader::new(stream)))
+        Ok(Self(BufReader::new(stream.with_context(|| format!("no broker at {desk}"))?)))
     }
 
     /// Starts it, also again and then with its data, and waits until it is ready. Answers its
     /// bootstrap address.
-    pub(crate) async fn start(&mut self) -> Result<String, String> {
+    pub(crate) async fn start(&mut self) -> Result<String> {
         self.ask("start").await
     }
 
     /// Kills it outright.
-    pub(crate) async fn stop(&mut self) -> Result<(), String> {
+    pub(crate) async fn stop(&mut self) -> Result<()> {
         self.ask("stop").await.map(drop)
     }
 
-    async fn ask(&mut self, what: &str) -> Result<String, String> {
+    async fn ask(&mut self, what: &str) -> Result<String> {
         let mut answer = String::new();
         let asked = timeout(PATIENCE, async {
             self.0.write_all(format!("{what}\n").as_bytes()).await?;
             self.0.read_line(&mut answer).await
         });
-        match asked.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Err(error) => Err(format!("the broker's {what} was not answered: {error}")),
-            Ok(0) => Err(format!("the broker's {what} was not answered")),
-            Ok(_) => match answer.trim_end().strip_prefix("error ") {
-                Some(reason) => Err(format!("the broker's {what} failed: {reason}")),
-                None => Ok(answer.trim_end().to_owned()),
-            },
+        let unanswered = || format!("the broker's {what} was not answered");
+        asked.await.with_context(unanswered)?.with_context(unanswered)?;
+        match (answer.trim_end(), answer.strip_prefix("error ")) {
+            (_, Some(reason)) => bail!("the broker's {what} failed: {}", reason.trim_end()),
+            ("", None) => bail!(unanswered()),
+            (line, None) => Ok(line.to_owned()),
         }
     }
 }

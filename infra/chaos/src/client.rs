@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use a2a_core::{Cursor, kafka::Topics};
 use a2a_local::broker::create_topics;
+use anyhow::{Context, Error, Result};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{Consumer, StreamConsumer},
-    error::KafkaError,
     message::{BorrowedMessage, Header, Headers, OwnedHeaders},
     producer::{FutureProducer, FutureRecord, future_producer::Delivery},
 };
@@ -59,28 +59,23 @@ impl Reply {
 
 impl Client {
     /// Creates the topics of the agent of that name, with so many partitions, and connects to them.
-    pub(crate) async fn connect(broker: &str, name: &str, partitions: i32) -> Result<Self, String> {
+    pub(crate) async fn connect(broker: &str, name: &str, partitions: i32) -> Result<Self> {
         let topics = Topics::of(name);
-        create_topics(broker, &topics, partitions).await?;
-        let connect = || -> Result<_, KafkaError> {
-            let producer = config(broker)
-                .set("enable.idempotence", "true")
-                .set("message.timeout.ms", "300000")
-                .create()?;
-            let consumer: StreamConsumer = config(broker)
-                .set("group.id", "chaos-client")
-                .set("enable.auto.commit", "false")
-                .create()?;
-            let mut all = TopicPartitionList::new();
-            for topic in [&topics.responses, &topics.dead_letter] {
-                all.add_partition_range(topic, 0, partitions - 1);
-            }
-            all.set_all_offsets(Offset::Beginning)?;
-            consumer.assign(&all)?;
-            Ok((producer, consumer))
-        };
-        let (producer, consumer) =
-            connect().map_err(|error| format!("no client to {broker}: {error}"))?;
+        create_topics(broker, &topics, partitions).await.map_err(Error::msg)?;
+        let producer = config(broker)
+            .set("enable.idempotence", "true")
+            .set("message.timeout.ms", "300000")
+            .create()?;
+        let consumer: StreamConsumer = config(broker)
+            .set("group.id", "chaos-client")
+            .set("enable.auto.commit", "false")
+            .create()?;
+        let mut all = TopicPartitionList::new();
+        for topic in [&topics.responses, &topics.dead_letter] {
+            all.add_partition_range(topic, 0, partitions - 1);
+        }
+        all.set_all_offsets(Offset::Beginning)?;
+        consumer.assign(&all)?;
         Ok(Self { producer, consumer, topics, received: 0 })
     }
 
@@ -88,7 +83,7 @@ impl Client {
     pub(crate) fn send(
         &self,
         record: &Outgoing,
-    ) -> Result<impl Future<Output = Result<Delivery, String>> + use<>, String> {
+    ) -> Result<impl Future<Output = Result<Delivery>> + use<>> {
         let headers = record.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
             all.insert(Header { key, value: Some(value) })
         });
@@ -100,21 +95,18 @@ impl Client {
             timestamp: None,
             headers: Some(headers),
         });
-        let failed = |error| format!("a request was not sent: {error}");
-        let sent = sent.map_err(|(error, _)| failed(error))?;
-        Ok(async move {
-            let delivered = sent.await.map_err(|_| "the client was closed".to_owned())?;
-            delivered.map_err(|(error, _)| failed(error))
-        })
+        const FAILED: &str = "a request was not sent";
+        let sent = sent.map_err(|(error, _)| error).context(FAILED)?;
+        Ok(async move { sent.await?.map_err(|(error, _)| error).context(FAILED) })
     }
 
     /// The next answer.
-    pub(crate) async fn receive(&mut self) -> Result<Reply, String> {
+    pub(crate) async fn receive(&mut self) -> Result<Reply> {
         loop {
             match self.consumer.recv().await {
                 Ok(message) => {
                     self.received += 1;
-                    return reply(&message).ok_or_else(|| {
+                    return reply(&message).with_context(|| {
                         let key = message.key().map(String::from_utf8_lossy);
                         format!("an answer has a key that no request had: {key:?}")
                     });
@@ -126,18 +118,17 @@ impl Client {
     }
 
     /// Every answer that is there and was not received yet.
-    pub(crate) async fn drain(&mut self) -> Result<Vec<Reply>, String> {
-        let failed = |error| format!("the answers have no end: {error}");
+    pub(crate) async fn drain(&mut self) -> Result<Vec<Reply>> {
         let mut all = 0;
-        for it in self.consumer.assignment().map_err(failed)?.elements() {
+        for it in self.consumer.assignment()?.elements() {
             let ends = self.consumer.fetch_watermarks(it.topic(), it.partition(), PATIENCE);
-            all += ends.map_err(failed)?.1;
+            all += ends.context("the answers have no end")?.1;
         }
         let (mut rest, began) = (Vec::new(), Instant::now());
         while self.received < all {
             let left = PATIENCE.saturating_sub(began.elapsed());
             let received = tokio::time::timeout(left, self.receive()).await;
-            rest.push(received.map_err(|_| "the last answers cannot be read".to_owned())??);
+            rest.push(received.context("the last answers cannot be read")??);
         }
         Ok(rest)
     }

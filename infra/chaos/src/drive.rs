@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rdkafka::producer::future_producer::Delivery;
 use serde_json::Value;
@@ -48,7 +49,7 @@ pub(crate) async fn drive(
     client: &mut Client,
     window: usize,
     progress: watch::Sender<usize>,
-) -> Result<Exchange, String> {
+) -> Result<Exchange> {
     let replies = vec![Vec::new(); plan.steps.len()];
     let exchange = Exchange { replies, ..Exchange::default() };
     let (known, asked, answered) = Default::default();
@@ -82,11 +83,11 @@ pub(crate) async fn drive(
 
 impl Driver<'_> {
     /// Keeps an answer, and makes ready what can be asked next.
-    fn take(&mut self, reply: Reply) -> Result<(), String> {
+    fn take(&mut self, reply: Reply) -> Result<()> {
         let number = reply.number;
         let step = self.plan.steps.get(number).filter(|_| self.asked.contains(&number));
         let step =
-            step.ok_or_else(|| format!("request {number} has an answer and was not asked"))?;
+            step.with_context(|| format!("request {number} has an answer and was not asked"))?;
         let next = self.plan.after(number).filter(|next| !self.asked.contains(&next.number));
         if next.is_some() && !self.known.contains_key(&step.first) {
             self.known.extend(known(&reply.value).map(|known| (step.first, known)));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{broker::Broker, plan::Fault, runners::Runners};
@@ -15,7 +16,7 @@ pub(crate) async fn run(
     seed: u64,
     (runners, broker): (&mut Runners, &mut Broker),
     mut progress: watch::Receiver<usize>,
-) -> Result<Vec<Fault>, String> {
+) -> Result<Vec<Fault>> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut done = Vec::new();
     for (at, fault) in faults {

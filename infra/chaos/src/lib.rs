@@ -33,6 +33,7 @@ use std::{
 };
 
 use a2a_core::{TaskStore, store};
+use anyhow::{Context, Error, Result};
 use tokio::sync::watch;
 
 use broker::Broker;
@@ -79,7 +80,7 @@ pub enum Store {
 
 impl Store {
     /// Its name, and the URL of one that nobody has used.
-    fn place(self) -> Result<(&'static str, String), String> {
+    fn place(self) -> Result<(&'static str, String)> {
         let unique = uuid::Uuid::new_v4().simple();
         Ok(match self {
             Self::DynamoDb => {
@@ -96,27 +97,27 @@ impl Store {
     }
 }
 
-fn engine(variable: &str) -> Result<String, String> {
-    std::env::var(variable)
-        .map_err(|_| format!("{variable} is not set: `cargo xtask` starts the engines"))
+fn engine(variable: &str) -> Result<String> {
+    let said = || format!("{variable} is not set: `cargo xtask` starts the engines");
+    std::env::var(variable).with_context(said)
 }
 
 /// Makes one run. Whatever it started has ended when it returns.
 ///
 /// # Errors
 /// When there was no run, in words. What was found is in the report.
-pub async fn run(options: &Options) -> Result<Report, String> {
+pub async fn run(options: &Options) -> Result<Report> {
     let began = Instant::now();
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
+    let folder = tempfile::tempdir().context("no folder")?;
     let plan = Plan::new(options.seed, options.requests, PARTITIONS);
     let (store, url) = options.store.place()?;
     // First, so that it ends last: the others would wait for it.
     let mut broker = Broker::at(&engine("A2A_TEST_BROKERS")?).await?;
     let address = broker.start().await?;
     let mut client = Client::connect(&address, NAME, PARTITIONS).await?;
-    store::prepare(&url).await?;
-    let tasks: Arc<dyn TaskStore> =
-        Arc::new(store::AgentStore::new(store::open(&url).await?, NAME));
+    store::prepare(&url).await.map_err(Error::msg)?;
+    let tasks = store::open(&url).await.map_err(Error::msg)?;
+    let tasks: Arc<dyn TaskStore> = Arc::new(store::AgentStore::new(tasks, NAME));
     let mut runners = Runners::new(Recipe {
         program: options.runner.clone(),
         broker: address,

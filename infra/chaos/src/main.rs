@@ -6,6 +6,7 @@ use std::{
 };
 
 use a2a_chaos::{Options, Store};
+use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 
 /// Kills runners and brokers under load, and looks whether anything was lost or done twice.
@@ -26,19 +27,18 @@ struct Cli {
     only: Vec<Store>,
 }
 
-fn main() -> ExitCode {
-    let good = run(&Cli::parse()).unwrap_or_else(|reason| {
-        eprintln!("a2a-chaos: {reason}");
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let good = run(&Cli::parse()).await.unwrap_or_else(|reason| {
+        eprintln!("a2a-chaos: {reason:#}");
         false
     });
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Makes the runs. Answers whether nothing was found.
-fn run(cli: &Cli) -> Result<bool, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
-    let program = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+async fn run(cli: &Cli) -> Result<bool> {
+    let program = std::env::current_exe().context("where am I")?;
     let runner = program.with_file_name("a2a-chaos-runner");
     let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let first = cli.seed.unwrap_or_else(seconds);
@@ -47,8 +47,7 @@ fn run(cli: &Cli) -> Result<bool, String> {
     for seed in first.. {
         for store in stores {
             let (store, requests, runner) = (*store, cli.requests, runner.clone());
-            let report =
-                runtime.block_on(a2a_chaos::run(&Options { store, requests, seed, runner }))?;
+            let report = a2a_chaos::run(&Options { store, requests, seed, runner }).await?;
             print!("{report}");
             good &= report.faults.is_empty();
         }

@@ -94,7 +94,7 @@ fn steps(random: &mut Rng, requests: usize, partitions: i32) -> Vec<Step> {
     let mut steps = Vec::with_capacity(requests);
     while steps.len() < requests {
         let mut kinds = chains[random.usize(..chains.len())](random);
-        let (first, begins) = (steps.len(), random.i32(..partitions));
+        let (first, begins) = (steps.len(), random.i32(0..partitions));
         if kinds.len() > requests - first {
             // Half a chain would leave its task without its end.
             kinds = vec![Kind::GetUnknown];

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
@@ -66,11 +67,11 @@ impl Runners {
     }
 
     /// Starts one more.
-    pub(crate) fn start(&mut self) -> Result<(), String> {
+    pub(crate) fn start(&mut self) -> Result<()> {
         self.started += 1;
         let Recipe { program, broker, name, store, folder } = &self.recipe;
         let log = folder.join(format!("runner-{}.log", self.started));
-        let failed = |error| format!("{}: {error}", program.display());
+        let failed = || format!("{} could not be started", program.display());
         // Nothing of our environment that would configure it.
         let ours = env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("A2A_"));
         let process = Command::new(program)
@@ -82,55 +83,48 @@ impl Runners {
             .env("RUST_LOG", "warn")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(File::create(&log).map_err(failed)?)
+            .stderr(File::create(&log).with_context(failed)?)
             .kill_on_drop(true)
             .spawn();
-        self.living.push(Runner { process: process.map_err(failed)?, log });
+        self.living.push(Runner { process: process.with_context(failed)?, log });
         Ok(())
     }
 
     /// Kills one outright.
-    pub(crate) async fn kill(&mut self, index: usize) -> Result<(), String> {
-        let killed = self.take(index)?.process.kill().await;
-        killed.map_err(|error| format!("a runner could not be killed: {error}"))
+    pub(crate) async fn kill(&mut self, index: usize) -> Result<()> {
+        self.take(index)?.process.kill().await.context("a runner could not be killed")
     }
 
     /// Has one shut down as it should, by SIGTERM.
-    pub(crate) async fn end(&mut self, index: usize) -> Result<(), String> {
+    pub(crate) async fn end(&mut self, index: usize) -> Result<()> {
         let mut runner = self.take(index)?;
         let pid = runner.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         // One that has ended is seen below.
         let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
-        match timeout(PATIENCE, runner.process.wait()).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(runner.said(&format!("a runner ended with {status}"))),
-            Ok(Err(error)) => Err(runner.said(&format!("a runner cannot be looked at: {error}"))),
-            Err(_) => Err(runner.said("a runner did not end")),
-        }
+        // Waiting would close it, and by that the runner knows that the driver is gone.
+        let _stdin = runner.process.stdin.take();
+        let ended = timeout(PATIENCE, runner.process.wait()).await;
+        let is_good = matches!(&ended, Ok(Ok(status)) if status.success());
+        ensure!(is_good, "a runner did not shut down: {ended:?}; {}", tail(&runner.log));
+        Ok(())
     }
 
     /// Takes one of the living, of which none may have ended by itself.
-    fn take(&mut self, index: usize) -> Result<Runner, String> {
+    fn take(&mut self, index: usize) -> Result<Runner> {
         for runner in &mut self.living {
-            match runner.process.try_wait() {
-                Ok(None) => {}
-                ended => return Err(runner.said(&format!("a runner ended by itself: {ended:?}"))),
+            let ended = runner.process.try_wait();
+            if !matches!(ended, Ok(None)) {
+                bail!("a runner ended by itself: {ended:?}; {}", tail(&runner.log));
             }
         }
         Ok(self.living.remove(index))
     }
 }
 
-impl Runner {
-    /// A sentence with the end of the runner's log.
-    fn said(&self, sentence: &str) -> String {
-        format!("{sentence}; the end of its log:\n{}", tail(&self.log))
-    }
-}
-
+/// The end of a runner's log.
 fn tail(file: &Path) -> String {
     const LINES: usize = 20;
     let text = fs::read_to_string(file).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
+    format!("the end of its log:\n{}", lines[lines.len().saturating_sub(LINES)..].join("\n"))
 }

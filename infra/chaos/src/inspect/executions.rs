@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
+use anyhow::{Context, Result};
+
 use super::journals::Journals;
 use crate::{agent::Execution, drive::Exchange, plan::Plan};
 
 /// Reads the log of all processes.
-pub(crate) fn read(file: &Path) -> Result<Vec<Execution>, String> {
-    let text = fs::read_to_string(file);
-    let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
+pub(crate) fn read(file: &Path) -> Result<Vec<Execution>> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 

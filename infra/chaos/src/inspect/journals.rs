@@ -4,9 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use a2a_core::{
     RequestKey, TaskStore,
-    store::{Journal, ListQuery, StoreError},
+    store::{Journal, ListQuery},
     task::TaskKey,
 };
+use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, stream};
 
 use super::story::{Story, Told};
@@ -16,6 +17,9 @@ use crate::{drive::Exchange, plan::Plan, request::Step};
 const READS: usize = 16;
 /// How many tasks are listed at once.
 const PAGE: u32 = 100;
+
+/// What is said where a store cannot be read.
+const UNREADABLE: &str = "the store cannot be read";
 
 /// What the journals say.
 #[derive(Debug, Default)]
@@ -34,7 +38,7 @@ pub(crate) async fn inspect(
     key: impl Fn(&Step) -> Option<TaskKey>,
     store: &Arc<dyn TaskStore>,
     faults: &mut Vec<String>,
-) -> Result<Journals, String> {
+) -> Result<Journals> {
     let firsts = plan.steps.iter().filter(|step| step.words().is_some() && !step.follows_up());
     let keys = firsts.filter_map(|step| Some((step, key(step)?)));
     let mut reads = stream::iter(keys)
@@ -42,9 +46,9 @@ pub(crate) async fn inspect(
         .buffer_unordered(READS);
     let mut journals = Journals::default();
     while let Some((step, read)) = reads.next().await {
-        match told(read.map_err(unavailable)?) {
+        match told(read.context(UNREADABLE)?) {
             Ok(story) => journals.add(story),
-            Err(what) => faults.push(format!("journal of {}: {what}", step.name())),
+            Err(what) => faults.push(format!("journal of {}: {what:#}", step.name())),
         }
     }
     unfinished(store, faults).await?;
@@ -61,16 +65,16 @@ impl Journals {
     }
 }
 
-fn told(journal: Option<Journal>) -> Result<Story, String> {
-    let journal = journal.ok_or("there is none")?;
+fn told(journal: Option<Journal>) -> Result<Story> {
+    let journal = journal.context("there is none")?;
     let story = Story::read(&journal.slots)?;
-    let end = || format!("it has no end: {:?}", journal.head.status.state);
-    if story.over { Ok(story) } else { Err(end()) }
+    ensure!(story.over, "it has no end: {:?}", journal.head.status.state);
+    Ok(story)
 }
 
 /// Whatever the store still shows as being under way, or waiting: it may be of no request we know.
-async fn unfinished(store: &Arc<dyn TaskStore>, faults: &mut Vec<String>) -> Result<(), String> {
-    for key in store.running(None, PAGE).await.map_err(unavailable)? {
+async fn unfinished(store: &Arc<dyn TaskStore>, faults: &mut Vec<String>) -> Result<()> {
+    for key in store.running(None, PAGE).await.context(UNREADABLE)? {
         faults.push(format!("task {} is still running", key.id));
     }
     let mut query = ListQuery {
@@ -83,7 +87,7 @@ async fn unfinished(store: &Arc<dyn TaskStore>, faults: &mut Vec<String>) -> Res
         limit: PAGE,
     };
     loop {
-        let page = store.list(&query).await.map_err(unavailable)?;
+        let page = store.list(&query).await.context(UNREADABLE)?;
         for (id, head) in page.rows {
             if !head.status.state.is_terminal() {
                 faults.push(format!("task {id} is left {}", head.status.state.name()));
@@ -114,8 +118,4 @@ pub(crate) fn key(
         }
     };
     Some(TaskKey { tenant: "".into(), id: request.id("task") })
-}
-
-fn unavailable(error: StoreError) -> String {
-    format!("the store cannot be read: {error}")
 }
