@@ -41,7 +41,7 @@ use client::Client;
 use inspect::{executions, journals, replies};
 use plan::{Fault, Plan};
 use request::Step;
-use runners::{Recipe, Runners};
+use runners::Runners;
 
 pub use report::Report;
 
@@ -118,13 +118,8 @@ pub async fn run(options: &Options) -> Result<Report> {
     store::prepare(&url).await.map_err(Error::msg)?;
     let tasks = store::open(&url).await.map_err(Error::msg)?;
     let tasks: Arc<dyn TaskStore> = Arc::new(store::AgentStore::new(tasks, NAME));
-    let mut runners = Runners::new(Recipe {
-        program: options.runner.clone(),
-        broker: address,
-        name: NAME.to_owned(),
-        store: url,
-        folder: folder.path().to_owned(),
-    });
+    let options_of_all = ["--kafka", &*address, "--name", NAME, "--store", &url];
+    let mut runners = Runners::new(&options.runner, options_of_all, folder.path());
     runners.start()?;
 
     let ((progress, answered), exchanged) = (watch::channel(0), Instant::now());

@@ -21,25 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a runner's lease is.
 const LEASE_SECONDS: &str = "3";
 
-/// How runners are started.
-#[derive(Clone, Debug)]
-pub(crate) struct Recipe {
-    /// The program, `a2a-chaos-runner`.
-    pub(crate) program: PathBuf,
-    /// The broker's address.
-    pub(crate) broker: String,
-    /// The agent's name.
-    pub(crate) name: String,
-    /// The store's URL.
-    pub(crate) store: String,
-    /// Where executions and logs are kept.
-    pub(crate) folder: PathBuf,
-}
-
 /// The runners there are, living ones only. Dropping this kills them.
 #[derive(Debug)]
 pub(crate) struct Runners {
-    recipe: Recipe,
+    /// `a2a-chaos-runner`.
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// Where executions and logs are kept.
+    folder: PathBuf,
     living: Vec<Runner>,
     started: usize,
 }
@@ -51,9 +40,12 @@ struct Runner {
 }
 
 impl Runners {
-    /// None yet.
-    pub(crate) fn new(recipe: Recipe) -> Self {
-        Self { recipe, living: Vec::new(), started: 0 }
+    /// None yet. Each is to be this program with these options beside those that all have.
+    pub(crate) fn new(program: &Path, options: [&str; 6], folder: &Path) -> Self {
+        let fixed = ["--port", "0", "--lease-seconds", LEASE_SECONDS];
+        let arguments = fixed.iter().chain(&options).map(ToString::to_string).collect();
+        let (program, folder) = (program.to_owned(), folder.to_owned());
+        Self { program, arguments, folder, living: Vec::new(), started: 0 }
     }
 
     /// How many there are.
@@ -63,20 +55,18 @@ impl Runners {
 
     /// The file with the executions of all there ever were.
     pub(crate) fn executions(&self) -> PathBuf {
-        self.recipe.folder.join("executions")
+        self.folder.join("executions")
     }
 
     /// Starts one more.
     pub(crate) fn start(&mut self) -> Result<()> {
         self.started += 1;
-        let Recipe { program, broker, name, store, folder } = &self.recipe;
-        let log = folder.join(format!("runner-{}.log", self.started));
-        let failed = || format!("{} could not be started", program.display());
+        let log = self.folder.join(format!("runner-{}.log", self.started));
+        let failed = || format!("{} could not be started", self.program.display());
         // Nothing of our environment that would configure it.
         let ours = env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("A2A_"));
-        let process = Command::new(program)
-            .args(["--port", "0", "--kafka", broker, "--name", name, "--store", store])
-            .args(["--lease-seconds", LEASE_SECONDS])
+        let process = Command::new(&self.program)
+            .args(&self.arguments)
             .env_clear()
             .envs(ours)
             .env(crate::EXECUTIONS, self.executions())
