@@ -4,7 +4,7 @@
 //! Owns: the words of messages ([`Words`]) and of the log ([`Execution`]). Must never know: what is
 //! asked for when, or checked.
 //!
-//! Everything it says names the request and the attempt, so that whoever reads a journal knows which
+//! Everything it says names the request and the attempt, so that a reader of a journal knows which
 //! execution an entry is from.
 
 use std::{
@@ -17,6 +17,9 @@ use std::{
 use a2a_core::{AgentError, AgentExecutor, Env, EventQueue, RequestContext, async_trait};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+/// The variable that tells a runner where it logs its executions.
+pub const EXECUTIONS: &str = "A2A_CHAOS_EXECUTIONS";
 
 /// What a message asks for. Its text begins with the request's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

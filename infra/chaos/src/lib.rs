@@ -45,9 +45,6 @@ use runners::Runners;
 
 pub use report::Report;
 
-/// The variable that tells a runner where it logs its executions.
-pub const EXECUTIONS: &str = "A2A_CHAOS_EXECUTIONS";
-
 /// The agent's name.
 const NAME: &str = "chaos";
 /// Partitions of every topic.

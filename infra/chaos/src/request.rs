@@ -138,16 +138,11 @@ impl Step {
 
     /// What the agent is asked for, if it is.
     pub(crate) fn words(&self) -> Option<Words> {
-        self.said().map(|(_, words)| words)
-    }
-
-    /// How it is asked, and for what.
-    fn said(&self) -> Option<(Form, Words)> {
-        if let Kind::Say(form, words) = self.kind { Some((form, words)) } else { None }
+        if let Kind::Say(_, words) = self.kind { Some(words) } else { None }
     }
 
     fn is(&self, forms: &[Form]) -> bool {
-        self.said().is_some_and(|(form, _)| forms.contains(&form))
+        matches!(&self.kind, Kind::Say(form, _) if forms.contains(form))
     }
 
     /// Whether it is answered with a stream.

@@ -15,6 +15,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::agent::EXECUTIONS;
+
 /// How long a runner may take to finish what is in flight.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -69,7 +71,7 @@ impl Runners {
             .args(&self.arguments)
             .env_clear()
             .envs(ours)
-            .env(crate::EXECUTIONS, self.executions())
+            .env(EXECUTIONS, self.executions())
             .env("RUST_LOG", "warn")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -47,22 +47,18 @@ pub(crate) async fn inspect(
     let mut journals = Journals::default();
     while let Some((step, read)) = reads.next().await {
         match told(read.context(UNREADABLE)?) {
-            Ok(story) => journals.add(story),
+            Ok(story) => {
+                journals.count += 1;
+                for told in story.messages {
+                    journals.repeated += told.attempts.saturating_sub(1) as usize;
+                    journals.told.insert(told.name.clone(), told);
+                }
+            }
             Err(what) => faults.push(format!("journal of {}: {what:#}", step.name())),
         }
     }
     unfinished(store, faults).await?;
     Ok(journals)
-}
-
-impl Journals {
-    fn add(&mut self, story: Story) {
-        self.count += 1;
-        for told in story.messages {
-            self.repeated += usize::try_from(told.attempts.saturating_sub(1)).unwrap_or_default();
-            self.told.insert(told.name.clone(), told);
-        }
-    }
 }
 
 fn told(journal: Option<Journal>) -> Result<Story> {
