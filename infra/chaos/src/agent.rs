@@ -4,55 +4,46 @@
 //! Owns: the words of messages ([`Words`]) and of the log ([`Execution`]). Must never know: what is
 //! asked for when, or checked.
 //!
-//! Everything it says names the request and the attempt, so that whoever reads a journal knows which
+//! Everything it says names the request and the attempt, so that a reader of a journal knows which
 //! execution an entry is from.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
-    sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
-use a2a_core::{AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
+use a2a_core::{AgentError, AgentExecutor, Env, EventQueue, RequestContext, async_trait};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The variable that tells a runner where it logs its executions.
+pub const EXECUTIONS: &str = "A2A_CHAOS_EXECUTIONS";
 
 /// What a message asks for. Its text begins with the request's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Words {
     /// A task with an artifact of so many pieces, and so many milliseconds before each.
-    Work(usize, usize),
+    Work(usize, u64),
     /// A message without a task.
     Reply,
     /// A question back.
     Ask,
     /// A task that says it is at work, and is done after so many milliseconds.
-    Hold(usize),
+    Hold(u64),
 }
 
 impl Words {
     /// The text of the message of the request of that name.
     pub fn text(self, name: &str) -> String {
-        match self {
-            Self::Work(pieces, pause) => format!("{name} work {pieces} {pause}"),
-            Self::Reply => format!("{name} reply"),
-            Self::Ask => format!("{name} ask"),
-            Self::Hold(time) => format!("{name} hold {time}"),
-        }
+        format!("{name} {}", json!(self))
     }
 
     /// The request's name, and what it asks for.
     pub fn read(text: &str) -> Option<(&str, Self)> {
-        let words: Vec<&str> = text.split(' ').collect();
-        let number = |index: usize| words.get(index)?.parse().ok();
-        let asked = match words.get(1).copied()? {
-            "work" => Self::Work(number(2)?, number(3)?),
-            "reply" => Self::Reply,
-            "ask" => Self::Ask,
-            "hold" => Self::Hold(number(2)?),
-            _ => return None,
-        };
-        Some((words.first().copied()?, asked))
+        let (name, words) = text.split_once(' ')?;
+        Some((name, serde_json::from_str(words).ok()?))
     }
 }
 
@@ -73,53 +64,38 @@ pub fn piece(name: &str, attempt: u32, number: usize) -> String {
     format!("{}{number};", signature(name, attempt))
 }
 
-/// An execution that began.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An execution that began: a line of the log, in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
     /// The request's name.
     pub name: String,
     /// Which attempt it is, from 1.
     pub attempt: u32,
-    /// When it began: microseconds since 1970.
-    pub at: u128,
-}
-
-impl Execution {
-    fn line(&self) -> String {
-        format!("{} {} {}\n", self.name, self.attempt, self.at)
-    }
-
-    /// Reads a line of the log.
-    pub fn read(line: &str) -> Option<Self> {
-        let mut words = line.split(' ');
-        let name = words.next()?.to_owned();
-        let (attempt, at) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        words.next().is_none().then_some(Self { name, attempt, at })
-    }
+    /// When it began: milliseconds since 1970.
+    pub at: i64,
 }
 
 /// The agent.
 #[derive(Debug)]
 pub struct Agent {
-    executions: Mutex<File>,
+    executions: File,
 }
 
 impl Agent {
-    /// The agent that adds its executions to this file.
+    /// The agent that adds its executions to this file, as others may at the same time.
     ///
     /// # Errors
     /// When the file cannot be opened.
     pub fn new(executions: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(executions)?;
-        Ok(Self { executions: Mutex::new(file) })
+        let executions = OpenOptions::new().create(true).append(true).open(executions)?;
+        Ok(Self { executions })
     }
 
     /// One write, which the system keeps even if this process is killed right after it.
     fn log(&self, name: &str, attempt: u32) -> io::Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let execution = Execution { name: name.to_owned(), attempt, at: now.as_micros() };
-        let mut file = self.executions.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(execution.line().as_bytes())
+        let at = Env::system().now().as_millis();
+        let execution = Execution { name: name.to_owned(), attempt, at };
+        (&self.executions).write_all(format!("{}\n", json!(execution)).as_bytes())
     }
 }
 
@@ -131,7 +107,7 @@ impl AgentExecutor for Agent {
             return Err(AgentError::new("The message is none of this agent's words."));
         };
         let failed = |error| AgentError::new("The execution was not logged.").with_source(error);
-        self.log(name, attempt).map_err(|error| failed(error.to_string()))?;
+        self.log(name, attempt).map_err(failed)?;
         let signature = signature(name, attempt);
         match asked {
             Words::Work(pieces, pause) => {
@@ -151,9 +127,8 @@ impl AgentExecutor for Agent {
     }
 }
 
-async fn sleep(milliseconds: usize) {
+async fn sleep(milliseconds: u64) {
     if milliseconds > 0 {
-        let milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX);
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     }
 }
@@ -181,7 +156,9 @@ mod tests {
     #[test]
     fn an_execution_is_read_as_it_is_logged_and_half_a_line_is_none() {
         let execution = Execution { name: "r7".to_owned(), attempt: 2, at: 1_000 };
-        assert_eq!(Execution::read(execution.line().trim_end()), Some(execution));
-        assert_eq!(Execution::read("r7 2"), None);
+        let line = json!(execution).to_string();
+        let read = |line: &str| serde_json::from_str::<Execution>(line).ok();
+        assert_eq!(read(&line), Some(execution));
+        assert_eq!(read(&line[..line.len() / 2]), None);
     }
 }

@@ -1,63 +1,51 @@
 //! A broker of our own, which `cargo xtask` starts, stops and starts again on request.
 
-use std::{
-    io::{BufRead, BufReader, Write},
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
-    time::Duration,
+    time::timeout,
 };
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A running broker; it ends with this value.
+/// A broker; it ends with this value.
 #[derive(Debug)]
-pub(crate) struct Broker {
-    desk: BufReader<TcpStream>,
-    address: String,
-}
+pub(crate) struct Broker(BufReader<TcpStream>);
 
 impl Broker {
-    /// Has one started by the desk at this address.
-    pub(crate) fn start(desk: &str) -> Result<Self, String> {
-        let connect = || {
-            let stream = TcpStream::connect(desk)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            Ok::<_, std::io::Error>(stream)
-        };
-        let stream =
-            connect().map_err(|error| format!("no broker is to be had at {desk}: {error}"))?;
-        let mut broker = Self { desk: BufReader::new(stream), address: String::new() };
-        broker.address = broker.ask("start")?;
-        Ok(broker)
+    /// One that the desk at this address has yet to start.
+    pub(crate) async fn at(desk: &str) -> Result<Self> {
+        let stream = TcpStream::connect(desk).await;
+        Ok(Self(BufReader::new(stream.with_context(|| format!("no broker at {desk}"))?)))
     }
 
-    /// Its bootstrap address.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
+    /// Starts it, also again and then with its data, and waits until it is ready. Answers its
+    /// bootstrap address.
+    pub(crate) async fn start(&mut self) -> Result<String> {
+        self.ask("start").await
     }
 
     /// Kills it outright.
-    pub(crate) fn stop(&mut self) -> Result<(), String> {
-        self.ask("stop").map(drop)
+    pub(crate) async fn stop(&mut self) -> Result<()> {
+        self.ask("stop").await.map(drop)
     }
 
-    /// Starts it again, with its data, and waits until it is ready.
-    pub(crate) fn start_again(&mut self) -> Result<(), String> {
-        self.ask("start").map(drop)
-    }
-
-    fn ask(&mut self, what: &str) -> Result<String, String> {
+    async fn ask(&mut self, what: &str) -> Result<String> {
         let mut answer = String::new();
-        let asked = writeln!(self.desk.get_mut(), "{what}");
-        asked
-            .and_then(|()| self.desk.read_line(&mut answer))
-            .map_err(|error| format!("the broker's {what} was not answered: {error}"))?;
-        match answer.trim_end() {
-            "" => Err(format!("the broker's {what} was not answered")),
-            line => match line.strip_prefix("error ") {
-                Some(reason) => Err(format!("the broker's {what} failed: {reason}")),
-                None => Ok(line.to_owned()),
-            },
+        let asked = timeout(PATIENCE, async {
+            self.0.write_all(format!("{what}\n").as_bytes()).await?;
+            self.0.read_line(&mut answer).await
+        });
+        let unanswered = || format!("the broker's {what} was not answered");
+        asked.await.with_context(unanswered)?.with_context(unanswered)?;
+        match (answer.trim_end(), answer.strip_prefix("error ")) {
+            (_, Some(reason)) => bail!("the broker's {what} failed: {}", reason.trim_end()),
+            ("", None) => bail!(unanswered()),
+            (line, None) => Ok(line.to_owned()),
         }
     }
 }

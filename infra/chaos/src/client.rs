@@ -1,17 +1,15 @@
 //! The client: records out, whatever is answered in. It outlives the broker's restart.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use a2a_core::{Cursor, kafka::Topics};
+use a2a_local::broker::create_topics;
+use anyhow::{Context, Error, Result};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{Consumer, StreamConsumer},
-    error::KafkaError,
     message::{BorrowedMessage, Header, Headers, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord, future_producer::DeliveryFuture},
+    producer::{FutureProducer, FutureRecord, future_producer::Delivery},
 };
 
 use crate::request::{Outgoing, number};
@@ -23,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Client {
     producer: FutureProducer,
     consumer: StreamConsumer,
-    topics: Topics,
-    /// The next offset of each partition that is read.
-    next: BTreeMap<(String, i32), i64>,
+    pub(crate) topics: Topics,
+    /// How many records were read, from the beginning of every partition.
+    received: i64,
 }
 
 /// An answer.
@@ -48,7 +46,7 @@ impl Reply {
         std::str::from_utf8(value).ok()
     }
 
-    /// Its place in a stream.
+    /// Its position in a stream.
     pub(crate) fn event(&self) -> Option<Cursor> {
         self.header("a2a-event-id")?.parse().ok()
     }
@@ -60,45 +58,35 @@ impl Reply {
 }
 
 impl Client {
-    /// Connects to the topics of the agent of that name, which have so many partitions.
-    pub(crate) fn connect(broker: &str, name: &str, partitions: i32) -> Result<Self, String> {
+    /// Creates the topics of the agent of that name, with so many partitions, and connects to them.
+    pub(crate) async fn connect(broker: &str, name: &str, partitions: i32) -> Result<Self> {
         let topics = Topics::of(name);
-        let mut next = BTreeMap::new();
+        create_topics(broker, &topics, partitions).await.map_err(Error::msg)?;
+        let producer = config(broker)
+            .set("enable.idempotence", "true")
+            .set("message.timeout.ms", "300000")
+            .create()?;
+        let consumer: StreamConsumer = config(broker)
+            .set("group.id", "chaos-client")
+            .set("enable.auto.commit", "false")
+            .create()?;
+        let mut all = TopicPartitionList::new();
         for topic in [&topics.responses, &topics.dead_letter] {
-            next.extend((0..partitions).map(|partition| ((topic.clone(), partition), 0)));
+            all.add_partition_range(topic, 0, partitions - 1);
         }
-        let connect = || -> Result<_, KafkaError> {
-            let producer = config(broker)
-                .set("enable.idempotence", "true")
-                .set("message.timeout.ms", "300000")
-                .create()?;
-            let consumer: StreamConsumer = config(broker)
-                .set("group.id", "chaos-client")
-                .set("enable.auto.commit", "false")
-                .create()?;
-            let mut all = TopicPartitionList::new();
-            for (topic, partition) in next.keys() {
-                all.add_partition_offset(topic, *partition, Offset::Beginning)?;
-            }
-            consumer.assign(&all)?;
-            Ok((producer, consumer))
-        };
-        let (producer, consumer) =
-            connect().map_err(|error| format!("no client to {broker}: {error}"))?;
-        Ok(Self { producer, consumer, topics, next })
+        all.set_all_offsets(Offset::Beginning)?;
+        consumer.assign(&all)?;
+        Ok(Self { producer, consumer, topics, received: 0 })
     }
 
-    /// The agent's topics.
-    pub(crate) fn topics(&self) -> &Topics {
-        &self.topics
-    }
-
-    /// Sends a record, without waiting.
-    pub(crate) fn send(&self, record: &Outgoing) -> Result<DeliveryFuture, String> {
-        let mut headers = OwnedHeaders::new();
-        for (key, value) in &record.headers {
-            headers = headers.insert(Header { key, value: Some(value) });
-        }
+    /// Sends a record, and answers with what tells where it stands.
+    pub(crate) fn send(
+        &self,
+        record: &Outgoing,
+    ) -> Result<impl Future<Output = Result<Delivery>> + use<>> {
+        let headers = record.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+            all.insert(Header { key, value: Some(value) })
+        });
         let sent = self.producer.send_result(FutureRecord {
             topic: &self.topics.requests,
             partition: Some(record.partition),
@@ -107,41 +95,40 @@ impl Client {
             timestamp: None,
             headers: Some(headers),
         });
-        sent.map_err(|(error, _)| format!("a request could not be sent: {error}"))
+        const FAILED: &str = "a request was not sent";
+        let sent = sent.map_err(|(error, _)| error).context(FAILED)?;
+        Ok(async move { sent.await?.map_err(|(error, _)| error).context(FAILED) })
     }
 
     /// The next answer.
-    pub(crate) async fn receive(&mut self) -> Result<Reply, String> {
+    pub(crate) async fn receive(&mut self) -> Result<Reply> {
         loop {
             match self.consumer.recv().await {
                 Ok(message) => {
-                    let place = (message.topic().to_owned(), message.partition());
-                    let reply = reply(&message);
-                    self.next.insert(place, message.offset() + 1);
-                    return reply.ok_or_else(|| {
+                    self.received += 1;
+                    return reply(&message).with_context(|| {
                         let key = message.key().map(String::from_utf8_lossy);
                         format!("an answer has a key that no request had: {key:?}")
                     });
                 }
-                // The broker is away; the client connects again by itself.
+                // The broker is unavailable; the client connects again by itself.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
     }
 
     /// Every answer that is there and was not received yet.
-    pub(crate) async fn drain(&mut self) -> Result<Vec<Reply>, String> {
-        let mut ends = BTreeMap::new();
-        for (topic, partition) in self.next.keys() {
-            let marks = self.consumer.fetch_watermarks(topic, *partition, PATIENCE);
-            let (_, high) = marks.map_err(|error| format!("{topic} has no end: {error}"))?;
-            ends.insert((topic.clone(), *partition), high);
+    pub(crate) async fn drain(&mut self) -> Result<Vec<Reply>> {
+        let mut all = 0;
+        for it in self.consumer.assignment()?.elements() {
+            let ends = self.consumer.fetch_watermarks(it.topic(), it.partition(), PATIENCE);
+            all += ends.context("the answers have no end")?.1;
         }
         let (mut rest, began) = (Vec::new(), Instant::now());
-        while ends.iter().any(|(place, end)| self.next.get(place) < Some(end)) {
+        while self.received < all {
             let left = PATIENCE.saturating_sub(began.elapsed());
             let received = tokio::time::timeout(left, self.receive()).await;
-            rest.push(received.map_err(|_| "the last answers cannot be read".to_owned())??);
+            rest.push(received.context("the last answers cannot be read")??);
         }
         Ok(rest)
     }

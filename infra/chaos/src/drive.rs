@@ -2,12 +2,13 @@
 //! next one once the one before has brought what it needs.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
+use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use rdkafka::producer::future_producer::DeliveryFuture;
+use rdkafka::producer::future_producer::Delivery;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -21,35 +22,25 @@ use crate::{
 /// are held, and the broker's restart takes, together.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where a request's record stands; the timestamp is in milliseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) timestamp: i64,
-}
-
 /// What was sent and answered.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     /// Where each request's first record stands, by its number; those never sent are missing.
-    pub(crate) positions: HashMap<usize, Position>,
+    pub(crate) positions: HashMap<usize, Delivery>,
     /// The answers to each request, in their order.
     pub(crate) replies: Vec<Vec<Reply>>,
 }
 
 struct Driver<'a> {
     plan: &'a Plan,
-    client: &'a mut Client,
     exchange: Exchange,
+    /// What each chain's first request has brought.
     known: HashMap<usize, Known>,
+    /// What is to be sent next.
+    ready: Vec<&'a Step>,
     /// Which are sent, or are to be sent next.
-    asked: Vec<bool>,
-    answered: Vec<bool>,
-    /// How many are sent and not answered.
-    open: usize,
-    done: usize,
-    progress: watch::Sender<usize>,
+    asked: HashSet<usize>,
+    answered: HashSet<usize>,
 }
 
 /// Runs the plan's requests to their answers, or until there are none any more.
@@ -58,73 +49,46 @@ pub(crate) async fn drive(
     client: &mut Client,
     window: usize,
     progress: watch::Sender<usize>,
-) -> Result<Exchange, String> {
-    let all = plan.steps.len();
-    let exchange = Exchange { replies: vec![Vec::new(); all], ..Exchange::default() };
-    let (asked, answered) = (vec![false; all], vec![false; all]);
-    let known = HashMap::new();
-    let mut driver =
-        Driver { plan, client, exchange, known, asked, answered, open: 0, done: 0, progress };
-    driver.run(window).await?;
+) -> Result<Exchange> {
+    let replies = vec![Vec::new(); plan.steps.len()];
+    let exchange = Exchange { replies, ..Exchange::default() };
+    let (known, asked, answered) = Default::default();
+    let mut driver = Driver { plan, exchange, known, ready: Vec::new(), asked, answered };
+    let mut firsts = plan.steps.iter().filter(|step| step.number == step.first);
+    let (mut deliveries, mut last) = (FuturesUnordered::new(), Instant::now());
+    while driver.answered.len() < plan.steps.len() || !deliveries.is_empty() {
+        while driver.asked.len() - driver.ready.len() - driver.answered.len() < window
+            && let Some(step) = driver.ready.pop().or_else(|| firsts.next())
+        {
+            for _ in 0..step.copies() {
+                let delivery = client.send(&step.record(driver.known.get(&step.first)))?;
+                deliveries.push(async move { (step.number, delivery.await) });
+            }
+            driver.asked.insert(step.number);
+        }
+        tokio::select! {
+            Some((number, delivered)) = deliveries.next() => {
+                driver.exchange.positions.entry(number).or_insert(delivered?);
+            }
+            reply = client.receive() => {
+                last = Instant::now();
+                driver.take(reply?)?;
+                progress.send_replace(driver.answered.len());
+            }
+            () = tokio::time::sleep(PATIENCE.saturating_sub(last.elapsed())) => break,
+        }
+    }
     Ok(driver.exchange)
 }
 
-impl<'a> Driver<'a> {
-    async fn run(&mut self, window: usize) -> Result<(), String> {
-        let mut deliveries = FuturesUnordered::new();
-        let plan = self.plan;
-        let mut firsts = plan.steps.iter().filter(|step| step.number == step.first);
-        let mut ready: Vec<&Step> = Vec::new();
-        let mut last = Instant::now();
-        while self.done < plan.steps.len() {
-            while self.open < window
-                && let Some(step) = ready.pop().or_else(|| firsts.next())
-            {
-                for _ in 0..step.copies() {
-                    let delivery = self.client.send(&step.record(self.known.get(&step.first)))?;
-                    let number = step.number;
-                    deliveries.push(async move { (number, delivery.await) });
-                }
-                self.asked[step.number] = true;
-                self.open += 1;
-            }
-            tokio::select! {
-                Some((number, delivered)) = deliveries.next() => self.place(number, delivered)?,
-                reply = self.client.receive() => {
-                    last = Instant::now();
-                    ready.extend(self.take(reply?)?);
-                }
-                () = tokio::time::sleep(PATIENCE.saturating_sub(last.elapsed())) => return Ok(()),
-            }
-        }
-        while let Some((number, delivered)) = deliveries.next().await {
-            self.place(number, delivered)?;
-        }
-        Ok(())
-    }
-
-    /// Keeps where a request's first record stands.
-    fn place(
-        &mut self,
-        number: usize,
-        delivered: <DeliveryFuture as Future>::Output,
-    ) -> Result<(), String> {
-        let delivered = delivered.map_err(|_| "the client was closed".to_owned())?;
-        let at = delivered.map_err(|(error, _)| format!("a request was not sent: {error}"))?;
-        let timestamp = at.timestamp.to_millis().unwrap_or_default();
-        let position = Position { partition: at.partition, offset: at.offset, timestamp };
-        self.exchange.positions.entry(number).or_insert(position);
-        Ok(())
-    }
-
-    /// Keeps an answer. What can be asked next is given back.
-    fn take(&mut self, reply: Reply) -> Result<Option<&'a Step>, String> {
+impl Driver<'_> {
+    /// Keeps an answer, and makes ready what can be asked next.
+    fn take(&mut self, reply: Reply) -> Result<()> {
         let number = reply.number;
-        let plan = self.plan;
-        let step = plan.steps.get(number).filter(|_| self.asked[number]);
+        let step = self.plan.steps.get(number).filter(|_| self.asked.contains(&number));
         let step =
-            step.ok_or_else(|| format!("request {number} has an answer and was not asked"))?;
-        let next = plan.after(number).filter(|next| !self.asked[next.number]);
+            step.with_context(|| format!("request {number} has an answer and was not asked"))?;
+        let next = self.plan.after(number).filter(|next| !self.asked.contains(&next.number));
         if next.is_some() && !self.known.contains_key(&step.first) {
             self.known.extend(known(&reply.value).map(|known| (step.first, known)));
         }
@@ -134,19 +98,16 @@ impl<'a> Driver<'a> {
             true => replies.iter().any(Reply::is_last),
             false => replies.len() >= step.copies(),
         };
-        if answered && !self.answered[number] {
-            self.answered[number] = true;
-            self.open -= 1;
-            self.done += 1;
-            self.progress.send_replace(self.done);
+        if answered {
+            self.answered.insert(number);
         }
         // A task that is held is canceled while it is at work.
         let may_follow = answered || (step.holds() && self.known.contains_key(&step.first));
-        let next = next.filter(|_| may_follow);
-        if let Some(next) = next {
-            self.asked[next.number] = true;
+        if let Some(next) = next.filter(|_| may_follow) {
+            self.asked.insert(next.number);
+            self.ready.push(next);
         }
-        Ok(next)
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `plan`, `random` | which requests, which faults and when, by a seed |
+//! | `plan` | which requests, which faults and when, by a seed |
 //! | `request` | one request's records |
 //! | `client`, `drive` | the exchange |
 //! | `faults`, `runners`, `broker` | what is killed, and how |
@@ -22,30 +22,31 @@ mod drive;
 mod faults;
 mod inspect;
 mod plan;
-mod random;
 mod report;
 mod request;
 mod runners;
 
 use std::{
-    path::{Path, PathBuf},
-    time::Instant,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use a2a_core::store;
+use a2a_core::{TaskStore, store};
+use anyhow::{Context, Error, Result};
 use tokio::sync::watch;
 
 use broker::Broker;
 use client::Client;
 use inspect::{executions, journals, replies};
-use plan::Plan;
-use runners::{Recipe, Runners};
+use plan::{Fault, Plan};
+use request::Step;
+use runners::Runners;
 
 pub use report::Report;
 
-/// The variable that tells a runner where it logs its executions.
-pub const EXECUTIONS: &str = "A2A_CHAOS_EXECUTIONS";
-
+/// The agent's name.
+const NAME: &str = "chaos";
 /// Partitions of every topic.
 const PARTITIONS: i32 = 6;
 /// How many requests are without an answer at any moment.
@@ -65,77 +66,80 @@ pub struct Options {
 }
 
 /// The stores; `cargo xtask` starts their engines and names them in the environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Store {
     /// DynamoDB's API, by dynoxide.
+    #[value(name = "dynamodb")]
     DynamoDb,
     /// PostgreSQL.
     Postgres,
 }
 
 impl Store {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::DynamoDb, Self::Postgres];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::DynamoDb => "dynamodb",
-            Self::Postgres => "postgres",
-        }
-    }
-
-    /// One that nobody has used.
-    fn url(self) -> Result<String, String> {
+    /// Its name, and the URL of one that nobody has used.
+    fn place(self) -> Result<(&'static str, String)> {
         let unique = uuid::Uuid::new_v4().simple();
         Ok(match self {
             Self::DynamoDb => {
                 let address = engine("A2A_TEST_DYNAMODB")?;
-                format!("dynamodb://chaos{unique}?endpoint={address}&region=eu-central-1")
+                let url =
+                    format!("dynamodb://chaos{unique}?endpoint={address}&region=eu-central-1");
+                ("dynamodb", url)
             }
-            Self::Postgres => format!("{}?schema=chaos{unique}", engine("A2A_TEST_POSTGRES")?),
+            Self::Postgres => {
+                let address = engine("A2A_TEST_POSTGRES")?;
+                ("postgres", format!("{address}?schema=chaos{unique}"))
+            }
         })
     }
 }
 
-fn engine(variable: &str) -> Result<String, String> {
-    std::env::var(variable)
-        .map_err(|_| format!("{variable} is not set: `cargo xtask` starts the engines"))
+fn engine(variable: &str) -> Result<String> {
+    let said = || format!("{variable} is not set: `cargo xtask` starts the engines");
+    std::env::var(variable).with_context(said)
 }
 
 /// Makes one run. Whatever it started has ended when it returns.
 ///
 /// # Errors
 /// When there was no run, in words. What was found is in the report.
-pub async fn run(options: &Options) -> Result<Report, String> {
+pub async fn run(options: &Options) -> Result<Report> {
     let began = Instant::now();
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
+    let folder = tempfile::tempdir().context("no folder")?;
     let plan = Plan::new(options.seed, options.requests, PARTITIONS);
-    let mut stage = Stage::set(options, folder.path()).await?;
-    let (progress, answered) = watch::channel(0);
-    let (mut broker, seed) = (Some(stage.broker), options.seed);
-    let exchanged = Instant::now();
+    let (store, url) = options.store.place()?;
+    // First, so that it ends last: the others would wait for it.
+    let mut broker = Broker::at(&engine("A2A_TEST_BROKERS")?).await?;
+    let address = broker.start().await?;
+    let mut client = Client::connect(&address, NAME, PARTITIONS).await?;
+    store::prepare(&url).await.map_err(Error::msg)?;
+    let tasks = store::open(&url).await.map_err(Error::msg)?;
+    let tasks: Arc<dyn TaskStore> = Arc::new(store::AgentStore::new(tasks, NAME));
+    let options_of_all = ["--kafka", &*address, "--name", NAME, "--store", &url];
+    let mut runners = Runners::new(&options.runner, options_of_all, folder.path());
+    runners.start()?;
+
+    let ((progress, answered), exchanged) = (watch::channel(0), Instant::now());
     let (mut exchange, done) = tokio::try_join!(
-        drive::drive(&plan, &mut stage.client, WINDOW, progress),
-        faults::run(&plan.faults, seed, &mut stage.runners, &mut broker, answered),
+        drive::drive(&plan, &mut client, WINDOW, progress),
+        faults::run(&plan.faults, options.seed, (&mut runners, &mut broker), answered),
     )?;
     let exchanged = exchanged.elapsed();
-    while stage.runners.count() > 0 {
-        stage.runners.end(0).await?;
+    while runners.count() > 0 {
+        runners.end(0).await?;
     }
-    for reply in stage.client.drain().await? {
+    for reply in client.drain().await? {
         exchange.replies[reply.number].push(reply);
     }
 
     let mut found = Vec::new();
     let replies = replies::inspect(&plan, &exchange, &mut found);
-    let requests = &stage.client.topics().requests;
-    let journals =
-        journals::inspect(&plan, &exchange, &stage.name, requests, &stage.store, &mut found)
-            .await?;
-    let executed = executions::read(&stage.runners.executions())?;
+    let keys = |step: &Step| journals::key(step, &exchange, NAME, &client.topics.requests);
+    let journals = journals::inspect(&plan, keys, &tasks, &mut found).await?;
+    let executed = executions::read(&runners.executions())?;
     executions::inspect(&executed, &plan, &exchange, &journals, &mut found);
-    let figures = vec![
+    let count = |fault| done.iter().filter(|done| **done == fault).count();
+    let figures = [
         ("requests", plan.steps.len()),
         ("answered as they should be", replies.answered),
         ("records of answers", replies.records),
@@ -143,47 +147,16 @@ pub async fn run(options: &Options) -> Result<Report, String> {
         ("journals with one attempt at a time", journals.count),
         ("executions", executed.len()),
         ("attempts after the first", journals.repeated),
-        ("runners killed and started again", done.kills),
-        ("runners joined", done.joins),
-        ("runners left", done.leaves),
-        ("brokers killed and started again", done.broker_restarts),
+        ("runners killed and started again", count(Fault::Kill)),
+        ("runners joined", count(Fault::Join)),
+        ("runners left", count(Fault::Leave)),
+        ("brokers killed and started again", count(Fault::Broker)),
     ];
-    let (store, took) = (options.store.name(), (exchanged, began.elapsed()));
+    let seconds = |took: Duration| format!("{:.1}", took.as_secs_f64());
+    let mut figures: Vec<_> = figures.map(|(name, count)| (name, count.to_string())).into();
+    figures.push(("seconds of the exchange", seconds(exchanged)));
+    figures.push(("seconds in all", seconds(began.elapsed())));
     // The next run of the seed may not find it.
     let logs = (!found.is_empty()).then(|| folder.keep());
-    Ok(Report { store, seed: options.seed, figures, took, faults: found, logs })
-}
-
-/// All that a run needs, ready.
-struct Stage {
-    name: String,
-    store: std::sync::Arc<dyn a2a_core::TaskStore>,
-    runners: Runners,
-    client: Client,
-    // Ends last: the others would wait for it.
-    broker: Broker,
-}
-
-impl Stage {
-    async fn set(options: &Options, folder: &Path) -> Result<Self, String> {
-        let desk = engine("A2A_TEST_BROKERS")?;
-        let broker = tokio::task::spawn_blocking(move || Broker::start(&desk)).await;
-        let broker = broker.map_err(|error| format!("no broker: {error}"))??;
-        let (name, url) = ("chaos".to_owned(), options.store.url()?);
-        store::prepare(&url).await?;
-        let store = store::open(&url).await?;
-        let store = std::sync::Arc::new(store::AgentStore::new(store, &name));
-        let topics = a2a_core::kafka::Topics::of(&name);
-        a2a_local::broker::create_topics(broker.address(), &topics, PARTITIONS).await?;
-        let client = Client::connect(broker.address(), &name, PARTITIONS)?;
-        let mut runners = Runners::new(Recipe {
-            program: options.runner.clone(),
-            broker: broker.address().to_owned(),
-            name: name.clone(),
-            store: url,
-            folder: folder.to_owned(),
-        });
-        runners.start()?;
-        Ok(Self { name, store, runners, client, broker })
-    }
+    Ok(Report { store, seed: options.seed, figures, faults: found, logs })
 }

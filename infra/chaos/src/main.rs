@@ -6,7 +6,8 @@ use std::{
 };
 
 use a2a_chaos::{Options, Store};
-use clap::Parser;
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
 
 /// Kills runners and brokers under load, and looks whether anything was lost or done twice.
 #[derive(Debug, Parser)]
@@ -21,42 +22,32 @@ struct Cli {
     /// Which plan the first run has; without it any
     #[arg(long)]
     seed: Option<u64>,
-    /// Only over these stores: dynamodb, postgres
-    #[arg(long, value_delimiter = ',', value_parser = store)]
+    /// Only over these stores
+    #[arg(long, value_delimiter = ',')]
     only: Vec<Store>,
 }
 
-fn store(name: &str) -> Result<Store, String> {
-    let found = Store::ALL.into_iter().find(|store| store.name() == name);
-    found.ok_or_else(|| "expected dynamodb or postgres".to_owned())
-}
-
-fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(reason) => {
-            eprintln!("a2a-chaos: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let good = run(&Cli::parse()).await.unwrap_or_else(|reason| {
+        eprintln!("a2a-chaos: {reason:#}");
+        false
+    });
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Makes the runs. Answers whether nothing was found.
-fn run(cli: &Cli) -> Result<bool, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
-    let program = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+async fn run(cli: &Cli) -> Result<bool> {
+    let program = std::env::current_exe().context("where am I")?;
     let runner = program.with_file_name("a2a-chaos-runner");
     let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let first = cli.seed.unwrap_or_else(seconds);
-    let stores = if cli.only.is_empty() { Store::ALL.to_vec() } else { cli.only.clone() };
+    let stores = if cli.only.is_empty() { Store::value_variants() } else { &cli.only };
     let (began, mut good) = (Instant::now(), true);
     for seed in first.. {
-        for store in &stores {
+        for store in stores {
             let (store, requests, runner) = (*store, cli.requests, runner.clone());
-            let report =
-                runtime.block_on(a2a_chaos::run(&Options { store, requests, seed, runner }))?;
+            let report = a2a_chaos::run(&Options { store, requests, seed, runner }).await?;
             print!("{report}");
             good &= report.faults.is_empty();
         }

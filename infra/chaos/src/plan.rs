@@ -4,10 +4,15 @@
 //! answered, so that a seed gives the same schedule on a fast machine and on a slow one. Must never
 //! know: how a request is written, how a fault is done.
 
+use fastrand::Rng;
+
 use crate::{
     agent::Words,
-    random::Random,
-    request::{Kind, POISONS, Step},
+    request::{
+        Form,
+        Kind::{self, Say},
+        POISONS, Step,
+    },
 };
 
 /// A run's requests and faults.
@@ -36,38 +41,40 @@ pub(crate) enum Fault {
 const REQUESTS_OF_A_KILL: usize = 2_500;
 
 /// Requests of which each but the first follows the reply to the one before.
-type Chain = fn(&mut Random) -> Vec<Kind>;
+type Chain = fn(&mut Rng) -> Vec<Kind>;
 
 /// How often each chain comes, in a hundred.
 const MIX: &[(usize, Chain)] = &[
-    (22, |random| vec![Kind::Brief(work(random))]),
-    (20, |random| vec![Kind::Send(work(random))]),
-    (14, |random| vec![Kind::Stream(work(random))]),
-    (6, |_| vec![Kind::Brief(Words::Reply)]),
-    (6, |_| vec![Kind::Send(Words::Reply)]),
-    (6, |random| vec![Kind::Keyed(work(random))]),
-    (3, |random| vec![Kind::Twice(work(random))]),
-    (5, |random| vec![Kind::Send(Words::Ask), Kind::Tell(work(random)), Kind::List]),
-    (3, |random| vec![Kind::Brief(Words::Ask), Kind::TellStream(work(random)), Kind::Get]),
-    (2, |_| vec![Kind::Send(Words::Ask), Kind::Cancel]),
-    (1, |random| vec![Kind::Stream(Words::Hold(random.within(100..2_000))), Kind::Cancel]),
-    (4, |random| vec![Kind::Send(work(random)), Kind::Get]),
+    (22, |random| vec![Say(Form::Brief, work(random))]),
+    (20, |random| vec![Say(Form::Send, work(random))]),
+    (14, |random| vec![Say(Form::Stream, work(random))]),
+    (6, |_| vec![Say(Form::Brief, Words::Reply)]),
+    (6, |_| vec![Say(Form::Send, Words::Reply)]),
+    (6, |random| vec![Say(Form::Keyed, work(random))]),
+    (3, |random| vec![Say(Form::Twice, work(random))]),
+    (5, |random| vec![Say(Form::Send, Words::Ask), Say(Form::Tell, work(random)), Kind::List]),
+    (3, |random| {
+        vec![Say(Form::Brief, Words::Ask), Say(Form::TellStream, work(random)), Kind::Get]
+    }),
+    (2, |_| vec![Say(Form::Send, Words::Ask), Kind::Cancel]),
+    (1, |random| vec![Say(Form::Stream, Words::Hold(random.u64(100..2_000))), Kind::Cancel]),
+    (4, |random| vec![Say(Form::Send, work(random)), Kind::Get]),
     (2, |_| vec![Kind::GetUnknown]),
-    (6, |random| vec![Kind::Poison(&POISONS[random.below(POISONS.len())])]),
+    (6, |random| vec![Kind::Poison(&POISONS[random.usize(..POISONS.len())])]),
 ];
 
 /// Most work is done at once; some takes long enough to be killed in the middle.
-fn work(random: &mut Random) -> Words {
-    match random.below(20) {
-        0 => Words::Work(random.within(4..12), random.within(10..50)),
-        _ => Words::Work(random.within(1..4), 0),
+fn work(random: &mut Rng) -> Words {
+    match random.u8(..20) {
+        0 => Words::Work(random.usize(4..12), random.u64(10..50)),
+        _ => Words::Work(random.usize(1..4), 0),
     }
 }
 
 impl Plan {
     /// The plan of that seed: that many requests to so many partitions.
     pub(crate) fn new(seed: u64, requests: usize, partitions: i32) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Rng::with_seed(seed);
         Self {
             steps: steps(&mut random, requests, partitions),
             faults: faults(&mut random, requests),
@@ -81,37 +88,29 @@ impl Plan {
     }
 }
 
-fn steps(random: &mut Random, requests: usize, partitions: i32) -> Vec<Step> {
-    let all: usize = MIX.iter().map(|(share, _)| share).sum();
-    let places = usize::try_from(partitions).unwrap_or(1).max(1);
+fn steps(random: &mut Rng, requests: usize, partitions: i32) -> Vec<Step> {
+    let chains = MIX.iter().flat_map(|(share, chain)| vec![chain; *share]);
+    let chains: Vec<&Chain> = chains.collect();
     let mut steps = Vec::with_capacity(requests);
     while steps.len() < requests {
-        let mut drawn = random.below(all);
-        let chain = MIX.iter().find(|(share, _)| {
-            let found = drawn < *share;
-            drawn = drawn.saturating_sub(*share);
-            found
-        });
-        let first = steps.len();
-        let begins = random.below(places);
-        let mut kinds = chain.map(|(_, chain)| chain(random)).unwrap_or_default();
+        let mut kinds = chains[random.usize(..chains.len())](random);
+        let (first, begins) = (steps.len(), random.i32(0..partitions));
         if kinds.len() > requests - first {
             // Half a chain would leave its task without its end.
             kinds = vec![Kind::GetUnknown];
         }
-        for (index, kind) in kinds.into_iter().enumerate() {
+        for (kind, index) in kinds.into_iter().zip(0..) {
             // Another partition each: a stream that waits for its cancel would hold it up.
-            let partition = i32::try_from((begins + index) % places).unwrap_or_default();
-            steps.push(Step { number: first + index, first, partition, kind });
+            let partition = (begins + index) % partitions;
+            steps.push(Step { number: steps.len(), first, partition, kind });
         }
     }
     steps
 }
 
-fn faults(random: &mut Random, requests: usize) -> Vec<(usize, Fault)> {
-    let mut at = |from: usize, to: usize, fault| {
-        (random.within(requests * from / 100..requests * to / 100), fault)
-    };
+fn faults(random: &mut Rng, requests: usize) -> Vec<(usize, Fault)> {
+    let mut at =
+        |from: usize, to: usize, fault| (random.usize(requests * from..requests * to) / 100, fault);
     let mut faults =
         vec![at(15, 35, Fault::Join), at(40, 60, Fault::Broker), at(65, 85, Fault::Leave)];
     faults.extend((0..requests / REQUESTS_OF_A_KILL).map(|_| at(3, 97, Fault::Kill)));

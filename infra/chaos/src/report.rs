@@ -1,6 +1,6 @@
 //! What a run did and what it found, as a table.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf};
 
 /// How many faults are told one by one.
 const TOLD: usize = 25;
@@ -12,10 +12,8 @@ pub struct Report {
     pub store: &'static str,
     /// What makes the same plan again.
     pub seed: u64,
-    /// What was counted.
-    pub figures: Vec<(&'static str, usize)>,
-    /// How long the exchange took, and how long everything.
-    pub took: (Duration, Duration),
+    /// What was counted and measured.
+    pub figures: Vec<(&'static str, String)>,
     /// What must not be; empty when all is well.
     pub faults: Vec<String>,
     /// Where the logs of the runners and of the executions are, if there are faults.
@@ -24,14 +22,12 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Self { store, seed, figures, took: (exchange, all), faults, logs } = self;
+        let Self { store, seed, figures, faults, logs } = self;
         writeln!(formatter, "chaos over {store}, --seed {seed}")?;
-        for (name, figure) in figures {
+        let count = ("FAULTS", faults.len().to_string());
+        for (name, figure) in figures.iter().chain([&count]) {
             writeln!(formatter, "  {name:<44}{figure:>9}")?;
         }
-        writeln!(formatter, "  {:<44}{:>9.1}", "seconds of the exchange", exchange.as_secs_f64())?;
-        writeln!(formatter, "  {:<44}{:>9.1}", "seconds in all", all.as_secs_f64())?;
-        writeln!(formatter, "  {:<44}{:>9}", "FAULTS", faults.len())?;
         for fault in faults.iter().take(TOLD) {
             writeln!(formatter, "  - {fault}")?;
         }

@@ -20,23 +20,11 @@ pub(crate) struct Step {
     pub(crate) kind: Kind,
 }
 
-/// What a request asks for, and in which form.
+/// What a request asks for.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    /// A message in the brief's form.
-    Brief(Words),
-    /// A message by JSON-RPC.
-    Send(Words),
-    /// A message that is answered with a stream.
-    Stream(Words),
-    /// A message under an idempotency key.
-    Keyed(Words),
-    /// The same, which the client sends twice.
-    Twice(Words),
-    /// The answer to the question of the chain's first.
-    Tell(Words),
-    /// The same, answered with a stream.
-    TellStream(Words),
+    /// That the agent does something.
+    Say(Form, Words),
     /// Cancel the task of the chain's first.
     Cancel,
     /// Show that task, which has ended.
@@ -47,6 +35,25 @@ pub(crate) enum Kind {
     List,
     /// What is no request.
     Poison(&'static Poison),
+}
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In the brief's form.
+    Brief,
+    /// By JSON-RPC.
+    Send,
+    /// So that it is answered with a stream.
+    Stream,
+    /// Under an idempotency key.
+    Keyed,
+    /// The same, which the client sends twice.
+    Twice,
+    /// As the answer to the question of the chain's first.
+    Tell,
+    /// The same, answered with a stream.
+    TellStream,
 }
 
 /// What is no request, or none that can be served.
@@ -68,7 +75,7 @@ impl Poison {
     }
 
     const fn header(reason: &'static str, name: &'static str, text: &'static str) -> Self {
-        let value = br#"{"message":{"text":"r0 work 1 0"}}"#;
+        let value = br#"{"message":{"text":"r0 {\"Work\":[1,0]}"}}"#;
         Self { value: Some(value), header: Some((name, text)), has_key: true, reason }
     }
 }
@@ -131,21 +138,21 @@ impl Step {
 
     /// What the agent is asked for, if it is.
     pub(crate) fn words(&self) -> Option<Words> {
-        match self.kind {
-            Kind::Brief(words)
-            | Kind::Send(words)
-            | Kind::Stream(words)
-            | Kind::Keyed(words)
-            | Kind::Twice(words)
-            | Kind::Tell(words)
-            | Kind::TellStream(words) => Some(words),
-            _ => None,
-        }
+        if let Kind::Say(_, words) = self.kind { Some(words) } else { None }
+    }
+
+    fn is(&self, forms: &[Form]) -> bool {
+        matches!(&self.kind, Kind::Say(form, _) if forms.contains(form))
     }
 
     /// Whether it is answered with a stream.
     pub(crate) fn streams(&self) -> bool {
-        matches!(self.kind, Kind::Stream(_) | Kind::TellStream(_))
+        self.is(&[Form::Stream, Form::TellStream])
+    }
+
+    /// Whether it says something to the task of the chain's first.
+    pub(crate) fn follows_up(&self) -> bool {
+        self.is(&[Form::Tell, Form::TellStream])
     }
 
     /// Whether it makes a task that is at work for a while.
@@ -155,25 +162,25 @@ impl Step {
 
     /// How many records ask for it.
     pub(crate) fn copies(&self) -> usize {
-        if matches!(self.kind, Kind::Twice(_)) { 2 } else { 1 }
+        if self.is(&[Form::Twice]) { 2 } else { 1 }
     }
 
     /// The key that the client chose for it, if it did.
     pub(crate) fn idempotency_key(&self) -> Option<String> {
-        matches!(self.kind, Kind::Keyed(_) | Kind::Twice(_)).then(|| self.name())
+        self.is(&[Form::Keyed, Form::Twice]).then(|| self.name())
     }
 
     /// Its record. The chain's first needs to know nothing.
     pub(crate) fn record(&self, known: Option<&Known>) -> Outgoing {
         let has_key = !matches!(self.kind, Kind::Poison(Poison { has_key: false, .. }));
-        let mut headers = Vec::new();
-        headers.extend(self.idempotency_key().map(|key| (IDEMPOTENCY_KEY, key)));
-        if let Kind::Poison(Poison { header: Some((name, text)), .. }) = self.kind {
-            headers.push((name, (*text).to_owned()));
-        }
-        if !has_key {
-            headers.push((TRACEPARENT, format!("00-{:032x}-{:016x}-01", self.number + 1, 1)));
-        }
+        let own = match self.kind {
+            Kind::Poison(Poison { header, .. }) => {
+                header.map(|(name, text)| (name, text.to_owned()))
+            }
+            _ => self.idempotency_key().map(|key| (IDEMPOTENCY_KEY, key)),
+        };
+        let trace = || (TRACEPARENT, format!("00-{:032x}-{:016x}-01", self.number + 1, 1));
+        let headers = own.into_iter().chain((!has_key).then(trace)).collect();
         let value = match self.kind {
             Kind::Poison(Poison { value, .. }) => value.map(<[u8]>::to_vec),
             _ => Some(self.value(known).to_string().into_bytes()),
@@ -185,24 +192,21 @@ impl Step {
     fn value(&self, known: Option<&Known>) -> Value {
         let task = known.map_or("there-is-none", |known| &known.task);
         let text = self.words().map(|words| words.text(&self.name())).unwrap_or_default();
-        let message =
-            || json!({"messageId": self.name(), "role": "ROLE_USER", "parts": [{"text": text}]});
+        let mut message =
+            json!({"messageId": self.name(), "role": "ROLE_USER", "parts": [{"text": text}]});
+        if self.follows_up() {
+            message["taskId"] = task.into();
+        }
         let (method, params) = match self.kind {
-            Kind::Brief(_) => return json!({"message": {"text": text}}),
-            Kind::Stream(_) => ("SendStreamingMessage", json!({"message": message()})),
-            Kind::Tell(_) | Kind::TellStream(_) => {
-                let mut message = message();
-                message["taskId"] = task.into();
-                let method = if self.streams() { "SendStreamingMessage" } else { "SendMessage" };
-                (method, json!({"message": message}))
-            }
+            Kind::Say(Form::Brief, _) => return json!({"message": {"text": text}}),
             Kind::Cancel => ("CancelTask", json!({"id": task})),
             Kind::Get | Kind::GetUnknown => ("GetTask", json!({"id": task})),
             Kind::List => {
                 let context = known.map_or("", |known| &known.context);
                 ("ListTasks", json!({"contextId": context, "includeArtifacts": true}))
             }
-            _ => ("SendMessage", json!({"message": message()})),
+            _ if self.streams() => ("SendStreamingMessage", json!({"message": message})),
+            _ => ("SendMessage", json!({"message": message})),
         };
         json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params})
     }
@@ -238,11 +242,11 @@ mod tests {
 
     #[test]
     fn a_follow_up_names_the_task() {
-        let kind = Kind::Tell(Words::Work(1, 0));
+        let kind = Kind::Say(Form::Tell, Words::Work(1, 0));
         let step = Step { number: 8, first: 7, partition: 0, kind };
         let known = Known { task: "t".to_owned(), context: "c".to_owned() };
         let value = step.value(Some(&known));
         assert_eq!(value["params"]["message"]["taskId"], "t");
-        assert_eq!(value["params"]["message"]["parts"][0]["text"], "r8 work 1 0");
+        assert_eq!(value["params"]["message"]["parts"][0]["text"], Words::Work(1, 0).text("r8"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{env, io::Read, path::Path, process::ExitCode, sync::Arc, thread};
 
-use a2a_chaos::agent::Agent;
+use a2a_chaos::agent::{Agent, EXECUTIONS};
 use a2a_core::{AgentCard, AgentExecutor};
 
 fn main() -> ExitCode {
@@ -10,8 +10,8 @@ fn main() -> ExitCode {
     let mut card = AgentCard { name: "chaos".to_owned(), ..AgentCard::default() };
     card.capabilities.streaming = Some(true);
     let agent = a2a_core::Agent::made(card, |_| {
-        let log = env::var_os(a2a_chaos::EXECUTIONS);
-        let log = log.ok_or_else(|| format!("{} is not set.", a2a_chaos::EXECUTIONS))?;
+        let log = env::var_os(EXECUTIONS);
+        let log = log.ok_or_else(|| format!("{EXECUTIONS} is not set."))?;
         let agent = Agent::new(Path::new(&log));
         let agent = agent.map_err(|error| format!("{}: {error}", log.display()))?;
         Ok::<Arc<dyn AgentExecutor>, String>(Arc::new(agent))

@@ -1,37 +1,36 @@
 //! The runners: real processes, killed and started again.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
+    process::Stdio,
+    time::Duration,
 };
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::agent::EXECUTIONS;
 
 /// How long a runner may take to finish what is in flight.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a runner that shows no sign of life is believed to be alive.
+/// How long a runner's lease is.
 const LEASE_SECONDS: &str = "3";
-
-/// How runners are started.
-#[derive(Clone, Debug)]
-pub(crate) struct Recipe {
-    /// The program, `a2a-chaos-runner`.
-    pub(crate) program: PathBuf,
-    /// The broker's address.
-    pub(crate) broker: String,
-    /// The agent's name.
-    pub(crate) name: String,
-    /// The store's URL.
-    pub(crate) store: String,
-    /// Where executions and logs are kept.
-    pub(crate) folder: PathBuf,
-}
 
 /// The runners there are, living ones only. Dropping this kills them.
 #[derive(Debug)]
 pub(crate) struct Runners {
-    recipe: Recipe,
+    /// `a2a-chaos-runner`.
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// Where executions and logs are kept.
+    folder: PathBuf,
     living: Vec<Runner>,
     started: usize,
 }
@@ -43,9 +42,12 @@ struct Runner {
 }
 
 impl Runners {
-    /// None yet.
-    pub(crate) fn new(recipe: Recipe) -> Self {
-        Self { recipe, living: Vec::new(), started: 0 }
+    /// None yet. Each is to be this program with these options beside those that all have.
+    pub(crate) fn new(program: &Path, options: [&str; 6], folder: &Path) -> Self {
+        let fixed = ["--port", "0", "--lease-seconds", LEASE_SECONDS];
+        let arguments = fixed.iter().chain(&options).map(ToString::to_string).collect();
+        let (program, folder) = (program.to_owned(), folder.to_owned());
+        Self { program, arguments, folder, living: Vec::new(), started: 0 }
     }
 
     /// How many there are.
@@ -53,104 +55,68 @@ impl Runners {
         self.living.len()
     }
 
+    /// The file with the executions of all there ever were.
+    pub(crate) fn executions(&self) -> PathBuf {
+        self.folder.join("executions")
+    }
+
     /// Starts one more.
-    pub(crate) fn start(&mut self) -> Result<(), String> {
+    pub(crate) fn start(&mut self) -> Result<()> {
         self.started += 1;
-        let Recipe { program, broker, name, store, folder } = &self.recipe;
-        let log = folder.join(format!("runner-{}.log", self.started));
-        let executions = folder.join(format!("executions-{}", self.started));
-        let start = || {
-            let mut command = Command::new(program);
-            // Nothing of our environment that would configure it.
-            for (variable, _) in std::env::vars_os() {
-                if variable.to_string_lossy().starts_with("A2A_") {
-                    command.env_remove(&variable);
-                }
-            }
-            command
-                .args(["--port", "0", "--kafka", broker, "--name", name, "--store", store])
-                .args(["--lease-seconds", LEASE_SECONDS])
-                .env(crate::EXECUTIONS, executions)
-                .env("RUST_LOG", "warn")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(File::create(&log)?)
-                .spawn()
-        };
-        let process = start().map_err(|error| format!("{}: {error}", program.display()))?;
-        self.living.push(Runner { process, log });
+        let log = self.folder.join(format!("runner-{}.log", self.started));
+        let failed = || format!("{} could not be started", self.program.display());
+        // Nothing of our environment that would configure it.
+        let ours = env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("A2A_"));
+        let process = Command::new(&self.program)
+            .args(&self.arguments)
+            .env_clear()
+            .envs(ours)
+            .env(EXECUTIONS, self.executions())
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).with_context(failed)?)
+            .kill_on_drop(true)
+            .spawn();
+        self.living.push(Runner { process: process.with_context(failed)?, log });
         Ok(())
     }
 
     /// Kills one outright.
-    pub(crate) fn kill(&mut self, index: usize) -> Result<(), String> {
-        self.check()?;
-        let mut runner = self.living.remove(index);
-        let killed = runner.process.kill().and_then(|()| runner.process.wait());
-        killed.map(drop).map_err(|error| format!("a runner could not be killed: {error}"))
+    pub(crate) async fn kill(&mut self, index: usize) -> Result<()> {
+        self.take(index)?.process.kill().await.context("a runner could not be killed")
     }
 
-    /// Has one end as it should, by SIGTERM.
-    pub(crate) async fn end(&mut self, index: usize) -> Result<(), String> {
-        self.check()?;
-        let mut runner = self.living.remove(index);
-        // The shell's own `kill`: the program is not installed everywhere.
-        let kill = format!("kill -TERM {}", runner.process.id());
-        let asked = Command::new("sh").args(["-c", &kill]).status();
-        asked.map_err(|error| format!("a runner could not be asked to end: {error}"))?;
-        let began = Instant::now();
-        loop {
-            match runner.ended()? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(runner.said(&format!("a runner ended with {status}"))),
-                None if began.elapsed() > PATIENCE => {
-                    let _ = runner.process.kill();
-                    return Err(runner.said("a runner did not end"));
-                }
-                None => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
-
-    /// That none has ended by itself.
-    pub(crate) fn check(&mut self) -> Result<(), String> {
-        for runner in &mut self.living {
-            if let Some(status) = runner.ended()? {
-                return Err(runner.said(&format!("a runner ended by itself with {status}")));
-            }
-        }
+    /// Has one shut down as it should, by SIGTERM.
+    pub(crate) async fn end(&mut self, index: usize) -> Result<()> {
+        let mut runner = self.take(index)?;
+        let pid = runner.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        // One that has ended is seen below.
+        let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+        // Waiting would close it, and by that the runner knows that the driver is gone.
+        let _stdin = runner.process.stdin.take();
+        let ended = timeout(PATIENCE, runner.process.wait()).await;
+        let is_good = matches!(&ended, Ok(Ok(status)) if status.success());
+        ensure!(is_good, "a runner did not shut down: {ended:?}; {}", tail(&runner.log));
         Ok(())
     }
 
-    /// The files with the executions of all there ever were.
-    pub(crate) fn executions(&self) -> Vec<PathBuf> {
-        let file = |number| self.recipe.folder.join(format!("executions-{number}"));
-        (1..=self.started).map(file).filter(|file| file.exists()).collect()
+    /// Takes one of the living, of which none may have ended by itself.
+    fn take(&mut self, index: usize) -> Result<Runner> {
+        for runner in &mut self.living {
+            let ended = runner.process.try_wait();
+            if !matches!(ended, Ok(None)) {
+                bail!("a runner ended by itself: {ended:?}; {}", tail(&runner.log));
+            }
+        }
+        Ok(self.living.remove(index))
     }
 }
 
-impl Runner {
-    fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
-        self.process.try_wait().map_err(|error| format!("a runner cannot be looked at: {error}"))
-    }
-
-    /// A sentence with the end of the runner's log.
-    fn said(&self, sentence: &str) -> String {
-        format!("{sentence}; the end of its log:\n{}", tail(&self.log))
-    }
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
+/// The end of a runner's log.
 fn tail(file: &Path) -> String {
     const LINES: usize = 20;
     let text = fs::read_to_string(file).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
+    format!("the end of its log:\n{}", lines[lines.len().saturating_sub(LINES)..].join("\n"))
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use a2a_core::{
     Agent, AgentCapabilities, AgentCard, AgentError, AgentExecutor, AgentSkill, Artifact,
-    EventQueue, Part, RequestContext, Stopped, async_trait,
+    EventQueue, Part, RequestContext, async_trait,
 };
 use serde_json::json;
 
@@ -95,35 +95,24 @@ pub struct TckExecutor;
 #[async_trait]
 impl AgentExecutor for TckExecutor {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
-        for step in steps(&context.message().message_id) {
-            step.take(&queue).await?;
+        let id = &context.message().message_id;
+        let fitting = TRIGGERS.iter().filter(|(prefix, _)| id.starts_with(prefix));
+        let longest = fitting.max_by_key(|(prefix, _)| prefix.len());
+        for step in longest.map_or(OTHERWISE, |(_, steps)| *steps) {
+            match *step {
+                Work => queue.working(()).await?,
+                Make(part) => queue.artifact(Artifact::new(ARTIFACT, vec![part()])).await?,
+                Last(text) => queue.last(ARTIFACT, text).await?,
+                Wait(time) => tokio::time::sleep(time).await,
+                Ask(question) => queue.require_input(question).await?,
+                Authorize(request) => queue.require_auth(request).await?,
+                Complete(Some(text)) => queue.complete(text).await?,
+                Complete(None) => queue.complete(()).await?,
+                Reject(why) => queue.reject(why).await?,
+                Reply(text) => queue.reply(text).await?,
+            }
         }
         Ok(())
-    }
-}
-
-fn steps(message_id: &str) -> &'static [Step] {
-    let fitting = TRIGGERS.iter().filter(|(prefix, _)| message_id.starts_with(prefix));
-    fitting.max_by_key(|(prefix, _)| prefix.len()).map_or(OTHERWISE, |(_, steps)| steps)
-}
-
-impl Step {
-    async fn take(self, queue: &EventQueue) -> Result<(), Stopped> {
-        match self {
-            Work => queue.working(()).await,
-            Make(part) => queue.artifact(Artifact::new(ARTIFACT, vec![part()])).await,
-            Last(text) => queue.last(ARTIFACT, text).await,
-            Wait(time) => {
-                tokio::time::sleep(time).await;
-                Ok(())
-            }
-            Ask(question) => queue.require_input(question).await,
-            Authorize(request) => queue.require_auth(request).await,
-            Complete(Some(text)) => queue.complete(text).await,
-            Complete(None) => queue.complete(()).await,
-            Reject(why) => queue.reject(why).await,
-            Reply(text) => queue.reply(text).await,
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{env::var, sync::Arc};
 
-use aws_lambda_events::kafka::{KafkaEvent, KafkaRecord};
+use aws_lambda_events::kafka::KafkaEvent;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
 use rdkafka::{
@@ -33,21 +33,15 @@ async fn main() -> Result<(), Error> {
 
 /// Sends every record, then waits for every acknowledgement.
 async fn answer(producer: &FutureProducer, topic: &str, event: KafkaEvent) -> Result<Value, Error> {
-    let records = event.records.into_values().flatten();
-    let sent: Result<Vec<_>, Error> = records.map(|record| send(producer, topic, record)).collect();
-    for delivery in sent? {
+    let bytes = |text: Option<String>| STANDARD.decode(text.unwrap_or_default());
+    let mut sent = Vec::new();
+    for record in event.records.into_values().flatten() {
+        let (key, value) = (bytes(record.key)?, bytes(record.value)?);
+        let message = FutureRecord::to(topic).key(&key).payload(&value);
+        sent.push(producer.send_result(message).map_err(|(error, _)| error)?);
+    }
+    for delivery in sent {
         delivery.await?.map_err(|(error, _)| error)?;
     }
     Ok(json!({ "batchItemFailures": [] }))
-}
-
-fn send(
-    producer: &FutureProducer,
-    topic: &str,
-    record: KafkaRecord,
-) -> Result<rdkafka::producer::DeliveryFuture, Error> {
-    let bytes = |text: Option<String>| STANDARD.decode(text.unwrap_or_default());
-    let (key, value) = (bytes(record.key)?, bytes(record.value)?);
-    let message = FutureRecord::to(topic).key(&key).payload(&value);
-    Ok(producer.send_result(message).map_err(|(error, _)| error)?)
 }

@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
     eprintln!("I begin.");
     match std::env::var("ODD").as_deref() {
         Ok("exit") => std::process::exit(3),
-        Ok("hang") => hang().await,
+        Ok("hang") => drop(hang().await),
         _ => {}
     }
     run_concurrent(service_fn(obey)).await
@@ -24,13 +24,9 @@ type Response = FunctionResponse<Value, Body>;
 /// The event's `do` says what; `echo` is the only well-behaved answer in one piece.
 async fn obey(event: LambdaEvent<Value>) -> Result<Response, Error> {
     let order = event.payload["do"].as_str().unwrap_or_default();
-    match order {
-        "environment" => {
-            let all: serde_json::Map<String, Value> =
-                std::env::vars().map(|(name, value)| (name, value.into())).collect();
-            return Ok(FunctionResponse::BufferedResponse(all.into()));
-        }
-        "deadline" => return Ok(FunctionResponse::BufferedResponse(event.context.deadline.into())),
+    let answer = match order {
+        "environment" => std::env::vars().collect(),
+        "deadline" => event.context.deadline.into(),
         "stream" => return Ok(stream(false)),
         "break" => return Ok(stream(true)),
         "error" => return Err("I will not.".into()),
@@ -44,14 +40,16 @@ async fn obey(event: LambdaEvent<Value>) -> Result<Response, Error> {
                 std::thread::sleep(Duration::from_millis(50));
                 std::fs::write(file, "done")
             });
+            event.payload
         }
-        _ => {}
-    }
-    Ok(FunctionResponse::BufferedResponse(event.payload))
+        _ => event.payload,
+    };
+    Ok(FunctionResponse::BufferedResponse(answer))
 }
 
-async fn hang() {
+async fn hang() -> Value {
     tokio::time::sleep(Duration::from_secs(600)).await;
+    Value::Null
 }
 
 /// Three pieces, one after another; or one, and an end of everything.

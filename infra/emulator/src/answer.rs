@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// What stands between the prelude of a streamed HTTP response and its body.
@@ -21,18 +23,21 @@ pub struct Chunk {
 }
 
 /// The head of a streamed HTTP response: what API Gateway makes its own head of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Head {
     /// The status code.
+    #[serde(rename = "statusCode")]
     pub status: u16,
-    /// The headers, by lower-case name.
-    pub headers: Vec<(String, String)>,
+    /// The headers.
+    #[serde(default, with = "http_serde::header_map")]
+    pub headers: HeaderMap,
     /// What is to be set as cookies.
+    #[serde(default)]
     pub cookies: Vec<String>,
 }
 
 /// A whole answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Answer {
     /// Whether it was streamed.
     pub streamed: bool,
@@ -45,53 +50,19 @@ pub struct Answer {
 }
 
 impl Head {
-    /// The first header of that name.
+    /// The first header of that name, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self.headers.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
-        found.next().map(|(_, value)| value.as_str())
+        self.headers.get(name)?.to_str().ok()
     }
 
-    /// Takes the prelude off the front of an answer, if all of it is there.
-    pub(crate) fn take(chunks: &mut Vec<Chunk>) -> Result<Option<Self>, String> {
-        let all = concat(chunks);
-        let Some(end) = all.windows(DELIMITER.len()).position(|window| window == DELIMITER) else {
-            return Ok(None);
-        };
-        let mut left = end + DELIMITER.len();
-        chunks.retain_mut(|chunk| {
-            let cut = left.min(chunk.bytes.len());
-            left -= cut;
-            chunk.bytes = chunk.bytes.slice(cut..);
-            !chunk.bytes.is_empty()
-        });
-        Self::read(&all[..end]).map(Some)
-    }
-
-    fn read(prelude: &[u8]) -> Result<Self, String> {
-        let not = |why: &dyn std::fmt::Display| {
-            format!("its prelude {:?} {why}", String::from_utf8_lossy(prelude))
-        };
-        let value: Value = serde_json::from_slice(prelude)
-            .map_err(|error| not(&format!("is no JSON: {error}")))?;
-        let status = value["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
-        let strings = |value: &Value| -> Vec<String> {
-            match value {
-                Value::String(one) => vec![one.clone()],
-                Value::Array(all) => {
-                    all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-                }
-                _ => Vec::new(),
-            }
-        };
-        let headers = value["headers"].as_object().into_iter().flatten();
-        Ok(Self {
-            status: status.ok_or_else(|| not(&"has no statusCode"))?,
-            headers: headers
-                .flat_map(|(name, value)| {
-                    strings(value).into_iter().map(|value| (name.to_ascii_lowercase(), value))
-                })
-                .collect(),
-            cookies: strings(&value["cookies"]),
+    /// Takes the prelude and its delimiter off the front of an answer, if all of it is there.
+    pub(crate) fn take(front: &mut BytesMut) -> Result<Option<Self>, String> {
+        let mut windows = front.windows(DELIMITER.len());
+        let Some(end) = windows.position(|window| window == DELIMITER) else { return Ok(None) };
+        let prelude = front.split_to(end);
+        front.advance(DELIMITER.len());
+        serde_json::from_slice(&prelude).map(Some).map_err(|error| {
+            format!("its prelude {:?} is no head: {error}", String::from_utf8_lossy(&prelude))
         })
     }
 }
@@ -99,7 +70,8 @@ impl Head {
 impl Answer {
     /// The body in one piece.
     pub fn bytes(&self) -> Bytes {
-        concat(&self.chunks)
+        let all: Vec<&[u8]> = self.chunks.iter().map(|chunk| &*chunk.bytes).collect();
+        all.concat().into()
     }
 
     /// The body as text; what is not UTF-8 is replaced.
@@ -116,24 +88,9 @@ impl Answer {
     }
 }
 
-fn concat(chunks: &[Chunk]) -> Bytes {
-    if let [one] = chunks {
-        return one.bytes.clone();
-    }
-    let mut all = BytesMut::with_capacity(chunks.iter().map(|chunk| chunk.bytes.len()).sum());
-    chunks.iter().for_each(|chunk| all.extend_from_slice(&chunk.bytes));
-    all.freeze()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn chunks(parts: &[&[u8]]) -> Vec<Chunk> {
-        let chunk =
-            |bytes: &&[u8]| Chunk { bytes: Bytes::copy_from_slice(bytes), at: Duration::ZERO };
-        parts.iter().map(chunk).collect()
-    }
 
     #[test]
     fn a_prelude_is_found_wherever_it_is_cut() {
@@ -141,23 +98,22 @@ mod tests {
         let whole = [&prelude[..], &DELIMITER, b"body"].concat();
         for cut in 0..whole.len() {
             let (front, back) = whole.split_at(cut);
-            let mut all = chunks(&[front]);
+            let mut all = BytesMut::from(front);
             let early = Head::take(&mut all).unwrap();
-            all.extend(chunks(&[back]));
+            all.extend_from_slice(back);
             let head = early.unwrap_or_else(|| Head::take(&mut all).unwrap().unwrap());
             assert_eq!((head.status, head.header("a")), (201, Some("b")), "cut at {cut}");
             assert_eq!(head.cookies, ["c=d"]);
-            assert_eq!(concat(&all), "body", "cut at {cut}");
+            assert_eq!(&all[..], b"body", "cut at {cut}");
         }
     }
 
     #[test]
     fn what_is_no_prelude_is_refused_in_words() {
         let refused = |front: &[u8]| {
-            let mut all = chunks(&[front, &DELIMITER]);
-            Head::take(&mut all).unwrap_err()
+            Head::take(&mut BytesMut::from(&*[front, &DELIMITER].concat())).unwrap_err()
         };
-        assert!(refused(b"nonsense").contains("\"nonsense\" is no JSON"));
-        assert!(refused(b"{}").contains("has no statusCode"));
+        assert!(refused(b"nonsense").contains("\"nonsense\" is no head"));
+        assert!(refused(b"{}").contains("missing field `statusCode`"));
     }
 }

@@ -7,9 +7,8 @@
 //! happened, in the JSON that Lambda's other destinations get. Which place Lambda itself gives that
 //! JSON in a record is not published.
 
-use std::{fmt::Display, time::Duration};
-
 use a2a_core::{Timestamp, wire::kafka::Record};
+use a2a_kafka::producer;
 use a2a_local::{
     broker,
     consumer::Source,
@@ -17,7 +16,6 @@ use a2a_local::{
 };
 use futures_util::future::try_join_all;
 use rdkafka::{
-    ClientConfig,
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
@@ -31,13 +29,10 @@ pub const FAILURE: &str = "lambda-failure";
 pub(crate) const CLUSTER: &str =
     "arn:aws:kafka:us-east-1:123456789012:cluster/local/00000000-0000-0000-0000-000000000000-1";
 
-/// How long the brokers may take to acknowledge a record.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// A topic of the same brokers, beside the one that is read.
 #[derive(Clone)]
 pub struct Destination {
-    topic: String,
+    pub(crate) topic: String,
     producer: FutureProducer,
 }
 
@@ -54,16 +49,9 @@ impl Destination {
             ));
         }
         broker::create_missing(&source.brokers, &[topic], partitions).await?;
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &source.brokers).set("enable.idempotence", "true");
-        config.set("message.timeout.ms", PATIENCE.as_millis().to_string());
-        let producer = config.create().map_err(|error| format!("{topic}: {error}."))?;
+        let producer = producer::settings(&source.brokers).create();
+        let producer = producer.map_err(|error| format!("{topic}: {error}."))?;
         Ok(Self { topic: topic.to_owned(), producer })
-    }
-
-    /// The topic's name.
-    pub fn topic(&self) -> &str {
-        &self.topic
     }
 
     /// Writes the batch's records, in order, and waits until the brokers have them.
@@ -72,20 +60,18 @@ impl Destination {
     /// In words, when they do not take one.
     pub(crate) async fn put(&self, batch: &Batch, failure: &Value) -> Result<(), String> {
         let failure = failure.to_string();
-        let say = |error: &dyn Display| format!("{} did not take it: {error}", self.topic);
-        let mut sent = Vec::with_capacity(batch.records.len());
-        for record in &batch.records {
-            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + 1);
-            for (key, value) in &record.headers {
-                headers = headers.insert(Header { key, value: Some(&**value) });
-            }
-            headers = headers.insert(Header { key: FAILURE, value: Some(&failure) });
+        let sent = batch.records.iter().map(|record| {
+            let headers = record.headers.iter().map(|(key, value)| (&**key, &**value));
+            let headers = headers.chain([(FAILURE, failure.as_bytes())]);
+            let headers = headers.fold(OwnedHeaders::new(), |all, (key, value)| {
+                all.insert(Header { key, value: Some(value) })
+            });
             let mut copy = FutureRecord::<[u8], [u8]>::to(&self.topic).headers(headers);
-            copy.key = record.key.as_deref();
-            copy.payload = record.value.as_deref();
-            sent.push(self.producer.send(copy, Timeout::After(PATIENCE)));
-        }
-        try_join_all(sent).await.map(drop).map_err(|(error, _)| say(&error))
+            (copy.key, copy.payload) = (record.key.as_deref(), record.value.as_deref());
+            self.producer.send(copy, Timeout::Never)
+        });
+        let sent = try_join_all(sent).await.map(drop);
+        sent.map_err(|(error, _)| format!("{} did not take it: {error}", self.topic))
     }
 }
 
@@ -94,9 +80,7 @@ pub(crate) fn failure(function: &str, source: &Source, batch: &Batch, reason: Re
     let time = |record: Option<&Record>| {
         Timestamp::from_millis(record.map_or(0, |record| record.timestamp)).to_string()
     };
-    let bytes = |record: &Record| {
-        [&record.key, &record.value].into_iter().flatten().map(bytes::Bytes::len).sum::<usize>()
-    };
+    let parts = batch.records.iter().flat_map(|record| [&record.key, &record.value]);
     let condition = match reason {
         Reason::Retries => "RetryAttemptsExhausted",
         Reason::Age => "RecordAgeExceeded",
@@ -111,7 +95,7 @@ pub(crate) fn failure(function: &str, source: &Source, batch: &Batch, reason: Re
             "batchSize": batch.records.len(),
             "eventSourceArn": CLUSTER,
             "bootstrapServers": source.brokers,
-            "payloadSize": batch.records.iter().map(bytes).sum::<usize>(),
+            "payloadSize": parts.flatten().map(bytes::Bytes::len).sum::<usize>(),
             "recordInfo": { batch.name(source): {
                 "firstRecordOffset": batch.first.to_string(),
                 "lastRecordOffset": batch.last.to_string(),

@@ -4,7 +4,7 @@
 //! Owns: the event as MSK's has it, the check of the answer, a line for each batch. Must never
 //! know: offsets and order, which are a2a-local's.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::sync::Arc;
 
 use a2a_kafka::{
     BatchResponse,
@@ -27,30 +27,15 @@ use crate::{
 /// A function wherever it is served, taking a topic's batches.
 #[derive(Clone)]
 pub struct LambdaFunction {
-    name: Arc<str>,
-    endpoint: Arc<Endpoint>,
-    reports: bool,
-    destination: Option<Destination>,
-}
-
-impl LambdaFunction {
-    /// The function of that name, called there.
-    pub fn new(name: &str, endpoint: Endpoint) -> Self {
-        Self { name: name.into(), endpoint: Arc::new(endpoint), reports: true, destination: None }
-    }
-
-    /// Whether its answer says what is to come again (Lambda's `ReportBatchItemFailures`), as it
-    /// does unless this says otherwise. Else an answer that is no error is success, whatever it is.
-    #[must_use]
-    pub fn reporting(self, reports: bool) -> Self {
-        Self { reports, ..self }
-    }
-
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is called.
+    pub endpoint: Endpoint,
+    /// Whether its answer says what is to be redelivered (Lambda's `ReportBatchItemFailures`). Else
+    /// an answer that is no error is success, whatever it is.
+    pub reports: bool,
     /// Where records go that are given up; else they are only printed.
-    #[must_use]
-    pub fn with_destination(self, destination: Option<Destination>) -> Self {
-        Self { destination, ..self }
-    }
+    pub destination: Option<Destination>,
 }
 
 impl Invoke for LambdaFunction {
@@ -79,14 +64,14 @@ impl Invoke for LambdaFunction {
     async fn passed_over(&self, source: &Source, batch: &Batch, reason: Reason) {
         let records = sentence(std::slice::from_ref(batch));
         let why = match reason {
-            Reason::Retries => "they have come as often as they may",
+            Reason::Retries => "they were retried as often as they may be",
             Reason::Age => "they are older than they may be",
         };
         let failure = failure(&self.name, source, batch, reason);
         let whereto = match &self.destination {
             None => format!("An on-failure destination would get: {failure}"),
             Some(destination) => match destination.put(batch, &failure).await {
-                Ok(()) => format!("They are in {} now.", destination.topic()),
+                Ok(()) => format!("They are in {} now.", destination.topic),
                 Err(error) => format!("{error}. It would get: {failure}"),
             },
         };
@@ -114,13 +99,12 @@ fn read(answer: &[u8], source: &Source, batches: &[Batch]) -> Result<BatchRespon
     }
     let response: BatchResponse = serde_json::from_value(value)
         .map_err(|error| format!("the answer is no batch response, {error}: {}", shown()))?;
-    let ranges: BTreeMap<String, (i64, i64)> =
-        batches.iter().map(|batch| (batch.name(source), (batch.first, batch.last))).collect();
-    let is_there = |partition: &str, offset: i64| {
-        ranges.get(partition).is_some_and(|(first, last)| (*first..=*last).contains(&offset))
+    let holds = |batch: &Batch, partition: &str, offset| {
+        batch.name(source) == partition && (batch.first..=batch.last).contains(&offset)
     };
-    let items = response.batch_item_failures.iter().map(|failure| &failure.item_identifier);
-    match items.into_iter().find(|item| !is_there(&item.partition, item.offset)) {
+    let mut items = response.batch_item_failures.iter().map(|failure| &failure.item_identifier);
+    let is_there = |partition: &str, offset| batches.iter().any(|it| holds(it, partition, offset));
+    match items.find(|item| !is_there(&item.partition, item.offset)) {
         None => Ok(response),
         Some(item) => Err(format!(
             "the answer names {} of {}, which was not in the batch",
@@ -132,32 +116,31 @@ fn read(answer: &[u8], source: &Source, batches: &[Batch]) -> Result<BatchRespon
 /// The batch in words: how many records, and which.
 fn sentence(batches: &[Batch]) -> String {
     let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
-    let mut text = format!("{records} record{}", if records == 1 { "" } else { "s" });
-    for (index, Batch { partition, first, last, .. }) in batches.iter().enumerate() {
-        let between = if index == 0 { " (partition " } else { ", " };
-        let _ = write!(text, "{between}{partition}: {first}");
-        if last > first {
-            let _ = write!(text, " to {last}");
-        }
-    }
-    text.push(')');
-    text
+    let range = |Batch { partition, first, last, .. }: &Batch| match last > first {
+        true => format!("{partition}: {first} to {last}"),
+        false => format!("{partition}: {first}"),
+    };
+    let ranges: Vec<String> = batches.iter().map(range).collect();
+    let plural = if records == 1 { "" } else { "s" };
+    format!("{records} record{plural} (partition {})", ranges.join(", "))
 }
 
 fn outcome(response: &Result<BatchResponse, String>) -> String {
     match response.as_ref().map(BatchResponse::first_failures) {
-        Err(reason) => format!("FAILED, all of it comes again. {reason}"),
+        Err(reason) => format!("FAILED, all of it is redelivered. {reason}"),
         Ok(failures) if failures.is_empty() => "done".to_owned(),
         Ok(failures) => {
             let from =
                 failures.iter().map(|(partition, offset)| format!("{partition} from {offset}"));
-            format!("comes again: {}", from.collect::<Vec<_>>().join(", "))
+            format!("redelivered: {}", from.collect::<Vec<_>>().join(", "))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use a2a_core::wire::kafka::Record;
     use serde_json::json;
 

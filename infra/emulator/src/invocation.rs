@@ -7,11 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use crate::{
     answer::{Answer, Chunk, Head},
-    failure::Failure,
+    failure::{Failure, Log},
     process::Process,
     runtime_api::Part,
 };
@@ -23,12 +24,11 @@ pub struct Invocation {
     process: Arc<Process>,
     began: Instant,
     limit: Duration,
-    streamed: bool,
-    http: bool,
-    head: Option<Head>,
+    /// The beginning of a streamed HTTP response, until its prelude is whole.
+    front: Option<BytesMut>,
     /// What has come and was not taken yet.
-    waiting: Vec<Chunk>,
-    ended: Option<Instant>,
+    answer: Answer,
+    ended: bool,
 }
 
 impl Invocation {
@@ -38,17 +38,8 @@ impl Invocation {
         began: Instant,
         limit: Duration,
     ) -> Self {
-        Self {
-            parts,
-            process,
-            began,
-            limit,
-            streamed: false,
-            http: false,
-            head: None,
-            waiting: Vec::new(),
-            ended: None,
-        }
+        let answer = Answer::default();
+        Self { parts, process, began, limit, front: None, answer, ended: false }
     }
 
     /// The head of a streamed HTTP response, as soon as it is there.
@@ -56,11 +47,11 @@ impl Invocation {
     /// # Errors
     /// As [`Invocation::answer`], and when the answer is no such response.
     pub async fn head(&mut self) -> Result<Head, Failure> {
-        while self.head.is_none() && self.ended.is_none() {
+        while self.answer.head.is_none() && !self.ended {
             self.take_part().await?;
         }
-        let none = || self.broken("it is no streamed HTTP response".to_owned());
-        self.head.clone().ok_or_else(none)
+        let head = self.answer.head.clone();
+        head.ok_or_else(|| self.broken("it is no streamed HTTP response"))
     }
 
     /// The next piece of the body, none at its end. Then the process is frozen.
@@ -68,11 +59,11 @@ impl Invocation {
     /// # Errors
     /// As [`Invocation::answer`].
     pub async fn chunk(&mut self) -> Result<Option<Chunk>, Failure> {
-        let headless = |this: &Self| this.http && this.head.is_none();
-        while (self.waiting.is_empty() || headless(self)) && self.ended.is_none() {
+        while self.answer.chunks.is_empty() && !self.ended {
             self.take_part().await?;
         }
-        Ok((!self.waiting.is_empty()).then(|| self.waiting.remove(0)))
+        let waiting = &mut self.answer.chunks;
+        Ok((!waiting.is_empty()).then(|| waiting.remove(0)))
     }
 
     /// The answer, or what is left of it after pieces were taken.
@@ -80,58 +71,53 @@ impl Invocation {
     /// # Errors
     /// [`Failure`]: the function answers with an error, ends, or does not answer in time.
     pub async fn answer(mut self) -> Result<Answer, Failure> {
-        while self.ended.is_none() {
+        while !self.ended {
             self.take_part().await?;
         }
-        let took = self.ended.unwrap_or(self.began).duration_since(self.began);
-        Ok(Answer { streamed: self.streamed, head: self.head, chunks: self.waiting, took })
+        Ok(self.answer)
     }
 
     async fn take_part(&mut self) -> Result<(), Failure> {
-        let until = tokio::time::Instant::from_std(self.began + self.limit);
-        let part = tokio::select! {
-            biased;
-            part = self.parts.recv() => part,
-            how = self.process.ended() => {
-                return Err(Failure::Exited { how, log: self.process.log() });
-            }
-            () = tokio::time::sleep_until(until) => {
-                self.process.kill();
-                let (what, limit) = ("the invocation", self.limit);
-                return Err(Failure::Late { what, limit, log: self.process.log() });
-            }
-        };
+        let bounds = (self.began, self.limit);
+        let part = self.process.bound(self.parts.recv(), "the invocation", bounds).await?;
         match part {
-            Some(Part::Begin { streamed, http }) => (self.streamed, self.http) = (streamed, http),
-            Some(Part::Data(bytes, at)) => {
-                self.waiting.push(Chunk { bytes, at: at.duration_since(self.began) });
-                if self.http && self.head.is_none() {
-                    let head = Head::take(&mut self.waiting);
-                    self.head = head.map_err(|reason| self.broken(reason))?;
+            Some(Part::Begin { streamed, http }) => {
+                self.answer.streamed = streamed;
+                self.front = http.then(BytesMut::new);
+            }
+            Some(Part::Data(mut bytes, at)) => {
+                if let Some(mut front) = self.front.take() {
+                    front.extend_from_slice(&bytes);
+                    self.answer.head = Head::take(&mut front).map_err(|why| self.broken(&why))?;
+                    if self.answer.head.is_none() {
+                        self.front = Some(front);
+                        return Ok(());
+                    }
+                    bytes = front.freeze();
                 }
+                if !bytes.is_empty() {
+                    self.answer.chunks.push(Chunk { bytes, at: at.duration_since(self.began) });
+                }
+            }
+            Some(Part::End(_)) if self.front.is_some() => {
+                return Err(self.broken("it ended within its prelude"));
             }
             Some(Part::End(at)) => {
-                if self.http && self.head.is_none() {
-                    return Err(self.broken("it ended within its prelude".to_owned()));
-                }
-                self.ended = Some(at);
+                (self.ended, self.answer.took) = (true, at.duration_since(self.began));
             }
             Some(Part::Error { kind, body }) => return Err(Failure::Error { kind, body }),
             // A process that is killed breaks its connections a moment before it has ended; then
             // that is the news.
             Some(Part::Broken(reason)) => {
-                let grace = tokio::time::timeout(Duration::from_secs(1), self.process.ended());
-                return Err(match grace.await {
-                    Ok(how) => Failure::Exited { how, log: self.process.log() },
-                    Err(_) => self.broken(reason),
-                });
+                let grace = tokio::time::timeout(Duration::from_secs(1), self.process.exited());
+                return Err(grace.await.unwrap_or_else(|_| self.broken(&reason)));
             }
-            None => return Err(self.broken("the Runtime API has gone".to_owned())),
+            None => return Err(self.broken("the Runtime API has gone")),
         }
         Ok(())
     }
 
-    fn broken(&self, reason: String) -> Failure {
-        Failure::Broken { reason, log: self.process.log() }
+    fn broken(&self, reason: &str) -> Failure {
+        Failure::Broken(reason.to_owned(), Log(self.process.log()))
     }
 }

@@ -16,7 +16,6 @@
 //! | [`function`], [`invocation`] | starting a function and invoking it; every wait is bounded |
 //! | [`runtime_api`] | the Runtime API a function talks to, and when the process is frozen |
 //! | `process` | the child, its output, the signals |
-//! | `prompt` | that waiting for an acknowledgement is not measured |
 //! | [`answer`], [`failure`] | what came of an invocation |
 //! | [`proxy`] | a way to Kafka that can be cut |
 //! | [`event_source`] | a function behind a topic: the event, the answer |
@@ -31,7 +30,6 @@ pub mod function;
 pub mod invocation;
 pub mod invoke;
 mod process;
-mod prompt;
 pub mod proxy;
 pub mod runtime_api;
 pub mod start;

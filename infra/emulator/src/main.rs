@@ -21,7 +21,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How many partitions a new topic has: as many as the local runner gives it.
 const PARTITIONS: i32 = 3;
 
-/// How often records come again for ever where there is a topic for them: Lambda's number.
+/// How often records are retried that are to be for ever, where there is a topic for them: Lambda's
+/// number.
 const RETRIES_WITH_DESTINATION: u32 = 10;
 
 /// Does what a Kafka event source mapping of Lambda's does: takes the records of
@@ -65,7 +66,7 @@ struct Options {
     #[arg(long, env = "A2A_BATCH_WINDOW_MS", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=300_000))]
     window_ms: u64,
-    /// How often records come again before they are passed over; -1 is for ever, as is Lambda's
+    /// How often records are retried before they are passed over; -1 is for ever, as is Lambda's
     /// default, but ten times where there is an on-failure topic
     #[arg(long, default_value_t = 5, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i32).range(-1..=10_000))]
@@ -75,10 +76,10 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = -1, allow_negative_numbers = true)]
     #[arg(value_parser = age)]
     max_age: i32,
-    /// Whether the records of an invocation that failed come again in halves
+    /// Whether the records of an invocation that failed are redelivered in halves
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     bisect: bool,
-    /// Whether the function's answer says what is to come again (ReportBatchItemFailures)
+    /// Whether the function's answer says what is to be redelivered (ReportBatchItemFailures)
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     report_failures: bool,
     /// The topic for records that are passed over; it is created if it is missing. Without one they
@@ -96,26 +97,21 @@ fn age(text: &str) -> Result<i32, String> {
 async fn main() -> ExitCode {
     let options = Options::parse();
     a2a_lambda::logs::init();
-    match run(options).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("{sentence}");
-            ExitCode::FAILURE
-        }
-    }
+    let Err(sentence) = run(options).await else { return ExitCode::SUCCESS };
+    eprintln!("{sentence}");
+    ExitCode::FAILURE
 }
 
 /// Delivers until a signal. Then the batches in hand are finished, if that does not take long.
 async fn run(options: Options) -> Result<(), String> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let listen = |kind| signal(kind).map_err(|error| error.to_string());
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
     let topics = Topics::of(&options.name);
     broker::create_topics(&options.kafka, &topics, PARTITIONS).await?;
     let (source, delivery) = (source(&options, topics.requests), delivery(&options));
     let function = function(&options, &source).await?;
-    if let Some(group) = &source.group {
-        options.start.prepare(&source.brokers, &source.topic, group).await?;
-    }
+    options.start.prepare(&source.brokers, &source.topic, &group(&options)).await?;
     let stop = CancellationToken::new();
     let whereto = options.endpoint.as_ref().unwrap_or(&options.invoke_address);
     println!("Records of {} go to {} at {whereto}.", source.topic, options.function);
@@ -128,18 +124,22 @@ async fn run(options: Options) -> Result<(), String> {
     stop.cancel();
     match tokio::time::timeout(GRACE, delivering).await {
         Ok(ended) => ended.map_err(|error| error.to_string())?,
-        // What was not finished comes again at the next start. Not by returning: librdkafka would
+        // What was not finished is redelivered at the next start. Not by returning: librdkafka would
         // be waited for, and the broker may be gone.
         Err(_) => std::process::exit(130),
     }
+}
+
+/// Not the local runner's: both may serve the same broker, and each sees every record.
+fn group(options: &Options) -> String {
+    format!("lambda.{}", options.name)
 }
 
 fn source(options: &Options, topic: String) -> Source {
     Source {
         brokers: options.kafka.clone(),
         topic,
-        // Not the local runner's: both may serve the same broker, and each sees every record.
-        group: Some(format!("lambda.{}", options.name)),
+        group: Some(group(options)),
         batch_size: usize::from(options.batch_size),
         window: Duration::from_millis(options.window_ms),
         fetch_wait: Duration::from_millis(500),
@@ -161,14 +161,14 @@ async fn function(options: &Options, source: &Source) -> Result<LambdaFunction, 
     let limit = Duration::from_secs(options.timeout);
     let endpoint = match &options.endpoint {
         Some(url) => Endpoint::at(url, limit)?,
-        None => Endpoint::of(&options.invoke_address, &options.function, limit),
+        None => Endpoint::of(&options.invoke_address, &options.function, limit)?,
     };
     let destination = match &options.on_failure {
         Some(topic) => Some(Destination::open(source, topic, PARTITIONS).await?),
         None => None,
     };
-    let function = LambdaFunction::new(&options.function, endpoint);
-    Ok(function.reporting(options.report_failures).with_destination(destination))
+    let (name, reports) = (options.function.as_str().into(), options.report_failures);
+    Ok(LambdaFunction { name, endpoint, reports, destination })
 }
 
 #[cfg(test)]

@@ -8,10 +8,7 @@
 use std::{
     io,
     net::Ipv4Addr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
@@ -21,8 +18,9 @@ use tokio::{
         tcp::{ReadHalf, WriteHalf},
     },
     sync::watch,
-    task::AbortHandle,
+    task::JoinSet,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// The host of both addresses, as the broker names itself.
 const HOST: &str = "127.0.0.1";
@@ -31,18 +29,20 @@ const HOST: &str = "127.0.0.1";
 #[derive(Debug)]
 pub struct Proxy {
     address: String,
-    state: watch::Sender<State>,
-    connections: Arc<AtomicUsize>,
-    accepting: AbortHandle,
+    newest: Newest,
+    _accepting: AbortOnDropHandle<()>,
 }
 
-/// What has been done to the connections so far, by count: one that came later is not meant.
-#[derive(Clone, Copy, Debug, Default)]
-struct State {
-    cuts: u64,
-    forgotten: u64,
-    swallowed: u64,
-    away: bool,
+/// What befalls the connections since the last time anything did.
+type Newest = Arc<Mutex<watch::Sender<Fate>>>;
+
+/// What has befallen a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Served,
+    Forgotten,
+    Swallowed,
+    Cut,
 }
 
 /// The two forms of a broker's address within its messages: the host's text, then the port.
@@ -67,12 +67,10 @@ impl Proxy {
         let own = listener.local_addr()?.port();
         let form = |port: u16| [HOST.as_bytes(), &u32::from(port).to_be_bytes()].concat();
         let rewrite = Rewrite { broker: form(port), proxy: form(own) };
-        let state = watch::Sender::new(State::default());
-        let connections = Arc::default();
-        let accepting =
-            accept(listener, port, rewrite, state.subscribe(), Arc::clone(&connections));
-        let accepting = tokio::spawn(accepting).abort_handle();
-        Ok(Self { address: format!("{HOST}:{own}"), state, connections, accepting })
+        let newest = Arc::new(Mutex::new(watch::Sender::new(Fate::Served)));
+        let accepting = tokio::spawn(accept(listener, port, rewrite, Arc::clone(&newest)));
+        let _accepting = AbortOnDropHandle::new(accepting);
+        Ok(Self { address: format!("{HOST}:{own}"), newest, _accepting })
     }
 
     /// Where it listens, `HOST:PORT`.
@@ -82,83 +80,74 @@ impl Proxy {
 
     /// Ends every connection, as a broker ends those that are idle. New ones are taken.
     pub fn cut(&self) {
-        self.state.send_modify(|state| state.cuts += 1);
+        self.befall(Fate::Cut, Fate::Served);
     }
 
     /// Forgets every connection without a word, as the network between does after a time: it is
     /// reset when its client next uses it. New ones are taken.
     pub fn forget(&self) {
-        self.state.send_modify(|state| state.forgotten += 1);
+        self.befall(Fate::Forgotten, Fate::Served);
     }
 
     /// Takes what comes over every connection and passes none of it on, for ever. New ones are
     /// served.
     pub fn swallow(&self) {
-        self.state.send_modify(|state| state.swallowed += 1);
+        self.befall(Fate::Swallowed, Fate::Served);
     }
 
-    /// Ends every connection, and each new one at once: the broker is away.
+    /// Ends every connection, and each new one at once: the broker is unavailable.
     pub fn leave(&self) {
-        self.state.send_modify(|state| state.away = true);
+        self.befall(Fate::Cut, Fate::Cut);
     }
 
     /// The broker is back.
     pub fn come_back(&self) {
-        self.state.send_modify(|state| state.away = false);
+        self.befall(Fate::Cut, Fate::Served);
     }
 
-    /// How many connections there are.
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+    /// Whether there is a connection that nothing has befallen.
+    pub fn is_used(&self) -> bool {
+        lock(&self.newest).receiver_count() > 0
+    }
+
+    fn befall(&self, connections: Fate, new: Fate) {
+        let before = std::mem::replace(&mut *lock(&self.newest), watch::Sender::new(new));
+        before.send_replace(connections);
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
+fn lock(newest: &Newest) -> MutexGuard<'_, watch::Sender<Fate>> {
+    newest.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(
-    listener: TcpListener,
-    port: u16,
-    rewrite: Rewrite,
-    state: watch::Receiver<State>,
-    connections: Arc<AtomicUsize>,
-) {
+/// The connections end with this.
+async fn accept(listener: TcpListener, port: u16, rewrite: Rewrite, newest: Newest) {
+    let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        let (rewrite, mut state) = (rewrite.clone(), state.clone());
-        let connections = Arc::clone(&connections);
-        tokio::spawn(async move {
-            connections.fetch_add(1, Ordering::SeqCst);
-            let born = *state.borrow_and_update();
-            if !born.away {
-                // However it ends, both its sockets end with it; that is all there is to say.
-                let _ = connect(client, port, &rewrite, born, state).await;
-            }
-            connections.fetch_sub(1, Ordering::SeqCst);
-        });
+        let fate = lock(&newest).subscribe();
+        // However it ends, both its sockets end with it; that is all there is to say.
+        connections.spawn(connect(client, port, rewrite.clone(), fate));
+        while connections.try_join_next().is_some() {}
     }
 }
 
 async fn connect(
     mut client: TcpStream,
     port: u16,
-    rewrite: &Rewrite,
-    born: State,
-    mut state: watch::Receiver<State>,
+    rewrite: Rewrite,
+    fate: watch::Receiver<Fate>,
 ) -> io::Result<()> {
     let mut broker = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     client.set_nodelay(true)?;
     broker.set_nodelay(true)?;
-    let watched = state.clone();
+    let mut watched = fate.clone();
     let (from_client, to_client) = client.split();
     let (from_broker, to_broker) = broker.split();
     let forgotten = tokio::select! {
-        forgotten = requests(from_client, to_broker, born, &watched) => forgotten?,
-        ended = answers(from_broker, to_client, rewrite, born, &watched) => ended.map(|()| false)?,
-        // The proxy is gone, or this connection is to go.
-        _ = state.wait_for(|now| now.away || now.cuts > born.cuts) => false,
+        biased;
+        Ok(_) = watched.wait_for(|fate| *fate == Fate::Cut) => false,
+        forgotten = requests(from_client, to_broker, &fate) => forgotten?,
+        ended = answers(from_broker, to_client, &rewrite, &fate) => ended.map(|()| false)?,
     };
     if forgotten {
         client.set_zero_linger()?;
@@ -170,21 +159,17 @@ async fn connect(
 async fn requests(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    born: State,
-    state: &watch::Receiver<State>,
+    fate: &watch::Receiver<Fate>,
 ) -> io::Result<bool> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok(false);
-        }
-        let now = *state.borrow();
-        if now.forgotten > born.forgotten {
-            return Ok(true);
-        }
-        if now.swallowed == born.swallowed {
-            to.write_all(&buffer[..read]).await?;
+        let now = *fate.borrow();
+        match now {
+            _ if read == 0 => return Ok(false),
+            Fate::Forgotten => return Ok(true),
+            Fate::Swallowed => {}
+            Fate::Served | Fate::Cut => to.write_all(&buffer[..read]).await?,
         }
     }
 }
@@ -194,37 +179,27 @@ async fn answers(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     rewrite: &Rewrite,
-    born: State,
-    state: &watch::Receiver<State>,
+    fate: &watch::Receiver<Fate>,
 ) -> io::Result<()> {
     loop {
         let mut size = [0; 4];
         if let Err(error) = from.read_exact(&mut size).await {
-            let now = *state.borrow();
-            if now.forgotten > born.forgotten || now.swallowed > born.swallowed {
-                // Of such a connection's end the client hears nothing.
-                return std::future::pending().await;
-            }
-            return Err(error);
+            let heard = matches!(*fate.borrow(), Fate::Served | Fate::Cut);
+            // Of another connection's end the client hears nothing.
+            return if heard { Err(error) } else { std::future::pending().await };
         }
         let mut message = vec![0; u32::from_be_bytes(size) as usize];
         from.read_exact(&mut message).await?;
         rewrite.apply(&mut message);
-        to.write_all(&size).await?;
-        to.write_all(&message).await?;
+        to.write_all(&[&size[..], &message].concat()).await?;
     }
 }
 
 impl Rewrite {
     fn apply(&self, message: &mut [u8]) {
-        let length = self.broker.len();
-        let mut at = 0;
-        while at + length <= message.len() {
-            if message[at..at + length] == self.broker[..] {
-                message[at..at + length].copy_from_slice(&self.proxy);
-                at += length;
-            } else {
-                at += 1;
+        for at in 0..message.len() {
+            if message[at..].starts_with(&self.broker) {
+                message[at..][..self.proxy.len()].copy_from_slice(&self.proxy);
             }
         }
     }

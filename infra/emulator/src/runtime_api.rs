@@ -10,27 +10,28 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Instant,
+    os::fd::AsFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-    task::AbortHandle,
-};
+use rustix::net::sockopt::set_tcp_quickack;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::{io::InspectReader, task::AbortOnDropHandle};
+use uuid::Uuid;
 
-use crate::{process::Process, prompt::Prompt};
+use crate::process::Process;
 
 /// The content type of a streamed HTTP response: a prelude, a delimiter, the body.
 const HTTP_STREAM: &str = "application/vnd.awslambda.http-integration-response";
+
+/// The header, or the trailer, that names the kind of an error.
+const ERROR_KIND: &str = "lambda-runtime-function-error-type";
 
 /// When the process is stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,14 +41,6 @@ pub enum Freeze {
     WhenAnswered,
     /// Never: to measure, not to test.
     Never,
-}
-
-/// An event on its way to the function.
-#[derive(Debug)]
-pub(crate) struct Event {
-    pub(crate) id: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
 }
 
 /// A piece of an answer.
@@ -65,185 +58,124 @@ pub(crate) enum Part {
     Broken(String),
 }
 
-/// How far the function has come before its first invocation.
-#[derive(Clone, Debug)]
-pub(crate) enum Begun {
-    NotYet,
-    /// It asked for an event.
-    Ready(Instant),
-    /// It said that it cannot.
-    Refused(Bytes),
-}
+/// How a function begins: when it asked for an event, or why it says that it cannot.
+pub(crate) type Begun = Result<Instant, Bytes>;
 
 /// A Runtime API for one process. It ends when dropped.
 #[derive(Debug)]
 pub(crate) struct RuntimeApi {
-    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
-    accepting: AbortHandle,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    /// The function's name.
+    name: String,
     freeze: Freeze,
-    process: OnceLock<Arc<Process>>,
-    begun: watch::Sender<Begun>,
-    events: mpsc::UnboundedSender<Event>,
-    waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
-    /// Who waits for the answer to an event.
+    process: Arc<Process>,
+    /// Has room for what is said first.
+    begun: mpsc::Sender<Begun>,
+    events: mpsc::UnboundedSender<Response<Full<Bytes>>>,
+    waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Response<Full<Bytes>>>>,
+    /// Who waits for the answer to an event, by the request's id.
     open: Mutex<HashMap<String, mpsc::UnboundedSender<Part>>>,
 }
 
 impl RuntimeApi {
-    /// Begins to listen on a free port of loopback.
-    pub(crate) async fn start(freeze: Freeze) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let (events, waiting) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
-            freeze,
-            process: OnceLock::new(),
-            begun: watch::Sender::new(Begun::NotYet),
-            events,
-            waiting: tokio::sync::Mutex::new(waiting),
-            open: Mutex::default(),
-        });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
-        Ok(Self { address, shared, accepting })
-    }
-
-    /// Says which process it freezes.
-    pub(crate) fn serves(&self, process: Arc<Process>) {
-        // A second process would be a mistake of the caller's in this crate; the first one stands.
-        let _ = self.shared.process.set(process);
-    }
-
-    /// How far the function has come.
-    pub(crate) fn begun(&self) -> watch::Receiver<Begun> {
-        self.shared.begun.subscribe()
+    /// Serves the process of the function of that name, and tells how it begins.
+    pub(crate) fn serve(
+        listener: TcpListener,
+        name: String,
+        freeze: Freeze,
+        process: Arc<Process>,
+    ) -> (Self, mpsc::Receiver<Begun>) {
+        let ((begun, beginning), (events, waiting)) = (mpsc::channel(1), mpsc::unbounded_channel());
+        let (waiting, open) = (waiting.into(), Mutex::default());
+        let shared = Arc::new(Shared { name, freeze, process, begun, events, waiting, open });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        (Self { shared, _accepting: AbortOnDropHandle::new(accepting) }, beginning)
     }
 
     /// Hands an event over, thawing the process for it. The answer comes in parts.
-    pub(crate) fn hand(&self, event: Event) -> mpsc::UnboundedReceiver<Part> {
+    pub(crate) fn hand(&self, body: Bytes, deadline: SystemTime) -> mpsc::UnboundedReceiver<Part> {
+        let (id, name) = (Uuid::new_v4(), &self.shared.name);
+        let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let arn = format!("arn:aws:lambda:us-east-1:123456789012:function:{name}");
+        let trace = format!("Root=1-5759e988-{};Sampled=0", &id.simple().to_string()[..24]);
+        let event = Response::builder()
+            .header(CONTENT_TYPE, "application/json")
+            .header("lambda-runtime-aws-request-id", id.to_string())
+            .header("lambda-runtime-deadline-ms", deadline.as_millis().to_string())
+            .header("lambda-runtime-invoked-function-arn", arn)
+            .header("lambda-runtime-trace-id", trace)
+            .body(Full::new(body));
+        let unnamed = |_| said(StatusCode::INTERNAL_SERVER_ERROR, "no header holds its name");
         let (sender, parts) = mpsc::unbounded_channel();
         let mut open = self.shared.open();
-        open.insert(event.id.clone(), sender);
+        open.insert(id.to_string(), sender);
         // It cannot fail: the receiver lives in the same value.
-        let _ = self.shared.events.send(event);
-        if let Some(process) = self.shared.process.get() {
-            process.thaw();
-        }
+        let _ = self.shared.events.send(event.unwrap_or_else(unnamed));
+        self.shared.process.thaw();
         parts
     }
 }
 
-impl Drop for RuntimeApi {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    loop {
-        let Ok((socket, _)) = listener.accept().await else {
-            // Out of file descriptors, for example: a pause, not a spin.
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            continue;
-        };
+    while let Ok((socket, _)) = listener.accept().await {
         let _ = socket.set_nodelay(true);
+        let Ok(same) = socket.as_fd().try_clone_to_owned() else { continue };
+        // lambda_runtime's client (1.5) writes a streamed answer in several small pieces and leaves
+        // Nagle's algorithm on, so the second piece waits for the first one's acknowledgement,
+        // which Linux holds back for 40 ms when it likes. A measurement is to show the function and
+        // not that timer, so what is read is acknowledged at once; the kernel forgets it again by
+        // itself. Whether Lambda's own Runtime API does is not known here.
+        let socket = InspectReader::new(socket, move |_: &[u8]| {
+            let _ = set_tcp_quickack(&same, true);
+        });
         let shared = Arc::clone(&shared);
         let service = service_fn(move |request| {
             let shared = Arc::clone(&shared);
             async move { Ok::<_, Infallible>(shared.serve(request).await) }
         });
-        tokio::spawn(async move {
-            // A connection that breaks is noticed where something was expected from it.
-            let _ =
-                http1::Builder::new().serve_connection(TokioIo::new(Prompt(socket)), service).await;
-        });
+        // A connection that breaks is noticed where something was expected from it.
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
     }
 }
 
 impl Shared {
     async fn serve(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path().to_owned();
-        let Some(path) = path.strip_prefix("/2018-06-01/runtime/") else {
-            return said(StatusCode::NOT_FOUND, "no such version");
-        };
+        let path = path.strip_prefix("/2018-06-01/runtime/").unwrap_or_default();
         let steps: Vec<&str> = path.split('/').collect();
-        match (request.method(), &steps[..]) {
-            (&Method::GET, ["invocation", "next"]) => self.next().await,
-            (&Method::POST, ["invocation", id, "response"]) => self.response(id, request).await,
-            (&Method::POST, ["invocation", id, "error"]) => self.error(id, request).await,
-            (&Method::POST, ["init", "error"]) => {
+        match (request.method().as_str(), &steps[..]) {
+            ("GET", ["invocation", "next"]) => return self.next().await,
+            ("POST", ["invocation", id, what @ ("response" | "error")]) => {
+                let Some(sender) = self.open().get(*id).cloned() else {
+                    // Answered already, or given up.
+                    return said(StatusCode::BAD_REQUEST, "no such invocation is under way");
+                };
+                let last = match *what {
+                    "response" => response(request, &sender).await,
+                    _ => error(request).await,
+                };
+                self.done(id, &sender, last).await;
+            }
+            ("POST", ["init", "error"]) => {
                 let body = request.into_body().collect().await;
                 let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-                self.begun.send_replace(Begun::Refused(body));
-                taken()
+                let _ = self.begun.try_send(Err(body));
             }
-            _ => said(StatusCode::NOT_FOUND, "no such endpoint"),
+            _ => return said(StatusCode::NOT_FOUND, "no such endpoint"),
         }
+        said(StatusCode::ACCEPTED, r#"{"status":"OK"}"#)
     }
 
     /// Waits for an event, however long it takes: a runtime that has nothing to do hangs here.
     async fn next(&self) -> Response<Full<Bytes>> {
-        let now = Instant::now();
-        self.begun.send_if_modified(|begun| {
-            let first = matches!(begun, Begun::NotYet);
-            if first {
-                *begun = Begun::Ready(now);
-            }
-            first
-        });
-        let Some(event) = self.waiting.lock().await.recv().await else {
-            return said(StatusCode::GONE, "there is no next event");
-        };
-        let mut response = Response::new(Full::new(event.body));
-        *response.headers_mut() = event.headers;
-        response
-    }
-
-    async fn response(&self, id: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let Some(sender) = self.open().get(id).cloned() else { return stale() };
-        let is = |name: &str, value: &str| {
-            request.headers().get(name).is_some_and(|found| found.as_bytes() == value.as_bytes())
-        };
-        let streamed = is("lambda-runtime-function-response-mode", "streaming");
-        let http = is(CONTENT_TYPE.as_str(), HTTP_STREAM);
-        // Nobody may be listening any more, here as below; the function is heard to its end all
-        // the same.
-        let _ = sender.send(Part::Begin { streamed, http });
-        let mut body = request.into_body();
-        let last = loop {
-            let frame = match body.frame().await {
-                None => break Part::End(Instant::now()),
-                Some(Err(error)) => break Part::Broken(format!("it broke off: {error}")),
-                Some(Ok(frame)) => frame,
-            };
-            match frame.into_data() {
-                Ok(data) => {
-                    let _ = sender.send(Part::Data(data, Instant::now()));
-                }
-                Err(frame) => {
-                    if let Some(error) = frame.trailers_ref().and_then(error_in_trailers) {
-                        break error;
-                    }
-                }
-            }
-        };
-        self.done(id, &sender, last).await;
-        taken()
-    }
-
-    async fn error(&self, id: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let Some(sender) = self.open().get(id).cloned() else { return stale() };
-        let kind = header(request.headers(), "lambda-runtime-function-error-type");
-        let last = match request.into_body().collect().await {
-            Ok(body) => Part::Error { kind, body: body.to_bytes() },
-            Err(error) => Part::Broken(format!("its error broke off: {error}")),
-        };
-        self.done(id, &sender, last).await;
-        taken()
+        let _ = self.begun.try_send(Ok(Instant::now()));
+        let event = self.waiting.lock().await.recv().await;
+        event.unwrap_or_else(|| said(StatusCode::GONE, "there is no next event"))
     }
 
     /// The answer is out: the process stops before anyone reads it.
@@ -253,14 +185,11 @@ impl Shared {
             open.remove(id);
             open.is_empty()
         };
-        if idle
-            && self.freeze == Freeze::WhenAnswered
-            && let Some(process) = self.process.get()
-        {
-            process.freeze().await;
+        if idle && self.freeze == Freeze::WhenAnswered {
+            self.process.freeze().await;
             // Another event may have been handed over while the signal was sent.
             if !self.open().is_empty() {
-                process.thaw();
+                self.process.thaw();
             }
         }
         let _ = sender.send(last);
@@ -271,26 +200,43 @@ impl Shared {
     }
 }
 
-/// An error after some of the body comes in the trailers.
-fn error_in_trailers(trailers: &HeaderMap) -> Option<Part> {
-    const KIND: &str = "lambda-runtime-function-error-type";
-    trailers.get(KIND)?;
-    let body = header(trailers, "lambda-runtime-function-error-body").into();
-    Some(Part::Error { kind: header(trailers, KIND), body })
+/// Passes an answer on, but for its end. Nobody may be listening any more; the function is heard to
+/// its end all the same.
+async fn response(request: Request<Incoming>, sender: &mpsc::UnboundedSender<Part>) -> Part {
+    let mode = header(request.headers(), "lambda-runtime-function-response-mode");
+    let http = header(request.headers(), CONTENT_TYPE.as_str()) == HTTP_STREAM;
+    let _ = sender.send(Part::Begin { streamed: mode == "streaming", http });
+    let mut body = request.into_body();
+    while let Some(frame) = body.frame().await {
+        match frame.map(hyper::body::Frame::into_data) {
+            Err(error) => return Part::Broken(format!("it broke off: {error}")),
+            Ok(Ok(data)) => {
+                let _ = sender.send(Part::Data(data, Instant::now()));
+            }
+            // An error after some of the body comes in the trailers.
+            Ok(Err(frame)) => match frame.into_trailers() {
+                Ok(trailers) if trailers.contains_key(ERROR_KIND) => {
+                    let body = header(&trailers, "lambda-runtime-function-error-body").into();
+                    return Part::Error { kind: header(&trailers, ERROR_KIND), body };
+                }
+                _ => {}
+            },
+        }
+    }
+    Part::End(Instant::now())
+}
+
+async fn error(request: Request<Incoming>) -> Part {
+    let kind = header(request.headers(), ERROR_KIND);
+    match request.into_body().collect().await {
+        Ok(body) => Part::Error { kind, body: body.to_bytes() },
+        Err(error) => Part::Broken(format!("its error broke off: {error}")),
+    }
 }
 
 fn header(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).map(http::HeaderValue::as_bytes).unwrap_or_default();
     String::from_utf8_lossy(value).into_owned()
-}
-
-fn taken() -> Response<Full<Bytes>> {
-    said(StatusCode::ACCEPTED, r#"{"status":"OK"}"#)
-}
-
-/// An answer to an event that is not under way: answered already, or given up.
-fn stale() -> Response<Full<Bytes>> {
-    said(StatusCode::BAD_REQUEST, "no such invocation is under way")
 }
 
 fn said(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

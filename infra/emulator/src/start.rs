@@ -47,55 +47,44 @@ impl Start {
     /// # Errors
     /// One sentence when the brokers cannot be asked, or do not take it.
     pub async fn prepare(self, brokers: &str, topic: &str, group: &str) -> Result<(), String> {
-        if self == Self::TrimHorizon {
-            return Ok(());
-        }
-        let cannot = {
-            let place = format!("where {group} begins in {topic}");
-            move |error: &dyn std::fmt::Display| format!("It was not settled {place}: {error}.")
+        let since = match self {
+            Self::TrimHorizon => return Ok(()),
+            // Later than any record.
+            Self::Latest => i64::MAX,
+            Self::At(time) => time.as_millis(),
         };
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("group.id", group).set("log_level", "0");
-        let topic = topic.to_owned();
-        tokio::task::spawn_blocking(move || self.settle(&config, &topic))
-            .await
-            .map_err(|error| cannot(&error))?
-            .map_err(|error| cannot(&error))
+        let name = topic.to_owned();
+        let settled = tokio::task::spawn_blocking(move || settle(&config, &name, since)).await;
+        let settled = settled.map_err(|error| error.to_string());
+        settled.and_then(|settled| settled.map_err(|error| error.to_string())).map_err(|error| {
+            format!("It was not settled where {group} begins in {topic}: {error}.")
+        })
     }
+}
 
-    fn settle(self, config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
-        let consumer: BaseConsumer = config.create()?;
-        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-        let mut all = TopicPartitionList::new();
-        for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-            all.add_partition(topic, partition.id());
-        }
-        let committed = consumer.committed_offsets(all, TIMEOUT)?;
-        let mut first = TopicPartitionList::new();
-        for new in committed.elements().iter().filter(|it| it.offset() == Offset::Invalid) {
-            let offset = self.first(&consumer, topic, new.partition())?;
-            first.add_partition_offset(topic, new.partition(), Offset::Offset(offset))?;
-        }
-        if first.count() > 0 { consumer.commit(&first, CommitMode::Sync) } else { Ok(()) }
+fn settle(config: &ClientConfig, topic: &str, since: i64) -> Result<(), KafkaError> {
+    let consumer: BaseConsumer = config.create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    let mut all = TopicPartitionList::new();
+    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        all.add_partition_offset(topic, partition.id(), Offset::Offset(since))?;
     }
-
-    /// The first record's offset in that partition.
-    fn first(
-        self,
-        consumer: &BaseConsumer,
-        topic: &str,
-        partition: i32,
-    ) -> Result<i64, KafkaError> {
-        if let Self::At(time) = self {
-            let mut asked = TopicPartitionList::new();
-            asked.add_partition_offset(topic, partition, Offset::Offset(time.as_millis()))?;
-            let found = consumer.offsets_for_times(asked, TIMEOUT)?;
-            if let Some(Offset::Offset(offset)) = found.elements().first().map(|it| it.offset()) {
-                return Ok(offset);
-            }
+    let committed = consumer.committed_offsets(all.clone(), TIMEOUT)?;
+    let mut first = TopicPartitionList::new();
+    for found in consumer.offsets_for_times(all, TIMEOUT)?.elements() {
+        let (partition, mut offset) = (found.partition(), found.offset());
+        let known = committed.find_partition(topic, partition);
+        if known.is_some_and(|known| known.offset() != Offset::Invalid) {
+            continue;
         }
-        Ok(consumer.fetch_watermarks(topic, partition, TIMEOUT)?.1)
+        if offset == Offset::End {
+            offset = Offset::Offset(consumer.fetch_watermarks(topic, partition, TIMEOUT)?.1);
+        }
+        first.add_partition_offset(topic, partition, offset)?;
     }
+    if first.count() > 0 { consumer.commit(&first, CommitMode::Sync) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -1,19 +1,16 @@
 //! What the agent's executions left in their logs, held against journals and replies.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{collections::HashMap, fs, path::Path};
+
+use anyhow::{Context, Result};
 
 use super::journals::Journals;
 use crate::{agent::Execution, drive::Exchange, plan::Plan};
 
-/// Reads the logs of every process.
-pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<Execution>, String> {
-    let mut all = Vec::new();
-    for file in files {
-        let text = fs::read_to_string(file);
-        let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
-        all.extend(text.lines().filter_map(Execution::read));
-    }
-    Ok(all)
+/// Reads the log of all processes.
+pub(crate) fn read(file: &Path) -> Result<Vec<Execution>> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// That no attempt was executed twice, none that no journal knows, and none once its request's
@@ -30,7 +27,6 @@ pub(crate) fn inspect(
     for execution in executions {
         let Execution { name, attempt, at } = execution;
         *counts.entry((name, *attempt)).or_default() += 1;
-        let at = i64::try_from(at / 1_000).unwrap_or(i64::MAX);
         let told = journals.told.get(name);
         let attempts = told.map_or(0, |told| told.attempts);
         if attempts < *attempt {
@@ -38,7 +34,7 @@ pub(crate) fn inspect(
         }
         let recorded = told.and_then(|told| told.ended);
         let ended = [recorded, replied.get(name.as_str()).copied()].into_iter().flatten().min();
-        if let Some(ended) = ended.filter(|ended| *ended < at) {
+        if let Some(ended) = ended.filter(|ended| ended < at) {
             let late = at - ended;
             faults.push(format!(
                 "{name}: attempt {attempt} of {attempts} began {late} ms after its outcome"
@@ -52,14 +48,12 @@ pub(crate) fn inspect(
 
 /// When each request's outcome was first told, by its name: a stream's with its last event.
 fn first_replies(plan: &Plan, exchange: &Exchange) -> HashMap<String, i64> {
-    let mut first = HashMap::new();
-    for (step, replies) in plan.steps.iter().zip(&exchange.replies) {
+    let replies = plan.steps.iter().zip(&exchange.replies);
+    let first = replies.filter_map(|(step, replies)| {
         let outcomes = replies.iter().filter(|reply| !step.streams() || reply.is_last());
-        if let Some(at) = outcomes.map(|reply| reply.at).min() {
-            first.insert(step.name(), at);
-        }
-    }
-    first
+        Some((step.name(), outcomes.map(|reply| reply.at).min()?))
+    });
+    first.collect()
 }
 
 #[cfg(test)]
@@ -69,11 +63,11 @@ mod tests {
         agent::Words,
         client::Reply,
         inspect::story::Told,
-        request::{Kind, Step},
+        request::{Form, Kind, Step},
     };
 
-    fn found(executions: &[(u32, u128)], attempts: u32) -> Vec<String> {
-        let kind = Kind::Brief(Words::Reply);
+    fn found(executions: &[(u32, i64)], attempts: u32) -> Vec<String> {
+        let kind = Kind::Say(Form::Brief, Words::Reply);
         let plan =
             Plan { steps: vec![Step { number: 0, first: 0, partition: 0, kind }], faults: vec![] };
         let reply = Reply { number: 0, value: Vec::new(), headers: Vec::new(), at: 60 };
@@ -81,11 +75,8 @@ mod tests {
         let mut journals = Journals::default();
         let told = Told { name: "r0".to_owned(), attempts, ended: Some(50) };
         journals.told.insert("r0".to_owned(), told);
-        let execution = |(attempt, at): &(u32, u128)| Execution {
-            name: "r0".to_owned(),
-            attempt: *attempt,
-            at: at * 1_000,
-        };
+        let execution =
+            |&(attempt, at): &(u32, i64)| Execution { name: "r0".to_owned(), attempt, at };
         let executions: Vec<Execution> = executions.iter().map(execution).collect();
         let mut faults = Vec::new();
         inspect(&executions, &plan, &exchange, &journals, &mut faults);

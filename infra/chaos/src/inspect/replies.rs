@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use a2a_core::Cursor;
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -35,59 +36,53 @@ pub(crate) fn inspect(plan: &Plan, exchange: &Exchange, faults: &mut Vec<String>
                 counted.answered += 1;
                 counted.again += again;
             }
-            Err(what) => faults.push(format!("{} ({:?}): {what}", step.name(), step.kind)),
+            Err(what) => faults.push(format!("{} ({:?}): {what:#}", step.name(), step.kind)),
         }
     }
     counted
 }
 
 /// How many answers were too many, where all is well.
-fn judge(step: &Step, replies: &[Reply]) -> Result<usize, String> {
-    if replies.len() < step.copies() {
-        return Err(format!("{} of {} answers", replies.len(), step.copies()));
-    }
+fn judge(step: &Step, replies: &[Reply]) -> Result<usize> {
+    let (came, due) = (replies.len(), step.copies());
+    ensure!(came >= due, "{came} of {due} answers");
     let seen = same(replies)?;
-    if !step.streams() {
-        let (Some(first), 1) = (replies.first(), seen.len()) else {
-            return Err("a stream for an answer".to_owned());
-        };
-        match step.kind {
-            Kind::Poison(Poison { has_key: false, reason, .. }) => put_aside(first, reason)?,
-            _ => says(step, &json(first)?)?,
-        }
-        return Ok(replies.len() - step.copies());
+    if step.streams() {
+        let has_end = seen.values().last().is_some_and(|reply| reply.is_last());
+        ensure!(has_end, "a stream without an end");
+        streamed(step, replies)?;
+        return Ok(came - seen.len());
     }
-    if !seen.values().last().is_some_and(|reply| reply.is_last()) {
-        return Err("a stream without an end".to_owned());
+    ensure!(seen.len() == 1, "a stream for an answer");
+    match step.kind {
+        Kind::Poison(Poison { has_key: false, reason, .. }) => dead_letter(&replies[0], reason)?,
+        _ => says(step, &json(&replies[0])?)?,
     }
-    streamed(step, replies)?;
-    Ok(replies.len() - seen.len())
+    Ok(came - due)
 }
 
-/// The answers by their place, of which there is one without a stream: at each place all are the
+/// The answers by their position, of which there is one without a stream: at each all are the
 /// same, byte for byte, headers and all.
-fn same(replies: &[Reply]) -> Result<BTreeMap<Option<Cursor>, &Reply>, String> {
+fn same(replies: &[Reply]) -> Result<BTreeMap<Option<Cursor>, &Reply>> {
     let mut seen: BTreeMap<Option<Cursor>, &Reply> = BTreeMap::new();
     for reply in replies {
         let first = *seen.entry(reply.event()).or_insert(reply);
-        if (&first.value, &first.headers) != (&reply.value, &reply.headers) {
-            return Err(format!("two answers: {} and {}", shown(first), shown(reply)));
-        }
+        let is_same = (&first.value, &first.headers) == (&reply.value, &reply.headers);
+        ensure!(is_same, "two answers: {} and {}", shown(first), shown(reply));
     }
     Ok(seen)
 }
 
 /// A stream as a client reads it that passes over what it has seen: whole, in order, and of one
 /// attempt.
-fn streamed(step: &Step, replies: &[Reply]) -> Result<(), String> {
+fn streamed(step: &Step, replies: &[Reply]) -> Result<()> {
     let (mut after, mut pieces, mut state) = (None, Vec::new(), String::new());
     for reply in replies {
         if reply.event() <= after {
             continue;
         }
         after = reply.event();
-        let event = json(reply)?;
-        let event = &event["result"];
+        let event = &json(reply)?["result"];
         if event["task"].is_object() {
             // It begins, or it begins again.
             pieces = texts(&event["task"]["artifacts"][0]);
@@ -103,48 +98,46 @@ fn streamed(step: &Step, replies: &[Reply]) -> Result<(), String> {
 
 /// Nobody could tell the answer to a record without a key: it is a dead letter, as it came, with
 /// the reason in a header.
-fn put_aside(letter: &Reply, reason: &str) -> Result<(), String> {
-    match letter.header("a2a-error-reason") {
-        Some(given) if given == reason => Ok(()),
-        given => Err(format!("a dead letter for the reason {given:?}")),
-    }
+fn dead_letter(letter: &Reply, reason: &str) -> Result<()> {
+    let given = letter.header("a2a-error-reason");
+    ensure!(given == Some(reason), "a dead letter for the reason {given:?}");
+    Ok(())
 }
 
 /// What an answer that is no stream says.
-fn says(step: &Step, answer: &Value) -> Result<(), String> {
-    let failed = answer.get("error").is_some();
+fn says(step: &Step, answer: &Value) -> Result<()> {
     let result = answer.get("result").unwrap_or(answer);
-    let wrong = || Err(format!("it says {}", cut(&answer.to_string())));
-    match step.kind {
-        Kind::Poison(Poison { reason, .. }) => {
-            return if answer["error"]["data"][0]["reason"] == *reason { Ok(()) } else { wrong() };
-        }
-        Kind::GetUnknown => return if failed { Ok(()) } else { wrong() },
+    let failed = answer.get("error").is_some();
+    let shown = cut(&answer.to_string());
+    let is_good = match step.kind {
+        Kind::Poison(Poison { reason, .. }) => answer["error"]["data"][0]["reason"] == *reason,
+        Kind::GetUnknown => failed,
         // A task that is done before its cancel comes cannot be canceled.
         Kind::Cancel => {
             let canceled = result["status"]["state"] == "TASK_STATE_CANCELED";
-            let too_late = answer["error"]["code"] == -32002;
-            return if canceled || too_late { Ok(()) } else { wrong() };
+            canceled || answer["error"]["code"] == -32002
         }
-        _ if failed => return wrong(),
-        _ => {}
-    }
-    if let Some(Words::Reply) = step.words() {
-        let message = result.get("message").unwrap_or(result);
-        let said = text(&message["parts"][0]["text"]);
-        let named = signed(&said).is_some_and(|(name, _)| name == step.name());
-        return if named { Ok(()) } else { wrong() };
-    }
-    let task = match step.kind {
-        Kind::List => &result["tasks"][0],
-        _ => result.get("task").unwrap_or(result),
+        Kind::Say(_, Words::Reply) => {
+            let message = result.get("message").unwrap_or(result);
+            let said = text(&message["parts"][0]["text"]);
+            !failed && signed(&said).is_some_and(|(name, _)| name == step.name())
+        }
+        _ if failed => false,
+        _ => {
+            let task = match step.kind {
+                Kind::List => &result["tasks"][0],
+                _ => result.get("task").unwrap_or(result),
+            };
+            let (state, pieces) = (text(&task["status"]["state"]), texts(&task["artifacts"][0]));
+            return outcome(step, &state, &pieces).with_context(|| format!("it says {shown}"));
+        }
     };
-    outcome(step, &text(&task["status"]["state"]), &texts(&task["artifacts"][0]))
-        .or_else(|what| wrong().map_err(|shown: String| format!("{what}: {shown}")))
+    ensure!(is_good, "it says {shown}");
+    Ok(())
 }
 
 /// Whether a task has come to what its message asked for.
-fn outcome(step: &Step, state: &str, pieces: &[String]) -> Result<(), String> {
+fn outcome(step: &Step, state: &str, pieces: &[String]) -> Result<()> {
     let state = state.trim_start_matches("TASK_STATE_");
     match step.words() {
         Some(Words::Work(count, _)) if state == "COMPLETED" => whole(&step.name(), count, pieces),
@@ -152,19 +145,20 @@ fn outcome(step: &Step, state: &str, pieces: &[String]) -> Result<(), String> {
         Some(Words::Hold(_)) if ["COMPLETED", "CANCELED"].contains(&state) => Ok(()),
         // Of a task that another request made.
         None if state == "COMPLETED" => Ok(()),
-        _ => Err(format!("the task is {state}")),
+        _ => bail!("the task is {state}"),
     }
 }
 
 /// Whether these are all pieces of one attempt, in order.
-fn whole(name: &str, count: usize, pieces: &[String]) -> Result<(), String> {
+fn whole(name: &str, count: usize, pieces: &[String]) -> Result<()> {
     let attempt = pieces.first().and_then(|text| signed(text)).map_or(0, |(_, attempt)| attempt);
     let expected: Vec<String> = (0..count).map(|number| piece(name, attempt, number)).collect();
-    if pieces == expected { Ok(()) } else { Err(format!("{pieces:?} are not {count} pieces")) }
+    ensure!(pieces == expected, "{pieces:?} are not {count} pieces");
+    Ok(())
 }
 
-fn json(reply: &Reply) -> Result<Value, String> {
-    serde_json::from_slice(&reply.value).map_err(|error| format!("it is no JSON: {error}"))
+fn json(reply: &Reply) -> Result<Value> {
+    serde_json::from_slice(&reply.value).context("it is no JSON")
 }
 
 fn text(value: &Value) -> String {
@@ -188,7 +182,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::POISONS;
+    use crate::request::{Form, POISONS};
 
     fn reply(event: Option<&str>, last: bool, value: &str) -> Reply {
         let mut headers = Vec::new();
@@ -211,9 +205,13 @@ mod tests {
         )
     }
 
+    fn judge(step: &Step, replies: &[Reply]) -> std::result::Result<usize, String> {
+        super::judge(step, replies).map_err(|what| format!("{what:#}"))
+    }
+
     #[test]
     fn an_answer_may_come_twice_but_not_differ() {
-        let step = step(Kind::Brief(Words::Work(2, 0)));
+        let step = step(Kind::Say(Form::Brief, Words::Work(2, 0)));
         let good = reply(None, false, &task(1, 2));
         assert_eq!(judge(&step, std::slice::from_ref(&good)), Ok(0));
         assert_eq!(judge(&step, &[good.clone(), good.clone()]), Ok(1));
@@ -226,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_read_over_its_interruption() {
-        let step = step(Kind::Stream(Words::Work(2, 0)));
+        let step = step(Kind::Say(Form::Stream, Words::Work(2, 0)));
         let event =
             |id, last, value: &str| reply(Some(id), last, &format!(r#"{{"result":{value}}}"#));
         let begun = r#"{"task":{"id":"t","status":{"state":"TASK_STATE_SUBMITTED"}}}"#;

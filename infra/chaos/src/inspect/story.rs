@@ -7,6 +7,7 @@ use a2a_core::{
     Message, PartContent,
     task::{Entry, Slot},
 };
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::agent::{Words, signed};
 
@@ -39,109 +40,87 @@ impl Story {
     ///
     /// # Errors
     /// In words, the first entry that should not be where it is.
-    pub(crate) fn read(slots: &[Slot]) -> Result<Self, String> {
+    pub(crate) fn read(slots: &[Slot]) -> Result<Self> {
         let mut story = Self::default();
         for (slot, version) in slots.iter().zip(1..) {
-            if slot.version != version {
-                return Err(format!("slot {version} is missing"));
-            }
+            ensure!(slot.version == version, "slot {version} is missing");
             for (entry, index) in slot.entries.iter().zip(0..) {
-                story.take(entry).map_err(|what| format!("{version}-{index}: {what}"))?;
+                story.take(entry).with_context(|| format!("{version}-{index}"))?;
             }
         }
         Ok(story)
     }
 
-    fn take(&mut self, entry: &Entry) -> Result<(), String> {
-        if self.over {
-            return Err("an entry after the end".to_owned());
-        }
+    fn take(&mut self, entry: &Entry) -> Result<()> {
+        ensure!(!self.over, "an entry after the end");
         match entry {
-            Entry::Submitted(submitted) => self.submit(&submitted.message),
+            Entry::Submitted(submitted) => self.submit(&submitted.message)?,
             Entry::Started(started) => {
                 let attempts = self.newest()?.attempts + 1;
-                if started.attempt != attempts {
-                    return Err(format!("attempt {} where {attempts} is due", started.attempt));
-                }
-                if attempts > 1 && !self.at_work {
-                    return Err("an attempt after the outcome".to_owned());
-                }
-                if !self.runners.insert(Arc::clone(&started.runner)) {
-                    return Err("a runner begins twice".to_owned());
-                }
+                let attempt = started.attempt;
+                ensure!(attempt == attempts, "attempt {attempt} where {attempts} is due");
+                ensure!(attempts == 1 || self.at_work, "an attempt after the outcome");
+                let is_new = self.runners.insert(Arc::clone(&started.runner));
+                ensure!(is_new, "a runner begins twice");
                 self.newest()?.attempts = attempts;
-                self.at_work = true;
-                self.runner = Some(Arc::clone(&started.runner));
-                Ok(())
+                (self.at_work, self.runner) = (true, Some(Arc::clone(&started.runner)));
             }
-            Entry::Heartbeat(beat) if self.runner.as_ref() == Some(&beat.runner) => Ok(()),
-            Entry::CancelRequested(_) => Ok(()),
-            Entry::KeyUsed(_) => Err("a key's journal where a task's is due".to_owned()),
-            Entry::Heartbeat(_) => Err("a sign of life of a runner that was fenced off".to_owned()),
+            Entry::Heartbeat(beat) => {
+                let is_current = self.runner.as_ref() == Some(&beat.runner);
+                ensure!(is_current, "a heartbeat of a runner that was fenced");
+            }
+            Entry::CancelRequested(_) => {}
+            Entry::KeyUsed(_) => bail!("an idempotency key's journal where a task's is due"),
             Entry::Artifact(event) => {
-                let parts = event.artifact.parts.iter().map(|part| &part.content);
-                let mut texts = parts.filter_map(|content| match content {
-                    PartContent::Text(text) => Some(text),
-                    _ => None,
-                });
-                texts.try_for_each(|text| self.hear(text))
+                for part in &event.artifact.parts {
+                    let PartContent::Text(text) = &part.content else { continue };
+                    self.hear(text)?;
+                }
             }
             Entry::Status(event) => {
                 let state = event.status.state;
-                if let Some(message) = &event.status.message {
-                    self.hear_if_signed(message)?;
+                let text = event.status.message.as_ref().map(|it| it.text()).unwrap_or_default();
+                // One that is not the agent's, a cancel or a failure, is signed by nobody.
+                if signed(&text).is_some() {
+                    self.hear(&text)?;
                 }
-                if !self.at_work && !state.is_terminal() {
-                    return Err(format!("{} while nobody is at work", state.name()));
-                }
+                let may_be = self.at_work || state.is_terminal();
+                ensure!(may_be, "{} while nobody is at work", state.name());
                 if state.is_terminal() || state.is_interrupted() {
-                    self.at_work = false;
-                    self.over = state.is_terminal();
-                    let at = event.status.timestamp.map(|at| at.as_millis());
+                    (self.at_work, self.over) = (false, state.is_terminal());
                     let newest = self.newest()?;
-                    newest.ended = newest.ended.or(at);
+                    newest.ended = newest.ended.or(event.status.timestamp.map(|at| at.as_millis()));
                 }
-                Ok(())
             }
             Entry::Replied(message) => {
                 self.over = true;
-                self.hear(&message.text())
+                self.hear(&message.text())?;
             }
         }
+        Ok(())
     }
 
-    fn submit(&mut self, message: &Message) -> Result<(), String> {
-        if self.at_work {
-            return Err("a message was admitted while another was worked on".to_owned());
-        }
+    fn submit(&mut self, message: &Message) -> Result<()> {
+        ensure!(!self.at_work, "a message was admitted while another was worked on");
         let text = message.text();
-        let (name, _) = Words::read(&text).ok_or_else(|| format!("{text:?} was never sent"))?;
-        if self.messages.iter().any(|told| told.name == name) {
-            return Err(format!("{name} was admitted twice"));
-        }
+        let (name, _) = Words::read(&text).with_context(|| format!("{text:?} was never sent"))?;
+        let is_new = self.messages.iter().all(|told| told.name != name);
+        ensure!(is_new, "{name} was admitted twice");
         self.messages.push(Told { name: name.to_owned(), ..Told::default() });
         Ok(())
     }
 
-    fn newest(&mut self) -> Result<&mut Told, String> {
-        self.messages.last_mut().ok_or_else(|| "an entry before any message".to_owned())
+    fn newest(&mut self) -> Result<&mut Told> {
+        self.messages.last_mut().context("an entry before any message")
     }
 
     /// What the agent says must be of the attempt that is under way.
-    fn hear(&mut self, text: &str) -> Result<(), String> {
-        let at_work = self.at_work;
-        let newest = self.newest()?;
-        match signed(text) {
-            _ if !at_work => Err(format!("{text:?} while nobody is at work")),
-            Some((name, attempt)) if name == newest.name && attempt == newest.attempts => Ok(()),
-            _ => Err(format!("{text:?} in attempt {} at {}", newest.attempts, newest.name)),
-        }
-    }
-
-    /// A status that is not the agent's, a cancel or a failure, is signed by nobody.
-    fn hear_if_signed(&mut self, message: &Message) -> Result<(), String> {
-        let text = message.text();
-        if signed(&text).is_some() { self.hear(&text) } else { Ok(()) }
+    fn hear(&mut self, text: &str) -> Result<()> {
+        ensure!(self.at_work, "{text:?} while nobody is at work");
+        let Told { name, attempts, .. } = self.newest()?;
+        let is_theirs = signed(text) == Some((&**name, *attempts));
+        ensure!(is_theirs, "{text:?} in attempt {attempts} at {name}");
+        Ok(())
     }
 }
 
@@ -181,7 +160,7 @@ mod tests {
         }))
     }
 
-    fn read(entries: Vec<Entry>) -> Result<Story, String> {
+    fn read(entries: Vec<Entry>) -> Result<Story> {
         let slot = |(entry, version)| Slot { version, entries: Arc::new([entry]) };
         Story::read(&entries.into_iter().zip(1..).map(slot).collect::<Vec<_>>())
     }
@@ -189,10 +168,10 @@ mod tests {
     #[test]
     fn a_good_journal_is_told() {
         let story = read(vec![
-            submitted("r1 ask"),
+            submitted(&Words::Ask.text("r1")),
             started(1, "a"),
             status(TaskState::InputRequired, &signature("r1", 1)),
-            submitted("r2 work 2 0"),
+            submitted(&Words::Work(2, 0).text("r2")),
             started(1, "b"),
             status(TaskState::Working, ""),
             said(&piece("r2", 1, 0)),
@@ -208,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_found() {
-        let begun = || vec![submitted("r1 work 2 0"), started(1, "a")];
+        let begun = || vec![submitted(&Words::Work(2, 0).text("r1")), started(1, "a")];
         let done = |attempt| status(TaskState::Completed, &signature("r1", attempt));
         for (more, found) in [
             (vec![started(2, "b"), said(&piece("r1", 1, 0))], "in attempt 2 at r1"),
@@ -216,14 +195,14 @@ mod tests {
             (vec![started(3, "b")], "attempt 3 where 2 is due"),
             (vec![started(2, "a")], "a runner begins twice"),
             (vec![done(1), started(2, "b")], "an entry after the end"),
-            (vec![submitted("r2 ask")], "while another was worked on"),
+            (vec![submitted(&Words::Ask.text("r2"))], "while another was worked on"),
             (
                 vec![status(TaskState::InputRequired, ""), said(&piece("r1", 1, 0))],
                 "while nobody is at work",
             ),
             (vec![said(&piece("r2", 1, 0))], "in attempt 1 at r1"),
         ] {
-            let what = read([begun(), more].concat()).expect_err(found);
+            let what = format!("{:#}", read([begun(), more].concat()).expect_err(found));
             assert!(what.contains(found), "{what}");
         }
     }

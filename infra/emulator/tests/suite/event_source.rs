@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 /// How long a broker, or all of a test's deliveries, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Long enough for a batch that what is there already comes together.
+/// A batch window in which all that is there already comes together.
 const TOGETHER: Duration = Duration::from_secs(2);
 
 fn brokers() -> String {
@@ -51,8 +51,8 @@ type Say = fn(&[Got], &[Vec<Got>]) -> Answer;
 enum Answer {
     /// All is done.
     Done,
-    /// This partition is to come again from this offset on.
-    Again(i64, i64),
+    /// This partition is to be redelivered from this offset on.
+    Redeliver(i64, i64),
     /// An error, as `cargo lambda watch` has it: a status.
     Status(u16),
     /// An error, as Lambda itself has it: a header.
@@ -106,7 +106,7 @@ impl Told {
         let error = json!({ "errorType": "Poison", "errorMessage": "told to" });
         let (status, body) = match answer {
             Answer::Done => (200, json!({ "batchItemFailures": [] })),
-            Answer::Again(partition, offset) => {
+            Answer::Redeliver(partition, offset) => {
                 let partition = format!("{}-{partition}", self.topic);
                 let item = json!({ "partition": partition, "offset": offset });
                 (200, json!({ "batchItemFailures": [{ "itemIdentifier": item }] }))
@@ -143,7 +143,7 @@ struct Case {
     reports: bool,
     say: Say,
     /// Whether what came is all that is awaited.
-    enough: fn(&[Vec<Got>]) -> bool,
+    complete: fn(&[Vec<Got>]) -> bool,
 }
 
 impl Case {
@@ -164,7 +164,7 @@ impl Case {
             delivery,
             reports: true,
             say,
-            enough: |events| !events.is_empty(),
+            complete: |events| !events.is_empty(),
         }
     }
 }
@@ -179,7 +179,7 @@ struct Poured {
     given_up: Vec<(String, String)>,
 }
 
-/// Puts the values into a new topic and pours them into the function until `enough`.
+/// Puts the values into a new topic and pours them into the function until they are `complete`.
 async fn pour(case: Case) -> Poured {
     let name = format!("{}-{}", case.name, uuid::Uuid::new_v4().simple());
     let topics = Topics::of(&name);
@@ -199,8 +199,12 @@ async fn pour(case: Case) -> Poured {
     let url =
         format!("http://{}/2015-03-31/functions/told/invocations", told.clone().serve().await);
     let endpoint = Endpoint::at(&url, PATIENCE).unwrap();
-    let function = LambdaFunction::new("told", endpoint).reporting(case.reports);
-    let function = function.with_destination(Some(destination));
+    let function = LambdaFunction {
+        name: "told".into(),
+        endpoint,
+        reports: case.reports,
+        destination: Some(destination),
+    };
     case.start.prepare(&source.brokers, &source.topic, &name).await.unwrap();
     if case.start == Start::Latest {
         produce(&topics.requests, &[(0, "after".to_owned(), 0)]).await;
@@ -208,7 +212,7 @@ async fn pour(case: Case) -> Poured {
     let stop = CancellationToken::new();
     let pouring = tokio::spawn(kafka::deliver(source, case.delivery, function, stop.clone()));
     let waiting = async {
-        while !(case.enough)(&told.events.lock().unwrap()) {
+        while !(case.complete)(&told.events.lock().unwrap()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -277,7 +281,7 @@ fn values(event: &[Got]) -> Vec<&str> {
 async fn partitions_share_an_event_and_offsets_follow_the_answer() {
     let values = [(0, "a"), (0, "b"), (1, "c"), (2, "d"), (2, "e")];
     let mut case = Case::new("share", &values, |_, _| Answer::Done);
-    case.enough = |events| ["b", "c", "e"].iter().all(|value| saw(events, value));
+    case.complete = |events| ["b", "c", "e"].iter().all(|value| saw(events, value));
     let poured = pour(case).await;
     assert_eq!(poured.events.len(), 1, "{:?}", poured.events);
     assert_eq!(poured.committed, BTreeMap::from([(0, 2), (1, 1), (2, 2)]));
@@ -286,15 +290,15 @@ async fn partitions_share_an_event_and_offsets_follow_the_answer() {
 /// Names the record that is not done at first.
 fn not_yet(got: &[Got], before: &[Vec<Got>]) -> Answer {
     match got.iter().find(|(_, _, value)| value == "not yet" && before.is_empty()) {
-        Some((partition, offset, _)) => Answer::Again(*partition, *offset),
+        Some((partition, offset, _)) => Answer::Redeliver(*partition, *offset),
         None => Answer::Done,
     }
 }
 
 #[tokio::test]
-async fn what_the_function_names_comes_again_and_nothing_else() {
+async fn what_the_function_names_is_redelivered_and_nothing_else() {
     let mut case = Case::new("again", &[(0, "a"), (0, "not yet"), (0, "b"), (1, "c")], not_yet);
-    case.enough = |events| events.len() >= 2;
+    case.complete = |events| events.len() >= 2;
     let Poured { events, committed, .. } = pour(case).await;
     assert_eq!((events[0].len(), values(&events[1])), (4, vec!["not yet", "b"]), "{events:?}");
     assert_eq!(committed, BTreeMap::from([(0, 3), (1, 1)]));
@@ -304,7 +308,7 @@ async fn what_the_function_names_comes_again_and_nothing_else() {
 async fn without_reports_any_answer_that_is_no_error_is_success() {
     let mut case = Case::new("mute", &[(0, "a"), (0, "not yet"), (0, "b")], not_yet);
     case.reports = false;
-    case.enough = |events| saw(events, "b");
+    case.complete = |events| saw(events, "b");
     let poured = pour(case).await;
     assert_eq!(poured.events.len(), 1, "{:?}", poured.events);
     assert_eq!(poured.committed, BTreeMap::from([(0, 3)]));
@@ -321,7 +325,7 @@ async fn poison_is_found_by_halving_and_goes_to_the_on_failure_topic() {
         let all = [(0, "a"), (0, "b"), (0, "poison"), (0, "c"), (1, "d")];
         let mut case = Case::new(name, &all, say);
         case.window = Duration::ZERO;
-        case.enough = |events| {
+        case.complete = |events| {
             let alone = |value: &str| events.iter().any(|event| values(event) == [value]);
             alone("poison") && alone("c")
         };
@@ -385,7 +389,7 @@ async fn an_event_holds_no_more_than_lambda_takes() {
     let mut case = Case::new("large", &all, |_, _| Answer::Done);
     // Long: what fills an event does not wait for it.
     case.window = PATIENCE / 3;
-    case.enough = |events| events.iter().flatten().count() == 6;
+    case.complete = |events| events.iter().flatten().count() == 6;
     let Poured { events, committed, .. } = pour(case).await;
     assert!(events.len() > 1, "{} events", events.len());
     assert_eq!(committed, BTreeMap::from([(0, 2), (1, 2), (2, 2)]));
