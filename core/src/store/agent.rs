@@ -1,15 +1,14 @@
 //! A store as one agent of several sees it.
 //!
 //! Owns: that agents which share a store never meet there: neither their tasks nor their lists, nor
-//! the work that is left of a runner that is gone. Must never know: which store it is.
+//! the orphans of a dead runner. Must never know: which store it is.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream::BoxStream;
 
-use super::{AppendError, Change, Journal, ListPage, ListQuery, StoreError, TaskStore};
-use crate::task::{Head, Slot, TaskKey, Version};
+use super::{AppendError, Change, Journal, ListPage, ListQuery, StoreError, Tail, TaskStore};
+use crate::task::{Head, TaskKey, Version};
 
 /// The part of a store that belongs to one agent.
 ///
@@ -92,11 +91,7 @@ impl TaskStore for AgentStore {
         }
     }
 
-    fn tail(
-        self: Arc<Self>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+    fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
         Arc::clone(&self.store).tail(self.key(&key), after)
     }
 }

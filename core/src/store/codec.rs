@@ -40,8 +40,8 @@ pub(crate) fn decode_head(key: &TaskKey, bytes: &[u8]) -> Result<Head, StoreErro
     serde_json::from_slice(bytes).map_err(|error| corrupt(key, "head").with_source(error))
 }
 
-/// The head of a task that a list is about to show: one that cannot be read does not hide the others,
-/// and is named in the log.
+/// The head of a task that a list is about to show: one that cannot be read is left out and
+/// named in the log.
 pub(crate) fn readable(key: &TaskKey, head: Result<Head, StoreError>) -> Option<Head> {
     head.inspect_err(|error| tracing::error!(task = %key.id, %error, "a list leaves out a task"))
         .ok()

@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{StoreError, TaskStore};
+use super::{StoreError, Tail, TaskStore};
 use crate::task::{Entry, Slot, TaskKey, Version};
 
 /// How many slots of one journal are kept at most for followers that are a little behind; one that
@@ -42,7 +42,7 @@ pub(crate) struct Feeds {
 #[derive(Debug, Default)]
 struct Live {
     feeds: HashMap<TaskKey, Weak<Feed>>,
-    /// How many there may be before those that nobody follows any more are cleared away.
+    /// How many there may be before those without followers are removed.
     clear_at: usize,
 }
 
@@ -52,7 +52,7 @@ struct Feed {
     key: TaskKey,
     recent: Mutex<Recent>,
     state: watch::Sender<State>,
-    /// Somebody says that there is more.
+    /// There is more in the database.
     more: Notify,
     /// Followers that are far behind read one by one.
     catching_up: Semaphore,
@@ -62,7 +62,7 @@ struct Feed {
 struct State {
     /// The newest version that is known here; 0 while none is.
     newest: Version,
-    /// Whether somebody reads for all.
+    /// Whether the reader is running.
     is_read: bool,
 }
 
@@ -79,12 +79,7 @@ impl Feeds {
     }
 
     /// A store's [`tail`](TaskStore::tail).
-    pub(crate) fn tail<S: TaskStore>(
-        &self,
-        store: Arc<S>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+    pub(crate) fn tail<S: TaskStore>(&self, store: Arc<S>, key: TaskKey, after: Version) -> Tail {
         let follower = Follower { store, feed: self.feed(key), pauses: self.pauses, after };
         let reads = stream::unfold(Some(follower), |follower| async move {
             let mut follower = follower?;
@@ -169,8 +164,8 @@ impl Feed {
         Some(recent.slots.iter().skip(skip).map(|(slot, _)| slot.clone()).collect())
     }
 
-    /// Keeps slots that were read or appended. What came before a gap is let go: whoever has not
-    /// seen it reads for itself.
+    /// Keeps slots that were read or appended. What came before a gap is let go: a follower that
+    /// has not seen it reads for itself.
     fn offer(&self, slots: impl IntoIterator<Item = Slot>) {
         let mut recent = lock(&self.recent);
         let before = self.newest();
@@ -291,7 +286,7 @@ fn piece(mut slots: Vec<Slot>) -> Vec<Slot> {
     slots
 }
 
-/// The one who reads for all; dropping it, however that comes, says that nobody does.
+/// The one who reads for all; dropping it, however that comes, says that none does.
 struct Reader(Weak<Feed>);
 
 impl Drop for Reader {
@@ -311,7 +306,7 @@ async fn read<S: TaskStore>(
     Ok(journal.map_or_else(Vec::new, |journal| journal.slots))
 }
 
-/// Reads until the database fails or nobody follows any more.
+/// Reads until the database fails or there is no follower left.
 async fn read_for_all<S: TaskStore>(
     store: Arc<S>,
     reader: Reader,

@@ -17,11 +17,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::Notify;
 
 use super::{
-    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, TaskStore,
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, Tail, TaskStore,
 };
 use crate::{
     task::{Head, Phase, Slot, TaskKey, Version},
@@ -74,7 +74,7 @@ struct Prepared {
     rows: Option<[(Row, Listed); 2]>,
 }
 
-/// What readers hold: it outlives the task's place on the shelf.
+/// What readers hold: it outlives the task on the shelf.
 #[derive(Debug, Default)]
 struct Shared {
     slots: Mutex<Vec<Slot>>,
@@ -88,8 +88,8 @@ struct DropOrder {
     settled: u64,
 }
 
-/// A place in the order of lists: scope, then newest first, then by id. A scope stands here as a
-/// number: comparing places is most of the work, and three texts would be fetched from memory for
+/// A position in the order of lists: scope, then newest first, then by id. A scope stands here as a
+/// number: comparing positions is most of the work, and three texts would be fetched from memory for
 /// each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
@@ -192,11 +192,7 @@ impl TaskStore for MemoryStore {
         Ok(running.take(limit as usize).cloned().collect())
     }
 
-    fn tail(
-        self: Arc<Self>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+    fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
         let journal = lock(&self.shelf).tasks.get(&key).map(|kept| Arc::clone(&kept.journal));
         let Some(journal) = journal else {
             return stream::once(async { Err(StoreError::broken("there is no such journal")) })
@@ -257,11 +253,11 @@ impl Shelf {
                 let sentence = "the memory store is full of unfinished tasks";
                 return Err(StoreError::unavailable(sentence).into());
             }
-            Entry::Vacant(place) if after == 0 => {
+            Entry::Vacant(vacant) if after == 0 => {
                 let head = head.clone().ok_or_else(|| StoreError::broken("no head at first"))?;
                 weight += TASK_BYTES;
                 let journal = Arc::default();
-                place.insert(Kept { journal, head, bytes: 0, drop_order: None, listed: false })
+                vacant.insert(Kept { journal, head, bytes: 0, drop_order: None, listed: false })
             }
             _ => return Err(AppendError::Conflict),
         };
@@ -297,7 +293,7 @@ impl Shelf {
     }
 
     /// Drops what may be dropped until the rest fits; never the task just written to, which
-    /// somebody is about to read.
+    /// its writer is about to read.
     fn make_room(
         &mut self,
         scopes: &RandomState,
@@ -344,8 +340,7 @@ impl Shelf {
                 continue;
             }
             if page.rows.len() == query.limit as usize {
-                page.next =
-                    page.rows.last().map(|(id, head): &(Arc<str>, Head)| position(id, head));
+                page.next = page.rows.last().map(|(id, head)| ListPosition::of(id, head));
                 continue;
             }
             let key = TaskKey { tenant: Arc::clone(&query.tenant), id: Arc::clone(&row.id) };
@@ -355,10 +350,6 @@ impl Shelf {
         }
         page
     }
-}
-
-fn position(id: &Arc<str>, head: &Head) -> ListPosition {
-    ListPosition { at: head.status.timestamp.unwrap_or_default(), id: Arc::clone(id) }
 }
 
 impl Listed {
@@ -384,9 +375,9 @@ fn scope(scopes: &RandomState, tenant: &str, owner: &str, context_id: Option<&Ar
     scopes.hash_one((tenant, owner, context_id))
 }
 
-/// A task's places in the lists: its owner's, and its context's.
+/// A task's positions in the lists: its owner's, and its context's.
 fn rows(scopes: &RandomState, key: &TaskKey, head: &Head) -> [Row; 2] {
-    let ListPosition { at, id } = position(&key.id, head);
+    let ListPosition { at, id } = ListPosition::of(&key.id, head);
     [None, Some(&head.context_id)].map(|context_id| Row {
         scope: scope(scopes, &key.tenant, &head.owner, context_id),
         at: Reverse(at),

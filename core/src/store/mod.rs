@@ -1,8 +1,23 @@
 //! Where journals are kept.
 //!
-//! Owns: the contract between the handler and a database, and what can go wrong there. A store
-//! appends and reads. It must never know: states, rules, transports; a [`Head`] tells it what it
-//! may list and what it may drop.
+//! A writer appends "after version N, these entries"; the store takes slot N + 1 for one writer and
+//! answers [`AppendError::Conflict`] to the others. A reader reads a head with the slots after a
+//! version, or follows them with [`TaskStore::tail`].
+//!
+//! | file | what |
+//! |---|---|
+//! | this one | the contract: [`TaskStore`], what goes in and out, [`StoreError`] |
+//! | `open` | which store a URL names |
+//! | `agent` | the part of a store that belongs to one of several agents |
+//! | `memory` | in this process |
+//! | `dynamodb`, `postgres`, `redis` | in that database |
+//! | `codec` | entries and heads as bytes, the same in every database |
+//! | `feed` | one reader of a journal for all its followers in this process |
+//! | `totals` | how many tasks a list has, for a few seconds |
+//! | `conformance` | the suite that holds every store to the contract |
+//!
+//! Owns: the contract between a writer of tasks and a database, and what can go wrong there. Must
+//! never know: states, rules, transports; a [`Head`] tells a store what it may list and drop.
 
 mod agent;
 #[cfg(any(feature = "dynamodb", feature = "postgres", feature = "redis"))]
@@ -22,6 +37,8 @@ mod redis;
 #[cfg(any(feature = "dynamodb", feature = "postgres"))]
 mod totals;
 
+#[cfg(any(feature = "dynamodb", feature = "postgres", feature = "redis"))]
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -36,9 +53,6 @@ use crate::{
 pub use agent::AgentStore;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbStore;
-#[cfg(all(feature = "dynamodb", any(test, feature = "conformance")))]
-#[doc(hidden)]
-pub use dynamodb::units;
 pub use memory::MemoryStore;
 pub use open::{open, prepare};
 #[cfg(feature = "postgres")]
@@ -49,7 +63,7 @@ pub use postgres::PostgresStore;
 pub struct Change {
     /// Whose journal.
     pub key: TaskKey,
-    /// How many appends the writer has seen. It takes the slot after that, if nobody has.
+    /// How many appends the writer has seen. It takes the slot after that, if it is free.
     pub after: Version,
     /// What to record; at least one entry.
     pub entries: Arc<[Entry]>,
@@ -79,19 +93,26 @@ pub struct ListQuery {
     pub state: Option<TaskState>,
     /// Only those whose status is from this time or later.
     pub since: Option<Timestamp>,
-    /// Only those after this place.
+    /// Only those after this position.
     pub after: Option<ListPosition>,
     /// At most this many.
     pub limit: u32,
 }
 
-/// A place in a list: the last task before it.
+/// A position in a list: the last task before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListPosition {
     /// Its status's time.
     pub at: Timestamp,
     /// Its id.
     pub id: Arc<str>,
+}
+
+impl ListPosition {
+    /// Where a task stands by its head.
+    pub(crate) fn of(id: &Arc<str>, head: &Head) -> Self {
+        Self { at: head.status.timestamp.unwrap_or_default(), id: Arc::clone(id) }
+    }
 }
 
 /// A page of a list.
@@ -104,6 +125,9 @@ pub struct ListPage {
     /// How many tasks the query finds, over all pages.
     pub total: u64,
 }
+
+/// A journal as it grows: see [`TaskStore::tail`].
+pub type Tail = BoxStream<'static, Result<Slot, StoreError>>;
 
 /// Keeps journals. Every method may be called from many tasks at once.
 ///
@@ -142,8 +166,8 @@ pub trait TaskStore: Send + Sync + 'static {
 
     /// Journals whose phase is [`Running`](crate::task::Phase::Running), of all tenants and
     /// owners: those after that key in the store's own order, at most `limit`. A journal that
-    /// begins or stops running meanwhile may be in it or not. What looks for work that nobody does
-    /// any more reads it page by page.
+    /// begins or stops running meanwhile may be in it or not. What looks for
+    /// orphans reads it page by page.
     ///
     /// # Errors
     /// When the database fails.
@@ -154,24 +178,16 @@ pub trait TaskStore: Send + Sync + 'static {
     ) -> Result<Vec<TaskKey>, StoreError>;
 
     /// The slots after that version, those there are and then each new one as it comes. It never
-    /// ends by itself; an error is its last item. A reader may be as slow as it likes: it holds
-    /// up nobody and misses nothing.
+    /// ends by itself; an error is its last item. A slow reader
+    /// delays no other and misses nothing.
     ///
-    /// The default asks again and again, with pauses from 20 ms to 1 s.
-    fn tail(
-        self: Arc<Self>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+    /// The default polls, with pauses from 20 ms to 1 s.
+    fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
         poll(self, key, after)
     }
 }
 
-fn poll<S: TaskStore + ?Sized>(
-    store: Arc<S>,
-    key: TaskKey,
-    after: Version,
-) -> BoxStream<'static, Result<Slot, StoreError>> {
+fn poll<S: TaskStore + ?Sized>(store: Arc<S>, key: TaskKey, after: Version) -> Tail {
     const SHORTEST: Duration = Duration::from_millis(20);
     const LONGEST: Duration = Duration::from_secs(1);
     let reads = stream::unfold(Some((after, SHORTEST)), move |state| {
@@ -193,6 +209,14 @@ fn poll<S: TaskStore + ?Sized>(
         }
     });
     reads.flat_map(stream::iter).boxed()
+}
+
+/// This process's clock, which expiry goes by in every database: whether a journal has expired is a
+/// matter of days.
+#[cfg(any(feature = "dynamodb", feature = "postgres", feature = "redis"))]
+fn now_millis() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Why an append was refused.
@@ -233,7 +257,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// The database is away, busy or full: the same again may succeed later.
+    /// The database is unavailable, busy or full: a retry may succeed.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { message: message.into(), retriable: true, source: None }
     }
@@ -250,7 +274,7 @@ impl StoreError {
         self
     }
 
-    /// Whether the same again may succeed later.
+    /// Whether a retry may succeed.
     pub fn is_retriable(&self) -> bool {
         self.retriable
     }

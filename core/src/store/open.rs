@@ -41,7 +41,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
     match scheme {
         "memory" => memory(rest),
         #[cfg(feature = "dynamodb")]
-        "dynamodb" => Ok(Arc::new(DynamoDbStore::open(rest).await?)),
+        "dynamodb" => Ok(Arc::new(DynamoDbStore::open(url).await?)),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url).await?)),
         #[cfg(feature = "redis")]
@@ -60,7 +60,7 @@ pub async fn prepare(url: &str) -> Result<(), String> {
     match scheme {
         "memory" => memory(rest).map(drop),
         #[cfg(feature = "dynamodb")]
-        "dynamodb" => DynamoDbStore::prepare(rest).await,
+        "dynamodb" => DynamoDbStore::prepare(url).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => PostgresStore::prepare(url).await,
         // Keys need no making: that it can be used is all.

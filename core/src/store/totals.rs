@@ -1,7 +1,7 @@
 //! How many tasks a query finds, for a few seconds.
 //!
-//! Owns: what was counted lately, bounded. A count reads the whole of a list, so whoever goes
-//! through its pages pays for it once. Must never know: how it is counted.
+//! Owns: what was counted lately, bounded. A count reads the whole of a list, so a caller that
+//! goes through its pages pays for it once. Must never know: how it is counted.
 
 use std::{
     collections::HashMap,
@@ -137,8 +137,8 @@ mod tests {
         };
         assert_eq!(totals.of(&query("me"), count).await.unwrap(), 1);
         assert_eq!(totals.of(&query("me"), ready(Ok(2))).await.unwrap(), 2);
-        let away = ready(Err(StoreError::unavailable("away")));
-        assert!(totals.of(&query("you"), away).await.is_err());
+        let outage = ready(Err(StoreError::unavailable("an outage")));
+        assert!(totals.of(&query("you"), outage).await.is_err());
         assert_eq!(totals.of(&query("you"), ready(Ok(3))).await.unwrap(), 3);
     }
 

@@ -13,12 +13,7 @@ use a2a_core::{
     },
     task::{Entry, Head, Phase, Slot, TaskKey},
 };
-use aws_sdk_dynamodb::{
-    Client,
-    config::{BehaviorVersion, Credentials, Region},
-    primitives::Blob,
-    types::AttributeValue,
-};
+use aws_sdk_dynamodb::{Client, primitives::Blob, types::AttributeValue};
 use futures_util::StreamExt;
 
 /// Where an engine is, by the variable that says it.
@@ -59,19 +54,13 @@ impl Table {
         store::open(&self.url("&ttl=1000")).await.unwrap()
     }
 
-    pub(crate) fn client(&self) -> Client {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .http_client(DynamoDbStore::http_client().unwrap())
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .credentials_provider(Credentials::new("local", "local", None, None, "test"))
-            .endpoint_url(&self.endpoint);
-        Client::from_conf(config.build())
+    pub(crate) async fn client(&self) -> Client {
+        DynamoDbStore::client(&self.url("")).await.unwrap()
     }
 
     /// Sets an attribute behind the store's back.
     async fn set(&self, pk: &str, sk: &str, name: &str, value: AttributeValue) {
-        let update = self.client().update_item().table_name(&self.name);
+        let update = self.client().await.update_item().table_name(&self.name);
         let update = update.key("pk", text(pk)).key("sk", text(sk));
         let update = update.update_expression("SET #n = :v").expression_attribute_names("#n", name);
         update.expression_attribute_values(":v", value).send().await.unwrap();
@@ -79,12 +68,12 @@ impl Table {
 
     /// Removes an item behind the store's back, as the service does when it has expired.
     async fn remove(&self, pk: &str, sk: &str) {
-        let delete = self.client().delete_item().table_name(&self.name);
+        let delete = self.client().await.delete_item().table_name(&self.name);
         delete.key("pk", text(pk)).key("sk", text(sk)).send().await.unwrap();
     }
 
     async fn attribute(&self, pk: &str, sk: &str, name: &str) -> Option<AttributeValue> {
-        let get = self.client().get_item().table_name(&self.name);
+        let get = self.client().await.get_item().table_name(&self.name);
         let found = get.key("pk", text(pk)).key("sk", text(sk)).send().await.unwrap();
         found.item.and_then(|mut item| item.remove(name))
     }
@@ -444,7 +433,7 @@ async fn a_table_is_made_once(table: Table) {
     let (one, two) = tokio::join!(store::prepare(&url), store::prepare(&url));
     assert_eq!((one, two), (Ok(()), Ok(())));
     assert_eq!(slots(&store, "t").await.len(), 1);
-    let describe = table.client().describe_time_to_live().table_name(&table.name);
+    let describe = table.client().await.describe_time_to_live().table_name(&table.name);
     let ttl = describe.send().await.unwrap().time_to_live_description.unwrap();
     assert_eq!(ttl.attribute_name(), Some("ttl"));
 }

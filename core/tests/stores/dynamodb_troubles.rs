@@ -53,7 +53,7 @@ async fn what_is_wrong_with_a_table_is_said() {
             [("pk", "sk", "no index by_owner"), ("id", "at", "other keys than pk and sk")]
         {
             let table = Table::unmade(engine, "other");
-            let mut create = table.client().create_table().table_name(&table.name);
+            let mut create = table.client().await.create_table().table_name(&table.name);
             create = create.billing_mode(BillingMode::PayPerRequest);
             for (name, key) in [(hash, KeyType::Hash), (range, KeyType::Range)] {
                 let schema = KeySchemaElement::builder().attribute_name(name).key_type(key);

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]
 
 mod dynamodb;
-mod dynamodb_costs;
 mod dynamodb_troubles;
 mod postgres;
 mod postgres_troubles;

@@ -6,9 +6,14 @@
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_types::SdkConfig;
 
-/// What else may be said where there are no credentials.
-pub(super) const OTHERWISE: &str =
-    if cfg!(feature = "aws-profiles") { ", or AWS_PROFILE" } else { "" };
+/// What is said where there are no credentials.
+pub(super) fn missing() -> String {
+    let otherwise = if cfg!(feature = "aws-profiles") { ", or AWS_PROFILE" } else { "" };
+    format!(
+        "There are no AWS credentials for DynamoDB: set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY{otherwise}."
+    )
+}
 
 /// The configuration that the environment, profiles and roles give, in the order of AWS's tools.
 #[cfg(feature = "aws-profiles")]

@@ -15,26 +15,29 @@ use aws_sdk_dynamodb::{
 
 use super::{account, http};
 
-/// How long one attempt at a request may take; the service answers within milliseconds.
+/// Time limit of one attempt; the service answers within milliseconds.
 const ATTEMPT: Duration = Duration::from_secs(3);
-/// How long a request may take with its repetitions. Whoever asked has a deadline, and tries again.
+/// Time limit of a request with its retries. The caller has a deadline, and retries.
 const REQUEST: Duration = Duration::from_secs(8);
 /// Thirty days.
 const TTL: Duration = Duration::from_secs(30 * 86_400);
 
-/// A table's address.
+const NO_REGION: &str =
+    "DynamoDB has no region here: write dynamodb://TABLE?region=REGION or set AWS_REGION.";
+
+/// Which table a URL names, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
+pub(super) struct TableAddress {
     pub(super) table: String,
-    endpoint: Option<String>,
+    endpoint: Option<url::Url>,
     region: Option<String>,
     /// How long what may expire is kept; for ever if none.
     pub(super) ttl: Option<Duration>,
 }
 
-impl Address {
-    /// The address that follows `dynamodb:` in a URL.
-    pub(super) fn parse(rest: &str) -> Result<Self, String> {
+impl TableAddress {
+    pub(super) fn parse(url: &str) -> Result<Self, String> {
+        let rest = url.strip_prefix("dynamodb:").unwrap_or(url);
         let (table, parameters) = rest.split_once('?').unwrap_or((rest, ""));
         let table = table.strip_prefix("//").unwrap_or_default().trim_end_matches('/');
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -55,11 +58,11 @@ impl Address {
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "endpoint" => {
-                let url = url::Url::parse(value).ok().filter(|url| url.has_host());
-                if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
-                    return Err("`endpoint` is no URL such as http://127.0.0.1:8000.".to_owned());
-                }
-                self.endpoint = Some(value.to_owned());
+                let is_http =
+                    |url: &url::Url| url.has_host() && matches!(url.scheme(), "http" | "https");
+                let url = url::Url::parse(value).ok().filter(is_http);
+                self.endpoint =
+                    Some(url.ok_or("`endpoint` is no URL such as http://127.0.0.1:8000.")?);
             }
             "region" if !value.is_empty() => self.region = Some(value.to_owned()),
             "ttl" => {
@@ -79,8 +82,7 @@ impl Address {
 
     /// Whether the endpoint is on this machine.
     fn is_local(&self) -> bool {
-        let url = self.endpoint.as_deref().and_then(|endpoint| url::Url::parse(endpoint).ok());
-        match url.as_ref().and_then(url::Url::host) {
+        match self.endpoint.as_ref().and_then(url::Url::host) {
             Some(url::Host::Domain(name)) => name == "localhost",
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -102,40 +104,24 @@ impl Address {
             }
             region = region.or(Some(Region::from_static("us-east-1")));
         }
-        if region.is_none() {
-            return Err(
-                "DynamoDB has no region here: write dynamodb://TABLE?region=REGION or set \
-                        AWS_REGION."
-                    .to_owned(),
-            );
-        }
-        let nobody = || {
-            format!(
-                "There are no AWS credentials for DynamoDB: set AWS_ACCESS_KEY_ID and \
-                 AWS_SECRET_ACCESS_KEY{}.",
-                account::OTHERWISE
-            )
-        };
-        let keys = keys.ok_or_else(nobody)?;
-        keys.provide_credentials().await.map_err(|_| nobody())?;
+        let region = region.ok_or(NO_REGION)?;
+        let keys = keys.ok_or_else(account::missing)?;
+        keys.provide_credentials().await.map_err(|_| account::missing())?;
+        let retries = RetryConfig::standard()
+            .with_max_attempts(6)
+            .with_initial_backoff(Duration::from_millis(50))
+            .with_max_backoff(Duration::from_secs(1));
+        let limits = TimeoutConfig::builder()
+            .operation_attempt_timeout(ATTEMPT)
+            .operation_timeout(REQUEST)
+            .build();
+        let endpoint =
+            self.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
         let mut config = config.into_builder();
-        config.set_endpoint_url(self.endpoint.clone());
-        config.set_credentials_provider(Some(keys));
-        Ok(Client::new(
-            &config.region(region).retry_config(retries()).timeout_config(limits()).build(),
-        ))
+        config.set_endpoint_url(endpoint);
+        let config = config.credentials_provider(keys).region(region).retry_config(retries);
+        Ok(Client::new(&config.timeout_config(limits).build()))
     }
-}
-
-fn retries() -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(6)
-        .with_initial_backoff(Duration::from_millis(50))
-        .with_max_backoff(Duration::from_secs(1))
-}
-
-fn limits() -> TimeoutConfig {
-    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(REQUEST).build()
 }
 
 #[cfg(test)]
@@ -145,17 +131,17 @@ mod tests {
     #[test]
     fn what_an_address_says() {
         let address =
-            Address::parse("//tasks?endpoint=http://127.0.0.1:8000&region=eu-west-1&ttl=9");
+            TableAddress::parse("//tasks?endpoint=http://127.0.0.1:8000&region=eu-west-1&ttl=9");
         let address = address.unwrap();
         assert_eq!((&*address.table, address.ttl), ("tasks", Some(Duration::from_secs(9))));
         assert_eq!(address.region.as_deref(), Some("eu-west-1"));
         assert!(address.is_local());
-        assert_eq!(Address::parse("//tasks").unwrap().ttl, Some(TTL));
-        assert_eq!(Address::parse("//tasks?ttl=0").unwrap().ttl, None);
+        assert_eq!(TableAddress::parse("//tasks").unwrap().ttl, Some(TTL));
+        assert_eq!(TableAddress::parse("//tasks?ttl=0").unwrap().ttl, None);
         for (endpoint, local) in
             [("http://localhost", true), ("http://[::1]:1", true), ("https://dynamodb.com", false)]
         {
-            let address = Address::parse(&format!("//tasks?endpoint={endpoint}")).unwrap();
+            let address = TableAddress::parse(&format!("//tasks?endpoint={endpoint}")).unwrap();
             assert_eq!(address.is_local(), local, "{endpoint}");
         }
     }
@@ -173,7 +159,7 @@ mod tests {
             ("//tasks?ttl=month", "`ttl=month`"),
             ("//tasks?tll=1", "`tll=1`"),
         ] {
-            let error = Address::parse(rest).unwrap_err();
+            let error = TableAddress::parse(rest).unwrap_err();
             assert!(error.contains(named), "{rest}: {error}");
         }
     }

@@ -1,7 +1,7 @@
-//! Appends: where a slot goes, and what holds the others off.
+//! Appends: where a slot goes, and what makes of many writers one.
 //!
-//! Owns: the three ways to take a slot. A slot's place follows from its version alone, so that it
-//! is one lock whoever asks for it:
+//! Owns: the three ways to take a slot. Where a slot goes follows from its version alone, so
+//! that it is one lock for every writer:
 //!
 //! - the first is the head's item, put if there is none: one plain write;
 //! - the second is an attribute of it, set if the first is there and the second is not: one plain
@@ -9,13 +9,12 @@
 //! - every later one is an item of its own, put if there is none: one plain write, or with a new
 //!   head a transaction of two.
 //!
-//! What is too large for its place is laid aside before, in parts under a name that nobody else
-//! uses: there they are nothing to anybody until the slot names them. So large content is written
-//! plainly, at half the units of a transaction. Whoever then loses the slot leaves its parts
-//! behind, to expire: what looks lost may have been acknowledged in vain, so nothing is removed.
+//! What is too large for that is written before, in parts under a unique name: nothing reads them
+//! until the slot names them. So large content is written
+//! plainly, at half the units of a transaction. A writer that then loses the slot leaves its
+//! parts behind, to expire: what looks lost may have succeeded unacknowledged, so nothing is
+//! removed.
 //! Must never know: how it is read.
-
-use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -23,17 +22,17 @@ use uuid::Uuid;
 
 use super::{
     DynamoDbStore,
-    definition::unbuilt,
     item::{
-        Item, binary, head_attributes, now, now_millis, number, size, slot_expiry, string,
+        Item, binary, head_attributes, item, names, now, number, size, slot_expiry, string,
         write_units,
     },
-    keys::{self, HEAD, MOST_SLOTS, Parts, Place},
+    keys::{self, HEAD, ItemKey, MOST_SLOTS, Parts},
     known::Seen,
     pack::pack,
+    table::unbuilt,
 };
 use crate::{
-    store::{AppendError, Change, StoreError, codec::encode_entries},
+    store::{AppendError, Change, StoreError, codec::encode_entries, now_millis},
     task::{Head, Phase, Version},
 };
 
@@ -55,121 +54,123 @@ const SLOT: usize = 8 << 20;
 /// How many parts are written at the same time.
 const WRITES: usize = 4;
 
+/// What is set in a head's item, and what is removed for want of a value.
+type Changes = Vec<(&'static str, Option<AttributeValue>)>;
+
 impl DynamoDbStore {
     pub(super) async fn write(&self, change: &Change) -> Result<(), AppendError> {
-        let place = Place::of(&change.key);
-        let content = encode_entries(&change.entries)?;
+        let of = ItemKey::of(&change.key);
         let seen = match change.after {
-            0 => Some(self.first(change, &place, pack(content)).await?),
-            1 => self.second(change, &place, pack(content)).await?,
-            // Nobody has seen that many.
+            0 => Some(self.first(change, &of).await?),
+            1 => self.second(change, &of).await?,
+            // No journal has that many.
             after if after >= MOST_SLOTS => return Err(AppendError::Conflict),
-            _ => Some(self.later(change, &place, content).await?),
+            _ => Some(self.later(change, &of).await?),
         };
         if let Some(seen) = seen {
-            self.known.put(&place.pk, seen);
+            self.known.put(&of.pk, seen);
         }
         Ok(())
     }
 
-    async fn first(
-        &self,
-        change: &Change,
-        place: &Place,
-        content: Vec<u8>,
-    ) -> Result<Seen, AppendError> {
+    async fn first(&self, change: &Change, of: &ItemKey) -> Result<Seen, AppendError> {
         let head = change.head.as_ref();
         let head =
             head.ok_or_else(|| StoreError::broken("a journal's first append has no head"))?;
         let seen = Seen { born: u64::try_from(now_millis()).unwrap_or_default(), version: 1 };
-        let mut item = self.item(place, HEAD.to_owned(), seen.born);
-        item.extend(place.plain.iter().map(|plain| ("id".to_owned(), string(plain.as_str()))));
-        item.insert("n".to_owned(), number(1));
+        let content = pack(encode_entries(&change.entries)?);
+        let e1 = self.content(of, 1, content, room_in_head(Some(head))).await?;
+        let mut first = item([
+            ("pk", string(&*of.pk)),
+            ("sk", string(HEAD)),
+            ("g", number(seen.born)),
+            ("n", number(1)),
+            ("e1", e1),
+        ]);
+        first.extend(of.plain.iter().map(|plain| ("id".to_owned(), string(plain.as_str()))));
         for (name, value) in head_attributes(&change.key, head, self.ttl)? {
-            item.extend(value.map(|value| (name.to_owned(), value)));
+            first.extend(value.map(|value| (name.to_owned(), value)));
         }
-        let room = room_in_head(Some(head));
-        item.insert("e1".to_owned(), self.content(place, 1, content, room).await?);
         // One that has expired may still be there. Slots of it stay, and are told by their birth.
-        let condition = Condition::of("attribute_not_exists(#pk) OR (#ttl <= :now AND #g < :g)")
-            .name("#pk", "pk")
-            .name("#ttl", "ttl")
-            .name("#g", "g")
-            .value(":now", number(now()))
-            .value(":g", number(seen.born));
-        self.put(item, condition).await?;
+        let free = "attribute_not_exists(#pk) OR (#ttl <= :now AND #g < :g)";
+        let values = item([(":now", number(now())), (":g", number(seen.born))]);
+        self.put(self.checked(first, Some(free), values)?).await?;
         Ok(seen)
     }
 
     /// What is known after it may be nothing: the update does not say when the journal was begun.
-    async fn second(
-        &self,
-        change: &Change,
-        place: &Place,
-        content: Vec<u8>,
-    ) -> Result<Option<Seen>, AppendError> {
-        let e2 = self.content(place, 2, content, room_in_head(change.head.as_ref())).await?;
-        let condition = Condition::of("attribute_exists(#e1) AND attribute_not_exists(#e2)")
-            .name("#e1", "e1")
-            .name("#e2", "e2");
-        let mut changes = vec![("e2", Some(e2))];
-        changes.extend(self.head_changes(change)?);
-        self.update(Changing::of(place, condition, changes)).await?;
-        Ok(self.known.get(&place.pk).map(|seen| Seen { version: 2, ..seen }))
+    async fn second(&self, change: &Change, of: &ItemKey) -> Result<Option<Seen>, AppendError> {
+        let content = pack(encode_entries(&change.entries)?);
+        let e2 = self.content(of, 2, content, room_in_head(change.head.as_ref())).await?;
+        let mut changes = self.head_changes(change)?;
+        changes.push(("e2", Some(e2)));
+        let free = "attribute_exists(#e1) AND attribute_not_exists(#e2)";
+        let update = self.update(of, changes, free, Item::new())?;
+        let request = self.table.client.update_item().table_name(update.table_name);
+        let request = request
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values);
+        self.table.send(|| request.clone().send()).await?;
+        Ok(self.known.get(&of.pk).map(|seen| Seen { version: 2, ..seen }))
     }
 
-    async fn later(
-        &self,
-        change: &Change,
-        place: &Place,
-        content: Vec<u8>,
-    ) -> Result<Seen, AppendError> {
-        let born = self.seen(change, place).await?.born;
+    async fn later(&self, change: &Change, of: &ItemKey) -> Result<Seen, AppendError> {
+        let born = self.seen(change, of).await?.born;
         let seen = Seen { born, version: change.after + 1 };
-        let mut item = self.item(place, keys::slot(seen.version), born);
-        item.extend(slot_expiry(self.ttl).map(|ttl| ("ttl".to_owned(), ttl)));
+        let mut slot = item([
+            ("pk", string(&*of.pk)),
+            ("sk", string(keys::slot(seen.version))),
+            ("g", number(born)),
+        ]);
+        slot.extend(slot_expiry(self.ttl).map(|ttl| ("ttl".to_owned(), ttl)));
+        let mut room = PART;
         if change.head.is_some() {
-            item.insert("c".to_owned(), number(1));
+            slot.insert("c".to_owned(), number(1));
+            room = WITH_HEAD;
         }
-        let room = if change.head.is_some() { WITH_HEAD } else { PART };
-        let content = smaller(content, size(&item));
-        item.insert("v".to_owned(), self.content(place, seen.version, content, room).await?);
+        let content = smaller(encode_entries(&change.entries)?, size(&slot));
+        slot.insert("v".to_owned(), self.content(of, seen.version, content, room).await?);
         // What is left of an earlier journal under this key is written over.
-        let condition = Condition::of("attribute_not_exists(#pk) OR #g < :g")
-            .name("#pk", "pk")
-            .name("#g", "g")
-            .value(":g", number(born));
+        let free = "attribute_not_exists(#pk) OR #g < :g";
+        let put = self.checked(slot, Some(free), item([(":g", number(born))]))?;
         if change.head.is_none() {
-            self.put(item, condition).await?;
+            self.put(put).await?;
             return Ok(seen);
         }
-        // Costs nothing, and keeps out whoever is beyond the end or of an earlier journal.
-        let of_head = Condition::of("attribute_exists(#e2) AND #g = :g")
-            .name("#e2", "e2")
-            .name("#g", "g")
-            .value(":g", number(born));
-        let head = Changing::of(place, of_head, self.head_changes(change)?);
-        self.put_with_head(item, condition, head).await?;
+        // Costs nothing, and keeps out a writer beyond the end or of an earlier journal.
+        let current = "attribute_exists(#e2) AND #g = :g";
+        let changes = self.head_changes(change)?;
+        let update = self.update(of, changes, current, item([(":g", number(born))]))?;
+        let writes = vec![
+            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder().update(update).build(),
+        ];
+        // The client gives it a token: when it has to send it again, it is done once.
+        let request = self.table.client.transact_write_items().set_transact_items(Some(writes));
+        self.table.send(|| request.clone().send()).await?;
         Ok(seen)
     }
 
     /// The journal, with the slot that this append goes after. It is known here when this process
     /// has read or written that slot; otherwise a read says so, and keeps out a writer beyond the
     /// end.
-    async fn seen(&self, change: &Change, place: &Place) -> Result<Seen, AppendError> {
+    async fn seen(&self, change: &Change, of: &ItemKey) -> Result<Seen, AppendError> {
         let is_there = |seen: &Seen| seen.version >= change.after;
-        if let Some(seen) = self.known.get(&place.pk).filter(is_there) {
+        if let Some(seen) = self.known.get(&of.pk).filter(is_there) {
             return Ok(seen);
         }
-        let loaded = self.load(&change.key, place, change.after - 1).await?;
+        let loaded = self.load(&change.key, of, change.after - 1).await?;
         loaded.map(|(_, seen)| seen).filter(is_there).ok_or(AppendError::Conflict)
     }
 
-    /// A slot's content as its attribute: itself where there is room for it, otherwise the name of
-    /// the parts that hold it, which are there then.
+    /// A slot's content as its attribute: itself up to `room` bytes, otherwise the name of the
+    /// parts that hold it, which are there then.
     async fn content(
         &self,
-        place: &Place,
+        of: &ItemKey,
         version: Version,
         content: Vec<u8>,
         room: usize,
@@ -180,100 +181,87 @@ impl DynamoDbStore {
         if content.len() > SLOT {
             return Err(AppendError::TooLarge);
         }
-        let parts = Parts {
-            name: Uuid::new_v4().simple().to_string(),
-            count: content.len().div_ceil(PART),
+        let name = Uuid::new_v4().simple().to_string();
+        let parts = Parts { name, count: content.len().div_ceil(PART) };
+        let put = |(at, content): (usize, &[u8])| {
+            let sk = keys::part(version, &parts.name, at);
+            let part = [("pk", string(&*of.pk)), ("sk", string(sk)), ("v", binary(content.into()))];
+            let ttl = slot_expiry(self.ttl).map(|ttl| ("ttl", ttl));
+            self.checked(item(part.into_iter().chain(ttl)), None, Item::new())
         };
-        let item = |(part, content): (usize, &[u8])| {
-            let sk = keys::part(version, &parts.name, part);
-            let mut item = Item::from([
-                ("pk".to_owned(), string(&*place.pk)),
-                ("sk".to_owned(), string(sk)),
-                ("v".to_owned(), binary(content.to_vec())),
-            ]);
-            item.extend(slot_expiry(self.ttl).map(|ttl| ("ttl".to_owned(), ttl)));
-            item
-        };
-        let items: Vec<Item> = content.chunks(PART).enumerate().map(item).collect();
-        let writes = stream::iter(items).map(|item| self.put(item, Condition::default()));
+        let puts: Vec<_> = content.chunks(PART).enumerate().map(put).collect();
+        let writes = stream::iter(puts).map(async |put| self.put(put?).await);
         writes.buffer_unordered(WRITES).try_collect::<()>().await?;
-        Ok(string(parts.to_string()))
+        Ok(string(parts.text()))
     }
 
-    fn item(&self, place: &Place, sk: String, born: u64) -> Item {
-        let attributes = [("pk", string(&*place.pk)), ("sk", string(sk)), ("g", number(born))];
-        attributes.map(|(name, value)| (name.to_owned(), value)).into()
-    }
-
-    fn head_changes(
-        &self,
-        change: &Change,
-    ) -> Result<Vec<(&'static str, Option<AttributeValue>)>, StoreError> {
+    fn head_changes(&self, change: &Change) -> Result<Changes, StoreError> {
         let Some(head) = &change.head else { return Ok(Vec::new()) };
         let mut changes = head_attributes(&change.key, head, self.ttl)?;
         changes.push(("n", Some(number(change.after + 1))));
         Ok(changes)
     }
 
-    async fn put(&self, item: Item, condition: Condition) -> Result<(), AppendError> {
-        if size(&item) > ITEM {
-            return Err(AppendError::TooLarge);
-        }
-        let put = self.table.client.put_item().table_name(&self.table.name);
-        let put = put
-            .set_item(Some(item))
-            .set_condition_expression(condition.expression())
-            .set_expression_attribute_names(some(condition.names))
-            .set_expression_attribute_values(some(condition.values));
-        self.table.send(|| put.clone().send()).await?;
-        Ok(())
-    }
-
-    async fn update(&self, update: Changing) -> Result<(), AppendError> {
-        if update.size() > ITEM {
-            return Err(AppendError::TooLarge);
-        }
-        let request = self.table.client.update_item().table_name(&self.table.name);
-        let request = request
-            .set_key(Some(update.key))
-            .update_expression(update.expression)
-            .set_condition_expression(update.condition.expression())
-            .set_expression_attribute_names(some(update.condition.names))
-            .set_expression_attribute_values(some(update.condition.values));
-        self.table.send(|| request.clone().send()).await?;
-        Ok(())
-    }
-
-    async fn put_with_head(
+    /// A write of an item that fits, under a condition on what is there.
+    fn checked(
         &self,
         item: Item,
-        condition: Condition,
-        head: Changing,
-    ) -> Result<(), AppendError> {
-        if size(&item) > ITEM || head.size() > ITEM {
+        condition: Option<&str>,
+        values: Item,
+    ) -> Result<Put, AppendError> {
+        if size(&item) > ITEM {
             return Err(AppendError::TooLarge);
         }
         let put = Put::builder()
             .table_name(&self.table.name)
             .set_item(Some(item))
-            .set_condition_expression(condition.expression())
-            .set_expression_attribute_names(some(condition.names))
-            .set_expression_attribute_values(some(condition.values));
-        let update = Update::builder()
-            .table_name(&self.table.name)
-            .set_key(Some(head.key))
-            .update_expression(head.expression)
-            .set_condition_expression(head.condition.expression())
-            .set_expression_attribute_names(some(head.condition.names))
-            .set_expression_attribute_values(some(head.condition.values));
-        let writes = vec![
-            TransactWriteItem::builder().put(put.build().map_err(unbuilt)?).build(),
-            TransactWriteItem::builder().update(update.build().map_err(unbuilt)?).build(),
-        ];
-        // The client gives it a token: when it has to send it again, it is done once.
-        let request = self.table.client.transact_write_items().set_transact_items(Some(writes));
+            .set_condition_expression(condition.map(str::to_owned))
+            .set_expression_attribute_names(condition.and_then(names))
+            .set_expression_attribute_values(condition.map(|_| values));
+        Ok(put.build().map_err(unbuilt)?)
+    }
+
+    async fn put(&self, put: Put) -> Result<(), AppendError> {
+        let request = self.table.client.put_item().table_name(put.table_name);
+        let request = request
+            .set_item(Some(put.item))
+            .set_condition_expression(put.condition_expression)
+            .set_expression_attribute_names(put.expression_attribute_names)
+            .set_expression_attribute_values(put.expression_attribute_values);
         self.table.send(|| request.clone().send()).await?;
         Ok(())
+    }
+
+    /// An update of the head's item: attributes to set, and those without a value to remove.
+    fn update(
+        &self,
+        of: &ItemKey,
+        changes: Changes,
+        condition: &str,
+        mut values: Item,
+    ) -> Result<Update, AppendError> {
+        let (set, remove): (Changes, Changes) =
+            changes.into_iter().partition(|(_, value)| value.is_some());
+        let sets: Vec<_> = set.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let mut expression = format!("SET {}", sets.join(", "));
+        if !remove.is_empty() {
+            let removes: Vec<_> = remove.iter().map(|(name, _)| format!("#{name}")).collect();
+            expression += &format!(" REMOVE {}", removes.join(", "));
+        }
+        values
+            .extend(set.into_iter().filter_map(|(name, value)| Some((format!(":{name}"), value?))));
+        let key = item([("pk", string(&*of.pk)), ("sk", string(HEAD))]);
+        if size(&values) + size(&key) > ITEM {
+            return Err(AppendError::TooLarge);
+        }
+        let update = Update::builder()
+            .table_name(&self.table.name)
+            .set_key(Some(key))
+            .set_expression_attribute_names(names(&format!("{expression} {condition}")))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values));
+        Ok(update.build().map_err(unbuilt)?)
     }
 }
 
@@ -291,81 +279,4 @@ fn smaller(content: Vec<u8>, beside: usize) -> Vec<u8> {
     }
     let packed = pack(content.clone());
     if units(&packed) < units(&content) { packed } else { content }
-}
-
-/// The same for a map.
-fn some<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
-    Some(map).filter(|map| !map.is_empty())
-}
-
-/// What must hold for a write.
-#[derive(Debug, Default)]
-struct Condition {
-    expression: String,
-    names: HashMap<String, String>,
-    values: Item,
-}
-
-impl Condition {
-    fn of(expression: &str) -> Self {
-        Self { expression: expression.to_owned(), ..Self::default() }
-    }
-
-    /// The expression; an empty one is refused where none is needed.
-    fn expression(&self) -> Option<String> {
-        Some(self.expression.clone()).filter(|text| !text.is_empty())
-    }
-
-    /// Many plain words are reserved.
-    fn name(mut self, placeholder: &str, name: &str) -> Self {
-        self.names.insert(placeholder.to_owned(), name.to_owned());
-        self
-    }
-
-    fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
-        self.values.insert(placeholder.to_owned(), value);
-        self
-    }
-}
-
-/// An update of a head's item.
-#[derive(Debug)]
-struct Changing {
-    key: Item,
-    expression: String,
-    condition: Condition,
-}
-
-impl Changing {
-    fn of(
-        place: &Place,
-        mut condition: Condition,
-        changes: Vec<(&'static str, Option<AttributeValue>)>,
-    ) -> Self {
-        let (mut set, mut remove) = (Vec::new(), Vec::new());
-        for (name, value) in changes {
-            condition = condition.name(&format!("#{name}"), name);
-            match value {
-                Some(value) => {
-                    condition = condition.value(&format!(":{name}"), value);
-                    set.push(format!("#{name} = :{name}"));
-                }
-                None => remove.push(format!("#{name}")),
-            }
-        }
-        let mut expression = format!("SET {}", set.join(", "));
-        if !remove.is_empty() {
-            expression += &format!(" REMOVE {}", remove.join(", "));
-        }
-        let key = [("pk", string(&*place.pk)), ("sk", string(HEAD))];
-        Self {
-            key: key.map(|(name, value)| (name.to_owned(), value)).into(),
-            expression,
-            condition,
-        }
-    }
-
-    fn size(&self) -> usize {
-        size(&self.condition.values) + size(&self.key)
-    }
 }

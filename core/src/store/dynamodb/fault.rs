@@ -1,9 +1,9 @@
 //! What the service refuses, and why.
 //!
-//! Owns: which of its errors says that a slot is taken, that something does not fit, that the same
-//! again may succeed, or that it never will. Must never know: what was asked for.
+//! Owns: which of its errors says that a slot is taken, that something does not fit, that a
+//! retry may succeed, or that none will. Must never know: what was asked for.
 
-use std::error::Error as StdError;
+use std::{any::Any, error::Error as StdError};
 
 use aws_sdk_dynamodb::{
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
@@ -38,7 +38,7 @@ impl From<Refusal> for StoreError {
             Refusal::Failed(_, error) => error,
             Refusal::Busy => Self::unavailable("DynamoDB: other transactions were always first"),
             // Only what is written has a condition or a size.
-            Refusal::Condition => Self::broken("DynamoDB: a condition failed that nobody set"),
+            Refusal::Condition => Self::broken("DynamoDB: a condition failed that was not set"),
             Refusal::TooLarge => Self::broken("DynamoDB: an item is too large"),
         }
     }
@@ -54,48 +54,21 @@ impl From<Refusal> for AppendError {
     }
 }
 
-/// An operation's error that may hold the reasons of a canceled transaction.
-pub(super) trait Reasons {
-    /// The code of each of its parts.
-    fn reasons(&self) -> Vec<&str> {
-        Vec::new()
-    }
-}
-
-impl Reasons for TransactWriteItemsError {
-    fn reasons(&self) -> Vec<&str> {
-        match self {
-            Self::TransactionCanceledException(canceled) => {
-                let reasons = canceled.cancellation_reasons().iter();
-                reasons.filter_map(|reason| reason.code()).collect()
-            }
-            _ => Vec::new(),
+/// The codes of a canceled transaction's parts; none for any other error.
+fn reasons(error: &dyn Any) -> Vec<&str> {
+    match error.downcast_ref() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+            let reasons = canceled.cancellation_reasons().iter();
+            reasons.filter_map(|reason| reason.code()).collect()
         }
+        _ => Vec::new(),
     }
-}
-
-macro_rules! no_reasons {
-    ($($operation:ident $error:ident,)*) => {
-        $(impl Reasons for aws_sdk_dynamodb::operation::$operation::$error {})*
-    };
-}
-
-no_reasons! {
-    batch_get_item BatchGetItemError,
-    create_table CreateTableError,
-    describe_table DescribeTableError,
-    describe_time_to_live DescribeTimeToLiveError,
-    get_item GetItemError,
-    put_item PutItemError,
-    query QueryError,
-    update_item UpdateItemError,
-    update_time_to_live UpdateTimeToLiveError,
 }
 
 /// What an error of the client means.
 pub(super) fn refusal<E, R>(error: SdkError<E, R>) -> Refusal
 where
-    E: ProvideErrorMetadata + Reasons + StdError + Send + Sync + 'static,
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     let Some(service) = error.as_service_error() else {
@@ -111,7 +84,7 @@ where
     };
     let code = service.code().unwrap_or_default().to_owned();
     let message = service.message().unwrap_or_default().to_owned();
-    let reasons = service.reasons();
+    let reasons = reasons(service);
     let any = |code: &str| reasons.contains(&code);
     if code == "ConditionalCheckFailedException" || any("ConditionalCheckFailed") {
         return Refusal::Condition;
@@ -139,22 +112,18 @@ where
 }
 
 fn is_transient(code: &str) -> bool {
-    const CODES: &[&str] = &[
-        "InternalServerError",
-        "InternalFailure",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "ProvisionedThroughputExceededException",
+    const BEGINNINGS: &[&str] = &[
+        "Internal",
+        "LimitExceeded",
+        "ProvisionedThroughputExceeded",
+        "ReplicatedWriteConflict",
         "RequestLimitExceeded",
-        "Throttling",
-        "ThrottlingException",
-        "LimitExceededException",
-        "ReplicatedWriteConflictException",
         "RequestTimeout",
-        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "Throttling",
     ];
     // A proxy in between that has no words of its own leaves no code.
-    code.is_empty() || CODES.contains(&code)
+    code.is_empty() || BEGINNINGS.iter().any(|beginning| code.starts_with(beginning))
 }
 
 /// One sentence for the log, and for who starts a program. What the service says of permissions

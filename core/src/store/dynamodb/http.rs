@@ -50,7 +50,7 @@ impl Connections {
     }
 }
 
-/// Whom the system trusts. A machine that trusts nobody can still use an engine of its own.
+/// Trusts what the system trusts. A machine without certificates can still use a local engine.
 fn tls() -> Result<ClientConfig, String> {
     let mut trusted = RootCertStore::empty();
     trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -10,21 +10,19 @@
 //! are bytes, or a text that names the items which hold them. Names are short because they are
 //! billed.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
-    keys::{self, Place},
+    keys::{self, ItemKey},
     pack::{pack, unpack},
 };
 use crate::{
     store::{
         ListPosition, StoreError,
         codec::{corrupt, decode_head, encode_head},
+        now_millis,
     },
     task::{Head, Phase, TaskKey},
     types::Timestamp,
@@ -44,7 +42,6 @@ pub(super) fn head_attributes(
     head: &Head,
     ttl: Option<Duration>,
 ) -> Result<Vec<(&'static str, Option<AttributeValue>)>, StoreError> {
-    let place = Place::of(key);
     let (tenant, owner) = (&*key.tenant, &*head.owner);
     let state = head.status.state.name();
     let listed = |text: &dyn Fn() -> String| head.phase.is_listed().then(|| string(text()));
@@ -53,17 +50,12 @@ pub(super) fn head_attributes(
         ("h", Some(binary(pack(encode_head(head)?)))),
         ("ttl", expiry(head, ttl).map(number)),
         ("state", listed(&|| state.to_owned())),
-        ("by_owner", listed(&|| keys::by_owner(tenant, owner))),
-        ("by_context", listed(&|| keys::by_context(tenant, owner, &head.context_id))),
-        ("by_state", listed(&|| keys::by_state(tenant, owner, state))),
-        ("by_time", listed(&|| keys::by_time(&position(key, head)))),
-        ("by_work", running.then(|| string(keys::by_work(place.shard())))),
+        ("by_owner", listed(&|| keys::list(&[tenant, owner]))),
+        ("by_context", listed(&|| keys::list(&[tenant, owner, &head.context_id]))),
+        ("by_state", listed(&|| keys::list(&[tenant, owner, state]))),
+        ("by_time", listed(&|| keys::by_time(&ListPosition::of(&key.id, head)))),
+        ("by_work", running.then(|| string(keys::by_work(ItemKey::of(key).shard())))),
     ])
-}
-
-/// Where a task stands in its lists.
-pub(super) fn position(key: &TaskKey, head: &Head) -> ListPosition {
-    ListPosition { at: head.status.timestamp.unwrap_or_default(), id: key.id.clone() }
 }
 
 /// When a head expires, in seconds since 1970.
@@ -77,12 +69,6 @@ fn expiry(head: &Head, ttl: Option<Duration>) -> Option<u64> {
 /// When a slot that is written now is removed.
 pub(super) fn slot_expiry(ttl: Option<Duration>) -> Option<AttributeValue> {
     ttl.map(|ttl| number(now().saturating_add(LIFE.as_secs()).saturating_add(ttl.as_secs())))
-}
-
-/// The system's clock in milliseconds.
-pub(super) fn now_millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The system's clock in seconds, as `ttl` has it.
@@ -104,6 +90,23 @@ pub(super) fn head_of(key: &TaskKey, item: &Item) -> Result<Head, StoreError> {
 /// The task that an item is of.
 pub(super) fn key_of(item: &Item) -> Option<TaskKey> {
     keys::key_at(text_of(item, "pk")?, text_of(item, "id"))
+}
+
+/// An item of these attributes, or the values of an expression.
+pub(super) fn item<'a>(attributes: impl IntoIterator<Item = (&'a str, AttributeValue)>) -> Item {
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What an expression's placeholders stand for: `#name` is `name`, since many plain words are
+/// reserved.
+pub(super) fn names(expression: &str) -> Option<HashMap<String, String>> {
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let names = expression.split('#').skip(1).map(|rest| {
+        let name = rest.split(|letter| !is_name(letter)).next().unwrap_or_default();
+        (format!("#{name}"), name.to_owned())
+    });
+    // An empty map is refused.
+    Some(names.collect()).filter(|names: &HashMap<_, _>| !names.is_empty())
 }
 
 pub(super) fn string(text: impl Into<String>) -> AttributeValue {
@@ -130,23 +133,32 @@ pub(super) fn bytes_of<'a>(item: &'a Item, name: &str) -> Option<&'a [u8]> {
     Some(item.get(name)?.as_b().ok()?.as_ref())
 }
 
-/// An item's size as the service counts it: names and values.
+/// An item's size as the service counts it: names and values. A number takes a byte for two of its
+/// digits, and one more.
 pub(super) fn size(item: &Item) -> usize {
-    item.iter().map(|(name, value)| attribute_size(name, value)).sum()
-}
-
-/// A number takes a byte for two of its digits, and one more.
-pub(super) fn attribute_size(name: &str, value: &AttributeValue) -> usize {
-    let size = match value {
+    let size = |value: &AttributeValue| match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::B(bytes) => bytes.as_ref().len(),
         AttributeValue::N(digits) => digits.trim_end_matches('0').len().div_ceil(2) + 1,
         _ => 1,
     };
-    name.len() + size
+    item.iter().map(|(name, value)| name.len() + size(value)).sum()
 }
 
 /// The write units of an item of that size.
 pub(super) fn write_units(size: usize) -> usize {
     size.div_ceil(1_024).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_stand_for_their_names() {
+        assert_eq!(names("pk = :pk"), None);
+        let expected = [("#by_time", "by_time"), ("#h", "h")];
+        let expected = expected.map(|(placeholder, name)| (placeholder.into(), name.into()));
+        assert_eq!(names("#h, (#by_time <= :now)"), Some(expected.into()));
+    }
 }

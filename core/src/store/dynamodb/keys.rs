@@ -3,10 +3,7 @@
 //! Owns: how tenants, owners, ids, versions and times become keys that are never the same for two
 //! things, sort as the contract says, and fit. Must never know: the client, what an item holds.
 
-use std::{
-    fmt::{self, Write},
-    sync::Arc,
-};
+use std::{fmt::Write, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -28,15 +25,15 @@ pub(super) const SHARDS: u8 = 8;
 /// The latest time there is, [`Timestamp`]'s own bound.
 const LATEST: i64 = 253_402_207_200_000;
 
-/// Where a journal's items are.
+/// The partition key of a journal's items.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct ItemKey {
     pub(super) pk: Arc<str>,
     /// The key as text where `pk` is only its hash.
     pub(super) plain: Option<String>,
 }
 
-impl Place {
+impl ItemKey {
     pub(super) fn of(key: &TaskKey) -> Self {
         let plain = joined(&[&key.tenant, &key.id]);
         if plain.len() <= LONGEST {
@@ -51,7 +48,7 @@ impl Place {
     }
 }
 
-/// The task that is kept at that place.
+/// The task whose items have that partition key.
 pub(super) fn key_at(pk: &str, plain: Option<&str>) -> Option<TaskKey> {
     let (length, rest) = plain.unwrap_or(pk).split_once(':')?;
     let (tenant, id) = rest.split_at_checked(length.parse().ok()?)?;
@@ -60,13 +57,8 @@ pub(super) fn key_at(pk: &str, plain: Option<&str>) -> Option<TaskKey> {
 
 /// One text of many: all but the last are told from the next by their length.
 fn joined(parts: &[&str]) -> String {
-    let mut text = String::new();
-    let Some((last, parts)) = parts.split_last() else { return text };
-    for part in parts {
-        let _ = write!(text, "{}:{part}", part.len());
-    }
-    text.push_str(last);
-    text
+    let Some((last, parts)) = parts.split_last() else { return String::new() };
+    parts.iter().map(|part| format!("{}:{part}", part.len())).collect::<String>() + last
 }
 
 /// No text that is not a hash begins with `#`: they begin with a length.
@@ -81,16 +73,9 @@ fn hash(text: &str) -> String {
     })
 }
 
-pub(super) fn by_owner(tenant: &str, owner: &str) -> String {
-    bounded(joined(&[tenant, owner]))
-}
-
-pub(super) fn by_context(tenant: &str, owner: &str, context_id: &str) -> String {
-    bounded(joined(&[tenant, owner, context_id]))
-}
-
-pub(super) fn by_state(tenant: &str, owner: &str, state: &str) -> String {
-    bounded(joined(&[tenant, owner, state]))
+/// The partition of a list: tenant, owner, and which of the owner's tasks.
+pub(super) fn list(parts: &[&str]) -> String {
+    bounded(joined(parts))
 }
 
 pub(super) fn by_work(shard: u8) -> String {
@@ -120,13 +105,11 @@ pub(super) struct Parts {
     pub(super) count: usize,
 }
 
-impl fmt::Display for Parts {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}#{}", self.name, self.count)
-    }
-}
-
 impl Parts {
+    pub(super) fn text(&self) -> String {
+        format!("{}#{}", self.name, self.count)
+    }
+
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (name, count) = text.split_once('#')?;
         Some(Self { name: name.to_owned(), count: count.parse().ok()? })
@@ -149,7 +132,7 @@ pub(super) fn by_time(position: &ListPosition) -> String {
     format!("{back}#{beginning}{}", hash(id))
 }
 
-/// The time of a place in a list.
+/// The time of a position in a list.
 pub(super) fn time_of(by_time: &str) -> Option<Timestamp> {
     let back: i64 = by_time.get(..15)?.parse().ok()?;
     Some(Timestamp::from_millis(LATEST - back))
@@ -159,7 +142,7 @@ fn back(at: Timestamp) -> String {
     format!("{:015}", LATEST - at.as_millis())
 }
 
-/// The bounds of what a query finds, both within: after its place, since its time.
+/// The bounds of what a query finds, both within: after its position, since its time.
 pub(super) fn bounds(query: &ListQuery) -> (String, String) {
     // No text lies between a text and the same with a NUL after it; `$` follows `#`.
     let from = query.after.as_ref().map_or_else(|| "0".to_owned(), |at| by_time(at) + "\0");
@@ -180,15 +163,15 @@ mod tests {
     #[test]
     fn keys_fit_and_long_ones_are_apart() {
         let long = "é".repeat(3_000);
-        let places = [Place::of(&key("", &long)), Place::of(&key(&long, ""))];
-        assert_ne!(places[0], places[1]);
-        for (place, expected) in places.iter().zip([key("", &long), key(&long, "")]) {
-            assert!(place.pk.len() <= 1_024);
-            assert_eq!(key_at(&place.pk, place.plain.as_deref()), Some(expected));
+        let keys = [ItemKey::of(&key("", &long)), ItemKey::of(&key(&long, ""))];
+        assert_ne!(keys[0], keys[1]);
+        for (found, expected) in keys.iter().zip([key("", &long), key(&long, "")]) {
+            assert!(found.pk.len() <= 1_024);
+            assert_eq!(key_at(&found.pk, found.plain.as_deref()), Some(expected));
         }
         let at = |id: String| {
-            let place = ListPosition { at: Timestamp::from_millis(1), id: id.into() };
-            by_time(&place) + "\0"
+            let position = ListPosition { at: Timestamp::from_millis(1), id: id.into() };
+            by_time(&position) + "\0"
         };
         let (one, two) = (at(format!("{long}1")), at(format!("{long}2")));
         assert_ne!(one, two);
@@ -199,7 +182,7 @@ mod tests {
     #[test]
     fn parts_stand_between_slots_and_before_the_head() {
         let parts = Parts { name: "f0".to_owned(), count: 3 };
-        assert_eq!(Parts::parse(&parts.to_string()), Some(parts.clone()));
+        assert_eq!(Parts::parse(&parts.text()), Some(parts.clone()));
         let part = |at| part(2, &parts.name, at);
         let order = [slot(2), part(0), part(99), slot(3), slot(MOST_SLOTS), HEAD.to_owned()];
         assert!(order.is_sorted());
@@ -210,10 +193,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_two_are_the_same(a in ".{0,4}", b in ".{0,4}", c in ".{0,4}", d in ".{0,4}") {
-            let (one, two) = (Place::of(&key(&a, &b)), Place::of(&key(&c, &d)));
+            let (one, two) = (ItemKey::of(&key(&a, &b)), ItemKey::of(&key(&c, &d)));
             prop_assert_eq!(one.pk == two.pk, (&a, &b) == (&c, &d));
             prop_assert_eq!(key_at(&one.pk, None), Some(key(&a, &b)));
-            prop_assert_eq!(by_context(&a, &b, "") == by_context(&c, &d, ""), (a, b) == (c, d));
+            prop_assert_eq!(list(&[&a, &b, ""]) == list(&[&c, &d, ""]), (a, b) == (c, d));
         }
 
         #[test]

@@ -13,9 +13,9 @@ use aws_sdk_dynamodb::{
 
 use super::{
     DynamoDbStore,
-    definition::unbuilt,
-    item::{Item, has_expired, head_of, key_of, now, number, position, string, text_of},
-    keys::{self, HEAD, Place, SHARDS},
+    item::{Item, has_expired, head_of, item, key_of, names, now, number, string, text_of},
+    keys::{self, HEAD, ItemKey, SHARDS},
+    table::unbuilt,
 };
 use crate::{
     store::{ListPage, ListPosition, ListQuery, StoreError, codec::readable},
@@ -27,7 +27,10 @@ const BATCH: usize = 100;
 /// How often keys are asked for again that the service left out.
 const TRIES: u32 = 8;
 
-/// A row of an index: where the task is, and where it stands in the list.
+/// What is read of an item for a list.
+const SHOWN: &str = "pk, #id, #h, #ttl";
+
+/// A row of an index: the task's partition key, and its position in the list.
 struct Row {
     pk: String,
     by_time: String,
@@ -49,19 +52,21 @@ impl DynamoDbStore {
         let more = loop {
             let wanted = limit - shown.len();
             // One more than is wanted says whether there is another page.
-            let (mut rows, end) = self.rows(query, after.take(), wanted + 1).await?;
-            let more = rows.len() > wanted;
-            rows.truncate(wanted);
+            let found = self.query(query, after.take());
+            let mut found = self.table.pages(&found, Some(wanted + 1)).await?;
+            let more = found.items.len() > wanted;
+            found.items.truncate(wanted);
+            let rows: Vec<Row> = found.items.iter().filter_map(row).collect();
             after = rows.last().map(|row| row.by_time.clone());
             shown.extend(self.shown(query, rows).await?);
-            if shown.len() == limit || end && !more {
+            if shown.len() == limit || found.end && !more {
                 break more;
             }
         };
         let next = shown.last().filter(|_| more).map(|last| last.row.clone());
         // A task whose status has changed since stands where it belongs now.
         let order = |shown: &Shown| {
-            let ListPosition { at, id } = position(&shown.key, &shown.head);
+            let ListPosition { at, id } = ListPosition::of(&shown.key.id, &shown.head);
             (Reverse(at), id)
         };
         shown.sort_by_cached_key(order);
@@ -73,58 +78,31 @@ impl DynamoDbStore {
         Ok(ListPage { rows, next, total })
     }
 
-    /// At most so many rows of an index after that place, and whether they are its last.
-    async fn rows(
-        &self,
-        query: &ListQuery,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<(Vec<Row>, bool), StoreError> {
-        let request = self.query(query, after);
-        let (mut rows, mut start) = (Vec::new(), None);
-        loop {
-            let left = i32::try_from(limit - rows.len()).unwrap_or(i32::MAX);
-            let page = request.clone().limit(left).set_exclusive_start_key(start);
-            let page = self.table.send(|| page.clone().send()).await?;
-            rows.extend(page.items.unwrap_or_default().iter().filter_map(|item| {
-                let (pk, by_time) = (text_of(item, "pk")?, text_of(item, "by_time")?);
-                Some(Row { pk: pk.to_owned(), by_time: by_time.to_owned() })
-            }));
-            start = page.last_evaluated_key;
-            let end = start.as_ref().is_none_or(Item::is_empty);
-            if end || rows.len() == limit {
-                return Ok((rows, end));
-            }
-        }
-    }
-
-    /// The request for what a query finds in an index, after that place if one is given.
+    /// The request for what a query finds in an index, after that row if one is given.
     fn query(&self, query: &ListQuery, after: Option<String>) -> QueryFluentBuilder {
         let ListQuery { tenant, owner, context_id, state, .. } = query;
-        let (index, hash) = match (context_id, state) {
-            (Some(context_id), _) => ("by_context", keys::by_context(tenant, owner, context_id)),
-            (None, Some(state)) => ("by_state", keys::by_state(tenant, owner, state.name())),
-            (None, None) => ("by_owner", keys::by_owner(tenant, owner)),
+        let (index, list) = match (context_id, state) {
+            (Some(context_id), _) => ("by_context", keys::list(&[tenant, owner, context_id])),
+            (None, Some(state)) => ("by_state", keys::list(&[tenant, owner, state.name()])),
+            (None, None) => ("by_owner", keys::list(&[tenant, owner])),
         };
         let (from, to) = keys::bounds(query);
         let from = after.map_or(from, |after| after + "\0");
+        let condition = format!("#{index} = :hash AND by_time BETWEEN :from AND :to");
+        let values = [
+            (":hash", string(list)),
+            (":from", string(from)),
+            (":to", string(to)),
+            (":now", number(now())),
+        ];
         let mut filter = "(attribute_not_exists(#ttl) OR #ttl > :now)".to_owned();
-        let mut request = self.table.client.query().table_name(&self.table.name).index_name(index);
-        request = request
-            .key_condition_expression("#hash = :hash AND by_time BETWEEN :from AND :to")
-            .expression_attribute_names("#hash", index)
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":hash", string(hash))
-            .expression_attribute_values(":from", string(from))
-            .expression_attribute_values(":to", string(to))
-            .expression_attribute_values(":now", number(now()));
+        let mut request = self.table.query(&condition, values).index_name(index);
         if let (Some(_), Some(state)) = (context_id, state) {
             filter += " AND #state = :state";
-            request = request
-                .expression_attribute_names("#state", "state")
-                .expression_attribute_values(":state", string(state.name()));
+            request = request.expression_attribute_values(":state", string(state.name()));
         }
-        request.filter_expression(filter)
+        let names = names(&format!("{condition} {filter}"));
+        request.set_expression_attribute_names(names).filter_expression(filter)
     }
 
     async fn shown(&self, query: &ListQuery, rows: Vec<Row>) -> Result<Vec<Shown>, StoreError> {
@@ -147,10 +125,7 @@ impl DynamoDbStore {
 
     /// The head's items of these rows, by their keys.
     async fn heads(&self, rows: &[Row]) -> Result<HashMap<String, Item>, StoreError> {
-        let key = |row: &Row| {
-            let key = [("pk", string(row.pk.as_str())), ("sk", string(HEAD))];
-            Item::from(key.map(|(name, value)| (name.to_owned(), value)))
-        };
+        let key = |row: &Row| item([("pk", string(row.pk.as_str())), ("sk", string(HEAD))]);
         let mut left: Vec<Item> = rows.iter().map(key).collect();
         let mut heads = HashMap::new();
         let mut pause = Duration::from_millis(20);
@@ -161,10 +136,8 @@ impl DynamoDbStore {
             let keys = KeysAndAttributes::builder()
                 .set_keys(Some(left))
                 .consistent_read(true)
-                .projection_expression("pk, #id, #h, #ttl")
-                .expression_attribute_names("#id", "id")
-                .expression_attribute_names("#h", "h")
-                .expression_attribute_names("#ttl", "ttl");
+                .projection_expression(SHOWN)
+                .set_expression_attribute_names(names(SHOWN));
             let request = self.table.client.batch_get_item();
             let request = request.request_items(&self.table.name, keys.build().map_err(unbuilt)?);
             let answer = self.table.send(|| request.clone().send()).await?;
@@ -173,7 +146,7 @@ impl DynamoDbStore {
             heads.extend(items.filter_map(|item| Some((text_of(&item, "pk")?.to_owned(), item))));
             let tables = answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values);
             left = tables.flat_map(|table| table.keys).collect();
-            // It gives 16 MB at once: then the rest is for the asking.
+            // It gives 16 MB at once, and the rest when asked again.
             if !left.is_empty() && heads.len() == before {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
@@ -188,61 +161,40 @@ impl DynamoDbStore {
     async fn count(&self, query: &ListQuery) -> Result<u64, StoreError> {
         let whole = ListQuery { after: None, ..query.clone() };
         let request = self.query(&whole, None).select(Select::Count);
-        let (mut total, mut start) = (0, None);
-        loop {
-            let page = request.clone().set_exclusive_start_key(start);
-            let page = self.table.send(|| page.clone().send()).await?;
-            total += u64::try_from(page.count).unwrap_or_default();
-            start = page.last_evaluated_key;
-            if start.as_ref().is_none_or(Item::is_empty) {
-                return Ok(total);
-            }
-        }
+        Ok(self.table.pages(&request, None).await?.count)
     }
 
     pub(super) async fn at_work(
         &self,
         after: Option<&TaskKey>,
-        limit: u32,
+        limit: usize,
     ) -> Result<Vec<TaskKey>, StoreError> {
-        let after = after.map(Place::of);
+        let after = after.map(ItemKey::of);
         let mut running = Vec::new();
-        for shard in after.as_ref().map_or(0, Place::shard)..SHARDS {
-            // A key's own partition goes on after it, the others are read from their beginning.
+        for shard in after.as_ref().map_or(0, ItemKey::shard)..SHARDS {
+            // A key's own partition goes on after it, the others are read from their beginning:
+            // every key is greater than a space.
             let from = after.as_ref().filter(|after| after.shard() == shard);
-            // Every key is greater than a space.
-            let from = from.map_or_else(|| " ".to_owned(), |after| after.pk.to_string());
-            let request = self.table.client.query().table_name(&self.table.name);
-            let request = request
-                .index_name("by_work")
-                .key_condition_expression("by_work = :shard AND pk > :from")
-                .expression_attribute_values(":shard", string(keys::by_work(shard)))
-                .expression_attribute_values(":from", string(from));
-            let mut start = None;
-            loop {
-                let left = limit as usize - running.len();
-                if left == 0 {
-                    return Ok(running);
-                }
-                let page = request.clone().limit(i32::try_from(left).unwrap_or(i32::MAX));
-                let page = page.set_exclusive_start_key(start);
-                let page = self.table.send(|| page.clone().send()).await?;
-                running.extend(page.items.unwrap_or_default().iter().filter_map(key_of));
-                start = page.last_evaluated_key;
-                if start.as_ref().is_none_or(Item::is_empty) {
-                    break;
-                }
-            }
+            let from = from.map_or(" ", |after| &*after.pk);
+            let values = [(":shard", string(keys::by_work(shard))), (":from", string(from))];
+            let request = self.table.query("by_work = :shard AND pk > :from", values);
+            let left = limit - running.len();
+            let found = self.table.pages(&request.index_name("by_work"), Some(left)).await?;
+            running.extend(found.items.iter().filter_map(key_of));
         }
         Ok(running)
     }
+}
+
+fn row(item: &Item) -> Option<Row> {
+    Some(Row { pk: text_of(item, "pk")?.to_owned(), by_time: text_of(item, "by_time")?.to_owned() })
 }
 
 /// Whether a task is on this page by its head. It may have moved up since it was listed, but not
 /// before the page; one that moved down is found on a later page.
 fn is_shown(query: &ListQuery, row: &ListPosition, key: &TaskKey, head: &Head) -> bool {
     let order = |position: &ListPosition| (Reverse(position.at), position.id.clone());
-    let now = position(key, head);
+    let now = ListPosition::of(&key.id, head);
     head.phase.is_listed()
         && head.owner == query.owner
         && query.context_id.as_ref().is_none_or(|wanted| head.context_id == *wanted)

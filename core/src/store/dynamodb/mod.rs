@@ -6,7 +6,6 @@
 mod account;
 mod address;
 mod append;
-mod definition;
 mod fault;
 mod http;
 mod item;
@@ -16,31 +15,28 @@ mod list;
 mod pack;
 mod read;
 mod table;
-#[cfg(any(test, feature = "conformance"))]
-pub mod units;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use futures_util::stream::BoxStream;
 
-use self::{address::Address, keys::Place, known::Known, table::Table};
+use self::{address::TableAddress, keys::ItemKey, known::Known, table::Table};
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, StoreError, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, StoreError, Tail, TaskStore,
     feed::{Feeds, Pauses},
     totals::Totals,
 };
 use crate::task::{Head, Slot, TaskKey, Version};
 
-/// Nothing says that there is more: followers ask.
+/// Nothing notifies of more: followers poll.
 const PAUSES: Pauses =
     Pauses { shortest: Duration::from_millis(20), longest: Duration::from_millis(500) };
 
 /// A [`TaskStore`] in a DynamoDB table: `dynamodb://TABLE`.
 ///
 /// What is read of one journal is strongly consistent. Lists follow within a moment, as indexes do;
-/// a list's total may be a few seconds old where others write.
+/// a list's total may be a few seconds old where another process writes.
 #[derive(Debug)]
 pub struct DynamoDbStore {
     table: Table,
@@ -52,58 +48,42 @@ pub struct DynamoDbStore {
 }
 
 impl DynamoDbStore {
-    /// The store at an address, which is what follows `dynamodb:` in a URL.
-    pub(super) async fn open(address: &str) -> Result<Self, String> {
-        let (address, client) = connect(address).await?;
-        Self::on(address, client).await
+    /// The store that a URL names.
+    pub(super) async fn open(url: &str) -> Result<Self, String> {
+        Self::over(url, Self::client(url).await?).await
     }
 
-    /// The same, and what its requests cost.
+    /// Makes the table where it is missing.
+    pub(super) async fn prepare(url: &str) -> Result<(), String> {
+        let table = TableAddress::parse(url)?.table;
+        Table::new(Self::client(url).await?, table).make().await
+    }
+
+    /// The client for a URL's table.
+    ///
+    /// # Errors
+    /// One sentence for the user when the URL is wrong, or lacks credentials or a region.
+    #[doc(hidden)]
+    pub async fn client(url: &str) -> Result<Client, String> {
+        let address = TableAddress::parse(url)?;
+        // Where there are no credentials they are looked for over the network, too.
+        let client = tokio::time::timeout(table::OPENING, address.client()).await;
+        client.map_err(|_| "There are no AWS credentials for DynamoDB, nor a region.".to_owned())?
+    }
+
+    /// The store that a URL names, over a client that does more than [`client`](Self::client)'s,
+    /// such as counting what its requests cost.
     ///
     /// # Errors
     /// As for [`store::open`](super::open).
-    #[cfg(any(test, feature = "conformance"))]
     #[doc(hidden)]
-    pub async fn counted(url: &str) -> Result<(Self, units::Units), String> {
-        let (address, client) = connect(url.strip_prefix("dynamodb:").unwrap_or(url)).await?;
-        let units = units::Units::new()?;
-        let config = client.config().to_builder().interceptor(units.clone()).build();
-        let store = Self::on(address, Client::from_conf(config)).await?;
-        units.take();
-        Ok((store, units))
-    }
-
-    /// This store's way to the service, for a client of a test's own.
-    ///
-    /// # Errors
-    /// In words, when there is no TLS to be had.
-    #[cfg(any(test, feature = "conformance"))]
-    #[doc(hidden)]
-    pub fn http_client() -> Result<aws_sdk_dynamodb::config::SharedHttpClient, String> {
-        http::client()
-    }
-
-    async fn on(address: Address, client: Client) -> Result<Self, String> {
+    pub async fn over(url: &str, client: Client) -> Result<Self, String> {
+        let address = TableAddress::parse(url)?;
         let table = Table::new(client, address.table);
         table.check().await?;
         let (feeds, known, totals) = (Feeds::new(PAUSES), Known::default(), Totals::default());
         Ok(Self { table, ttl: address.ttl, feeds, known, totals })
     }
-
-    /// Makes the table where it is missing.
-    pub(super) async fn prepare(address: &str) -> Result<(), String> {
-        let (address, client) = connect(address).await?;
-        Table::new(client, address.table).make().await
-    }
-}
-
-async fn connect(address: &str) -> Result<(Address, Client), String> {
-    let address = Address::parse(address)?;
-    // Where there are no credentials they are looked for over the network, too.
-    let client = tokio::time::timeout(table::OPENING, address.client()).await;
-    let nobody = |_| "There are no AWS credentials for DynamoDB, nor a region.".to_owned();
-    let client = client.map_err(nobody)??;
-    Ok((address, client))
 }
 
 #[async_trait]
@@ -121,7 +101,7 @@ impl TaskStore for DynamoDbStore {
     }
 
     async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
-        let loaded = self.load(key, &Place::of(key), after).await?;
+        let loaded = self.load(key, &ItemKey::of(key), after).await?;
         Ok(loaded.map(|(journal, _)| journal))
     }
 
@@ -138,14 +118,10 @@ impl TaskStore for DynamoDbStore {
         after: Option<&TaskKey>,
         limit: u32,
     ) -> Result<Vec<TaskKey>, StoreError> {
-        self.at_work(after, limit).await
+        self.at_work(after, limit as usize).await
     }
 
-    fn tail(
-        self: Arc<Self>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+    fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
         self.feeds.tail(Arc::clone(&self), key, after)
     }
 }

@@ -65,7 +65,7 @@ fn deflate(content: &[u8]) -> Option<Vec<u8>> {
     let level = if content.len() > LARGE { 1 } else { 6 };
     let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(level, RAW, 0));
     // The skeleton goes before, up to the boundary of a byte. What comes of it is thrown away:
-    // whoever unpacks puts the skeleton there.
+    // unpacking puts the skeleton there.
     let mut before = vec![0; SKELETON.len() + 64];
     let (status, taken, _) = compress(&mut compressor, SKELETON, &mut before, TDEFLFlush::Sync);
     if status != TDEFLStatus::Okay || taken != SKELETON.len() {

@@ -1,7 +1,7 @@
 //! Reads of one journal.
 //!
 //! Owns: that slots and head come from one query, in which the head is last, and what is done when
-//! it saw half of a write. Must never know: how slots are written, beyond their places.
+//! it saw half of a write. Must never know: how slots are written, beyond their keys.
 
 use std::{
     borrow::Cow,
@@ -13,8 +13,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     DynamoDbStore,
-    item::{Item, bytes_of, has_expired, head_of, number_of, string, text_of},
-    keys::{self, HEAD, MOST_SLOTS, Parts, Place},
+    item::{Item, bytes_of, has_expired, head_of, names, number_of, string, text_of},
+    keys::{self, HEAD, ItemKey, MOST_SLOTS, Parts},
     known::Seen,
     pack::unpack,
 };
@@ -34,6 +34,9 @@ const PAUSES: [Duration; 4] = [
     Duration::ZERO,
 ];
 
+/// What is read of an item for its head.
+const HEAD_ALONE: &str = "#h, #ttl";
+
 /// Why items make no journal.
 enum Unread {
     /// This slot, or the head with it, is not all there yet, or not any more.
@@ -52,17 +55,17 @@ impl DynamoDbStore {
     pub(super) async fn load(
         &self,
         key: &TaskKey,
-        place: &Place,
+        of: &ItemKey,
         after: Version,
     ) -> Result<Option<(Journal, Seen)>, StoreError> {
         let after = after.min(MOST_SLOTS);
         let mut torn = after + 1;
         for pause in PAUSES {
-            let items = self.items(place, after).await?;
+            let items = self.items(of, after).await?;
             match assemble(key, after, items) {
                 Ok(loaded) => {
                     if let Some((_, seen)) = &loaded {
-                        self.known.put(&place.pk, *seen);
+                        self.known.put(&of.pk, *seen);
                     }
                     return Ok(loaded);
                 }
@@ -71,41 +74,27 @@ impl DynamoDbStore {
             }
             tokio::time::sleep(pause).await;
         }
-        // Lost with its time, or by somebody's hand.
+        // Expired, or removed by hand.
         Err(corrupt(key, &format!("slot {torn}")))
     }
 
     /// The items of the slots after that version, and the head's last: read in the order of their
     /// keys, the head is no older than any of them.
-    async fn items(&self, place: &Place, after: Version) -> Result<Vec<Item>, StoreError> {
+    async fn items(&self, of: &ItemKey, after: Version) -> Result<Vec<Item>, StoreError> {
         let from = if after < MOST_SLOTS { keys::slot(after + 1) } else { HEAD.to_owned() };
-        let query = self.table.client.query().table_name(&self.table.name).consistent_read(true);
-        let query = query
-            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-            .expression_attribute_values(":pk", string(&*place.pk))
-            .expression_attribute_values(":from", string(from))
-            .expression_attribute_values(":to", string(HEAD));
-        let (mut items, mut start) = (Vec::new(), None);
-        loop {
-            let page = query.clone().set_exclusive_start_key(start);
-            let page = self.table.send(|| page.clone().send()).await?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.as_ref().is_none_or(Item::is_empty) {
-                return Ok(items);
-            }
-        }
+        let values = [(":pk", string(&*of.pk)), (":from", string(from)), (":to", string(HEAD))];
+        let query = self.table.query("pk = :pk AND sk BETWEEN :from AND :to", values);
+        Ok(self.table.pages(&query.consistent_read(true), None).await?.items)
     }
 
     /// A head.
     pub(super) async fn head_alone(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
         let get = self.table.client.get_item().table_name(&self.table.name).consistent_read(true);
         let get = get
-            .key("pk", string(&*Place::of(key).pk))
+            .key("pk", string(&*ItemKey::of(key).pk))
             .key("sk", string(HEAD))
-            .projection_expression("#h, #ttl")
-            .expression_attribute_names("#h", "h")
-            .expression_attribute_names("#ttl", "ttl");
+            .projection_expression(HEAD_ALONE)
+            .set_expression_attribute_names(names(HEAD_ALONE));
         let found = self.table.send(|| get.clone().send()).await?.item;
         found.filter(|item| !has_expired(item)).map(|item| head_of(key, &item)).transpose()
     }

@@ -1,29 +1,35 @@
 //! The table: how it is asked, what it must be, and how it is made.
 //!
-//! Owns: its definition, which is `infra/table.json` and nothing else, and how many requests may be
-//! under way. Must never know: what its items mean.
+//! Owns: its definition, which is `infra/table.json` and nothing else; pages of queries; and how
+//! many requests may be in flight. Must never know: what its items mean.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
-    error::{ProvideErrorMetadata, SdkError},
-    types::{AttributeValue, TableStatus, TimeToLiveSpecification, TimeToLiveStatus},
+    error::{BuildError, ProvideErrorMetadata, SdkError},
+    operation::query::builders::QueryFluentBuilder,
+    types::{AttributeValue, TableStatus, TimeToLiveSpecification},
 };
+use aws_smithy_types::body::SdkBody;
 use tokio::sync::Semaphore;
 
 use super::{
-    definition::{Definition, unbuilt},
-    fault::{Reasons, Refusal, refusal},
+    fault::{Refusal, refusal},
+    item::{Item, item, names, string},
 };
 use crate::store::StoreError;
 
-/// How many requests may be under way; each has a connection. More wait here for their turn.
+/// The body of `CreateTable` without the name; the templates read it too.
+const DEFINITION: &str = include_str!("../../../../infra/table.json");
+/// Its indexes, each named as its partition key is.
+const INDEXES: [&str; 4] = ["by_owner", "by_context", "by_state", "by_work"];
+/// Bound of the requests in flight; each has a connection. More wait here for their turn.
 const REQUESTS: usize = 128;
-/// How often a write that another transaction kept out is tried in place.
+/// Attempts at a write that another transaction keeps out.
 const TRIES: u32 = 5;
-/// How long `open` may look for credentials, and how long for the table.
+/// Time limit of `open`: once for credentials, once for the table.
 pub(super) const OPENING: Duration = Duration::from_secs(5);
 /// How long the service may take to make a table.
 const MAKING: Duration = Duration::from_secs(120);
@@ -36,16 +42,26 @@ pub(super) struct Table {
     turns: Semaphore,
 }
 
+/// What a query finds.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) items: Vec<Item>,
+    /// How many items were found; only that, where a query only counts.
+    pub(super) count: u64,
+    /// Whether there are no more.
+    pub(super) end: bool,
+}
+
 impl Table {
     pub(super) fn new(client: Client, name: String) -> Self {
         Self { client, name, turns: Semaphore::new(REQUESTS) }
     }
 
-    /// Sends a request. What another transaction keeps out is sent again after a little while.
+    /// Sends a request. What another transaction keeps out is retried after a short pause.
     pub(super) async fn send<T, E, F>(&self, request: impl Fn() -> F) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-        E: ProvideErrorMetadata + Reasons + std::error::Error + Send + Sync + 'static,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let mut pause = Duration::from_millis(10);
         for left in (0..TRIES).rev() {
@@ -62,26 +78,53 @@ impl Table {
         Err(Refusal::Busy)
     }
 
+    /// A query for what meets a condition on keys.
+    pub(super) fn query<const N: usize>(
+        &self,
+        condition: &str,
+        values: [(&str, AttributeValue); N],
+    ) -> QueryFluentBuilder {
+        let query = self.client.query().table_name(&self.name).key_condition_expression(condition);
+        query
+            .set_expression_attribute_names(names(condition))
+            .set_expression_attribute_values(Some(item(values)))
+    }
+
+    /// A query's pages, up to their end or to that many items.
+    pub(super) async fn pages(
+        &self,
+        query: &QueryFluentBuilder,
+        limit: Option<usize>,
+    ) -> Result<Found, Refusal> {
+        let (mut found, mut start) = (Found::default(), None);
+        while !found.end && limit.is_none_or(|limit| found.items.len() < limit) {
+            let left = limit.map(|limit| limit - found.items.len());
+            let left = left.map(|left| i32::try_from(left).unwrap_or(i32::MAX));
+            let page = query.clone().set_limit(left).set_exclusive_start_key(start);
+            let page = self.send(|| page.clone().send()).await?;
+            found.items.extend(page.items.unwrap_or_default());
+            found.count += u64::try_from(page.count).unwrap_or_default();
+            start = page.last_evaluated_key;
+            found.end = start.as_ref().is_none_or(Item::is_empty);
+        }
+        Ok(found)
+    }
+
     /// Whether the table can be reached, and is what it must be. Five cheap reads that find
     /// nothing: a function may read and write items, and need not be allowed to describe a table.
     pub(super) async fn check(&self) -> Result<(), String> {
-        match tokio::time::timeout(OPENING, self.probe()).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(format!("DynamoDB did not answer for the table {} in time.", self.name)),
-        }
+        let checked = tokio::time::timeout(OPENING, self.probe()).await;
+        let late = |_| format!("DynamoDB did not answer for the table {} in time.", self.name);
+        checked.map_err(late)?
     }
 
     async fn probe(&self) -> Result<(), String> {
-        let nothing = || AttributeValue::S("#".to_owned());
         let get = self.client.get_item().table_name(&self.name);
-        let get = get.key("pk", nothing()).key("sk", nothing());
+        let get = get.key("pk", string("#")).key("sk", string("#"));
         self.send(|| get.clone().send()).await.map_err(|refusal| self.unfit(refusal, None))?;
-        for (index, hash) in Definition::read()?.indexes() {
-            let query = self.client.query().table_name(&self.name).index_name(index);
-            let query = query.key_condition_expression("#hash = :nothing").limit(1);
-            let query = query.expression_attribute_names("#hash", hash);
-            let query = query.expression_attribute_values(":nothing", nothing());
-            let found = self.send(|| query.clone().send()).await;
+        for index in INDEXES {
+            let query = self.query(&format!("#{index} = :nothing"), [(":nothing", string("#"))]);
+            let found = self.pages(&query.index_name(index), Some(1)).await;
             found.map_err(|refusal| self.unfit(refusal, Some(index)))?;
         }
         Ok(())
@@ -116,15 +159,20 @@ impl Table {
     }
 
     async fn create(&self) -> Result<(), StoreError> {
-        let create = self.client.create_table().table_name(&self.name);
-        let create = Definition::read().and_then(|definition| definition.apply(create));
-        let create = create.map_err(StoreError::broken)?;
-        match self.send(|| create.clone().send()).await {
-            // It is there, or somebody else is making it.
-            Err(refusal) if refusal.code() != "ResourceInUseException" => {
-                return Err(refusal.into());
-            }
-            _ => {}
+        let body = definition(&self.name).map_err(StoreError::broken)?;
+        let create = || {
+            let body = body.clone();
+            let create = self.client.create_table().table_name(&self.name).customize();
+            let create = create.mutate_request(move |request| {
+                request.headers_mut().insert("content-length", body.len().to_string());
+                *request.body_mut() = SdkBody::from(body.as_str());
+            });
+            create.send()
+        };
+        // That it is in use says that it is there, or that another process is making it.
+        let made = self.send(create).await.err();
+        if let Some(refusal) = made.filter(|made| made.code() != "ResourceInUseException") {
+            return Err(refusal.into());
         }
         let describe = self.client.describe_table().table_name(&self.name);
         loop {
@@ -139,19 +187,45 @@ impl Table {
 
     /// Lets the service remove what has expired.
     async fn expire(&self) -> Result<(), StoreError> {
-        let describe = self.client.describe_time_to_live().table_name(&self.name);
-        let described = self.send(|| describe.clone().send()).await?;
-        let status = described.time_to_live_description.and_then(|known| known.time_to_live_status);
-        if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
-            return Ok(());
-        }
         let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build();
         let update = self.client.update_time_to_live().table_name(&self.name);
         let update = update.time_to_live_specification(ttl.map_err(unbuilt)?);
         match self.send(|| update.clone().send()).await {
-            // Many may do it at once.
+            // It does already.
             Err(refusal) if refusal.code() != "ValidationException" => Err(refusal.into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// The body of the request that makes such a table.
+fn definition(table: &str) -> Result<String, String> {
+    let wrong = |error| format!("infra/table.json defines no table: {error}");
+    let mut definition: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(DEFINITION).map_err(wrong)?;
+    definition.insert("TableName".to_owned(), table.into());
+    serde_json::to_string(&definition).map_err(wrong)
+}
+
+/// Of a request without something it must have: a mistake here.
+pub(super) fn unbuilt(error: BuildError) -> StoreError {
+    StoreError::broken("a request to DynamoDB lacks something").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_names_its_indexes() {
+        let definition: serde_json::Value =
+            serde_json::from_str(&definition("t").unwrap()).unwrap();
+        let indexes = definition["GlobalSecondaryIndexes"].as_array().unwrap();
+        let names = indexes
+            .iter()
+            .map(|index| (&index["IndexName"], &index["KeySchema"][0]["AttributeName"]));
+        let names = names.map(|(index, key)| (index.as_str().unwrap(), key.as_str().unwrap()));
+        assert_eq!(names.collect::<Vec<_>>(), INDEXES.map(|name| (name, name)));
+        assert_eq!(definition["TableName"], "t");
     }
 }

@@ -61,11 +61,7 @@ impl TaskStore for Asked {
         self.inner.running(after, limit).await
     }
 
-    fn tail(
-        self: Arc<Self>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+    fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
         self.feeds.tail(Arc::clone(&self), key, after)
     }
 }
@@ -99,10 +95,7 @@ impl Asked {
     }
 }
 
-async fn versions(
-    tail: &mut BoxStream<'static, Result<Slot, StoreError>>,
-    count: usize,
-) -> Vec<Version> {
+async fn versions(tail: &mut Tail, count: usize) -> Vec<Version> {
     tail.take(count).map(|slot| slot.unwrap().version).collect().await
 }
 

@@ -37,11 +37,11 @@ const OF_THE_CLIENT: &[&str] = &[
     "statement-cache-capacity",
 ];
 
-/// Where and how.
-pub(super) struct Address {
+/// Which database and schema a URL names, and how they are used.
+pub(super) struct DatabaseAddress {
     pub(super) options: PgConnectOptions,
     /// `host:port`, to be shown.
-    pub(super) place: String,
+    pub(super) host: String,
     /// An identifier that needs no escapes.
     pub(super) schema: String,
     /// Milliseconds until what ended is forgotten; `None` for never.
@@ -49,7 +49,7 @@ pub(super) struct Address {
     pub(super) pool: u32,
 }
 
-impl FromStr for Address {
+impl FromStr for DatabaseAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -82,9 +82,9 @@ impl FromStr for Address {
             None => options.application_name("a2a-serverless"),
         };
         let options = options.disable_statement_logging();
-        let place = format!("{}:{}", options.get_host(), options.get_port());
+        let host = format!("{}:{}", options.get_host(), options.get_port());
         let ttl = (ttl > 0).then_some(ttl * 1_000).and_then(|ttl| i64::try_from(ttl).ok());
-        Ok(Self { options, place, schema, ttl, pool })
+        Ok(Self { options, host, schema, ttl, pool })
     }
 }
 
@@ -116,19 +116,19 @@ where
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Address {
+    fn parsed(text: &str) -> DatabaseAddress {
         text.parse().unwrap()
     }
 
     #[test]
     fn own_parameters_are_taken_out() {
         let address = parsed("postgres://u:p@db:99/x?schema=s_1&sslmode=require&ttl=60&pool=3");
-        assert_eq!((&*address.place, &*address.schema), ("db:99", "s_1"));
+        assert_eq!((&*address.host, &*address.schema), ("db:99", "s_1"));
         assert_eq!((address.ttl, address.pool), (Some(60_000), 3));
         assert_eq!(address.options.get_database(), Some("x"));
         assert!(matches!(address.options.get_ssl_mode(), PgSslMode::Require));
         let address = parsed("postgresql://db/x?ttl=0");
-        assert_eq!((&*address.place, &*address.schema), ("db:5432", "a2a"));
+        assert_eq!((&*address.host, &*address.schema), ("db:5432", "a2a"));
         assert_eq!((address.ttl, address.pool), (None, 10));
     }
 
@@ -145,7 +145,7 @@ mod tests {
             ("postgres://u:secret@db/x?sslmode=perhaps", "sslmode"),
             ("postgres://u@db/x?pasword=secret", "pasword"),
         ] {
-            let sentence = url.parse::<Address>().err().unwrap();
+            let sentence = url.parse::<DatabaseAddress>().err().unwrap();
             assert!(sentence.contains(named), "{sentence}");
             assert!(!sentence.contains("secret"), "{sentence}");
         }

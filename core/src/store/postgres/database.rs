@@ -17,14 +17,14 @@ use sqlx::{
 };
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
-/// What a whole call may take, with the wait for a connection; the ledger above tries again.
+/// What a whole call may take, with the wait for a connection; the writer above retries.
 const CALL: Duration = Duration::from_secs(5);
-/// What a call waits for a connection, while all are busy or the engine is away.
+/// What a call waits for a connection, while all are busy or the engine is unavailable.
 const ACQUIRE: Duration = Duration::from_secs(3);
 /// How long a healthy engine takes at most to say that it is there.
 const ALIVE: Duration = Duration::from_millis(500);
 /// A connection that was idle that long is asked first whether it still is one: a function's
-/// process may have been frozen meanwhile, and nobody told it that its sockets died.
+/// process may have been frozen meanwhile, and was not told that its sockets died.
 const IDLE: Duration = Duration::from_secs(1);
 /// Idle connections are given back: a thousand function instances must not hold ten each.
 const MAX_IDLE: Duration = Duration::from_secs(300);
@@ -138,7 +138,7 @@ impl Distrust {
     }
 }
 
-/// Whether somebody answers, soon. Where a call was given up, its answer comes first.
+/// Whether the engine answers in time. Where a call timed out, its answer comes first.
 async fn is_alive(connection: &mut PgConnection) -> Result<bool, Error> {
     Ok(matches!(timeout(ALIVE, connection.ping()).await, Ok(Ok(()))))
 }

@@ -1,6 +1,6 @@
 //! What went wrong in the database, in the store's words.
 //!
-//! Owns: which failure may pass by itself, and the sentence said at start-up. Must never know: what
+//! Owns: which failure is retriable, and the sentence said at start-up. Must never know: what
 //! was asked.
 
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ use sqlx::Error;
 
 use crate::store::{AppendError, StoreError};
 
-/// Whether the same again may succeed later.
+/// Whether a retry may succeed.
 fn is_retriable(error: &Error) -> bool {
     match error {
         Error::Database(error) => error.code().is_some_and(|code| passes(&code)),
@@ -55,21 +55,21 @@ pub(super) fn append_failed(error: Error) -> AppendError {
     }
 }
 
-/// One sentence for the user, where a store cannot be opened. `place` is `host:port`.
-pub(super) fn refusal(error: &Error, place: &str) -> String {
+/// One sentence for the user, where a store cannot be opened. `host` is `host:port`.
+pub(super) fn refusal(error: &Error, host: &str) -> String {
     match error {
         Error::Database(error) => match error.code().as_deref() {
             Some("28P01" | "28000") => {
-                format!("PostgreSQL at {place} refuses the user or the password: {error}.")
+                format!("PostgreSQL at {host} refuses the user or the password: {error}.")
             }
-            Some("3D000") => format!("PostgreSQL at {place} has no such database: {error}."),
-            Some("42501") => format!("PostgreSQL at {place} does not permit it: {error}."),
-            _ => format!("PostgreSQL at {place} refuses: {error}."),
+            Some("3D000") => format!("PostgreSQL at {host} has no such database: {error}."),
+            Some("42501") => format!("PostgreSQL at {host} does not permit it: {error}."),
+            _ => format!("PostgreSQL at {host} refuses: {error}."),
         },
-        Error::PoolTimedOut => format!("PostgreSQL at {place} does not answer."),
-        Error::Io(error) => format!("PostgreSQL at {place} cannot be reached: {error}."),
-        Error::Tls(error) => format!("PostgreSQL at {place} offers no TLS that will do: {error}."),
-        error => format!("PostgreSQL at {place} cannot be used: {error}."),
+        Error::PoolTimedOut => format!("PostgreSQL at {host} does not answer."),
+        Error::Io(error) => format!("PostgreSQL at {host} cannot be reached: {error}."),
+        Error::Tls(error) => format!("PostgreSQL at {host} offers no TLS that will do: {error}."),
+        error => format!("PostgreSQL at {host} cannot be used: {error}."),
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_time_mends_is_tried_again() {
+    fn what_time_mends_is_retriable() {
         for code in
             ["08006", "53300", "57P01", "57P03", "57014", "40001", "40P01", "55P03", "25006"]
         {

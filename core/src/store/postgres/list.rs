@@ -7,13 +7,14 @@ use std::sync::Arc;
 use sqlx::SqlStr;
 
 use super::{
-    PostgresStore, Statement, column, id_of, now, raw,
+    PostgresStore, Statement, column, id_of, raw,
     statements::{context_list, owner_list},
 };
 use crate::{
     store::{
         ListPage, ListPosition, ListQuery, StoreError,
         codec::{decode_head, readable},
+        now_millis,
     },
     task::TaskKey,
     types::Timestamp,
@@ -59,7 +60,7 @@ fn asked(statement: SqlStr, query: &ListQuery) -> Statement<'_> {
         Some(context_id) => context_list(tenant, owner, context_id),
         None => owner_list(tenant, owner),
     };
-    let mut asked = sqlx::query(statement).bind(list).bind(now());
+    let mut asked = sqlx::query(statement).bind(list).bind(now_millis());
     if let Some(state) = state {
         asked = asked.bind(state.name());
     }

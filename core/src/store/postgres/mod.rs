@@ -27,11 +27,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::StreamExt;
 use sqlx::{
     Decode, Postgres, Row, SqlStr, Type,
     postgres::{PgArguments, PgRow},
@@ -39,16 +39,17 @@ use sqlx::{
 };
 
 use self::{
-    address::Address,
+    address::DatabaseAddress,
     database::Database,
     error::{append_failed, failed},
     notify::Notifications,
     statements::{Key, Statements, context_list, journal_key, owner_list, phase},
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, StoreError, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, StoreError, Tail, TaskStore,
     codec::{corrupt, decode_entries, decode_head, encode_entries, encode_head},
     feed::{Feeds, Pauses},
+    now_millis,
     totals::Totals,
 };
 use crate::task::{Head, Slot, TaskKey, Version};
@@ -81,12 +82,12 @@ impl PostgresStore {
     /// connections (10), and those of libpq that sqlx knows (`sslmode`, `sslrootcert`, ...).
     ///
     /// # Errors
-    /// One sentence for the user when the URL is wrong, nobody answers there within 5 seconds, or
+    /// One sentence for the user when the URL is wrong, there is no answer within 5 seconds, or
     /// the schema is not the one that this version [prepares](Self::prepare).
     pub async fn open(url: &str) -> Result<Self, String> {
-        let address: Address = url.parse()?;
+        let address: DatabaseAddress = url.parse()?;
         let statements = Statements::new(&address.schema);
-        let mut connection = schema::connect(&address.options, &address.place).await?;
+        let mut connection = schema::connect(&address.options, &address.host).await?;
         schema::check(&mut connection, &address, &statements).await?;
         let database = Database::new(address.options.clone(), address.pool);
         let feeds = Arc::new(Feeds::new(PAUSES));
@@ -130,10 +131,12 @@ impl PostgresStore {
                 }
             }
             (_, None) => {
-                self.database.changed(of(&self.statements.append).bind(version).bind(now())).await
+                self.database
+                    .changed(of(&self.statements.append).bind(version).bind(now_millis()))
+                    .await
             }
             (_, Some(row)) => {
-                let query = of(&self.statements.append_with_head).bind(version).bind(now());
+                let query = of(&self.statements.append_with_head).bind(version).bind(now_millis());
                 self.database.changed(row.bind(query)).await
             }
         };
@@ -142,7 +145,7 @@ impl PostgresStore {
 
     /// Removes that journal if it has expired.
     async fn remove(&self, id: Key) -> Result<bool, sqlx::Error> {
-        let query = sqlx::query(self.statements.remove.clone()).bind(id).bind(now());
+        let query = sqlx::query(self.statements.remove.clone()).bind(id).bind(now_millis());
         Ok(self.database.changed(query).await? > 0)
     }
 
@@ -155,7 +158,7 @@ impl PostgresStore {
         let (database, sweeping) = (self.database.clone(), Arc::clone(&self.sweeping));
         let sql = self.statements.sweep.clone();
         tokio::spawn(async move {
-            let swept = database.changed(sqlx::query(sql).bind(now()).bind(SWEPT)).await;
+            let swept = database.changed(sqlx::query(sql).bind(now_millis()).bind(SWEPT)).await;
             if let Err(error) = swept {
                 tracing::debug!(%error, "expired tasks were not removed");
             }
@@ -197,7 +200,7 @@ impl TaskStore for PostgresStore {
     async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
         let from = i64::try_from(after).unwrap_or(i64::MAX);
         let query = sqlx::query(self.statements.read.clone());
-        let rows = self.rows(query.bind(journal_key(key)).bind(now()).bind(from)).await?;
+        let rows = self.rows(query.bind(journal_key(key)).bind(now_millis()).bind(from)).await?;
         let (mut head, mut slots) = (None, Vec::new());
         for row in &rows {
             let (version, content): (i64, &[u8]) = (column(row, 0)?, raw(row, 1)?);
@@ -214,7 +217,8 @@ impl TaskStore for PostgresStore {
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
-        let query = sqlx::query(self.statements.head.clone()).bind(journal_key(key)).bind(now());
+        let query =
+            sqlx::query(self.statements.head.clone()).bind(journal_key(key)).bind(now_millis());
         let rows = self.rows(query).await?;
         rows.first().map(|row| decode_head(key, raw(row, 0)?)).transpose()
     }
@@ -231,21 +235,17 @@ impl TaskStore for PostgresStore {
         // Every key is longer than the empty one.
         let after = after.map_or(Vec::new(), |key| journal_key(key).to_vec());
         let query = sqlx::query(self.statements.running.clone());
-        let rows = self.rows(query.bind(after).bind(now()).bind(i64::from(limit))).await?;
+        let rows = self.rows(query.bind(after).bind(now_millis()).bind(i64::from(limit))).await?;
         let key =
             |row| Ok(TaskKey { tenant: id_of(column(row, 0)?)?, id: id_of(column(row, 1)?)? });
         rows.iter().map(key).collect()
     }
 
-    fn tail(
-        self: Arc<Self>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+    fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
         let followed = self.notifications.follow(&key);
         let feeds = Arc::clone(&self.feeds);
         let slots = feeds.tail(self, key, after);
-        // It is followed for as long as there is somebody to read this.
+        // It is followed for as long as this stream is held.
         slots.inspect(move |_| _ = &followed).boxed()
     }
 }
@@ -282,13 +282,6 @@ impl HeadRow {
         let query = query.bind(self.phase).bind(self.at).bind(self.expires_at);
         query.bind(&*self.content)
     }
-}
-
-/// The one clock that expiry goes by: this process's, so that every engine has the same. Whether a
-/// journal has expired is a matter of days.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn text(json: Vec<u8>) -> Result<String, StoreError> {

@@ -1,4 +1,4 @@
-//! Word of what is new, from process to process.
+//! Notifications of what is new, from process to process.
 //!
 //! Owns: who is told, and who listens. Nothing depends on it but how soon a follower learns of
 //! something: where it is lost, held up or not possible (a frozen process, a pooler in transaction
@@ -36,7 +36,7 @@ const ALIVE: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What a journal is called in a notification: enough of its key that no two share it, and nothing
-/// that whoever else may listen could read a name from.
+/// that another listener could read a name from.
 type Name = u128;
 
 /// One process's part in it.
@@ -63,7 +63,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Untold {
     names: HashSet<Name>,
-    /// Somebody is at it.
+    /// A task is at it.
     telling: bool,
 }
 
@@ -107,7 +107,7 @@ impl Notifications {
         }
     }
 
-    /// From now on word of this journal is heard here.
+    /// From now on notifications of this journal are heard here.
     pub(super) fn follow(&self, key: &TaskKey) -> Followed {
         let name = name(key);
         lock(&self.shared.followed).entry(name).or_insert_with(|| (key.clone(), 0)).1 += 1;
@@ -178,7 +178,7 @@ async fn listen(shared: Arc<Shared>, options: PgConnectOptions) {
 async fn listen_once(shared: &Shared, options: PgConnectOptions) -> Result<(), Error> {
     let silent = |_| Error::Io(std::io::ErrorKind::TimedOut.into());
     // The client's listener takes its connection from a pool and says farewell over it. Where it
-    // has died that may take long, so the next one does not wait for its place.
+    // has died that may take long, so the next one does not wait for it.
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ALIVE)
@@ -189,7 +189,7 @@ async fn listen_once(shared: &Shared, options: PgConnectOptions) -> Result<(), E
     // A new connection would have missed something: this is told of first.
     listener.eager_reconnect(false);
     timeout(ALIVE, listener.listen(&shared.channel)).await.map_err(silent)??;
-    // What came before that has told nobody.
+    // What came before that was not heard.
     shared.feeds.wake_all();
     loop {
         match timeout(SILENCE, listener.try_recv()).await {

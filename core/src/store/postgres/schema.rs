@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use super::{
-    address::Address,
+    address::DatabaseAddress,
     error::{refusal, sqlstate},
     statements::Statements,
 };
@@ -34,26 +34,26 @@ fn migrations() -> Vec<Migration> {
 }
 
 /// A connection of its own, at once or with its reason: the pool would wait for an engine that is
-/// away, and not say why.
+/// unavailable, and not say why.
 pub(super) async fn connect(
     options: &PgConnectOptions,
-    place: &str,
+    host: &str,
 ) -> Result<PgConnection, String> {
     let connected = tokio::time::timeout(CONNECT, PgConnection::connect_with(options)).await;
-    connected.unwrap_or(Err(Error::PoolTimedOut)).map_err(|error| refusal(&error, place))
+    connected.unwrap_or(Err(Error::PoolTimedOut)).map_err(|error| refusal(&error, host))
 }
 
 /// Makes what is missing. Many may do so at once: they take turns by an advisory lock.
-pub(super) async fn prepare(address: &Address) -> Result<(), String> {
-    let mut connection = connect(&address.options, &address.place).await?;
-    let Address { schema, place, .. } = address;
+pub(super) async fn prepare(address: &DatabaseAddress) -> Result<(), String> {
+    let mut connection = connect(&address.options, &address.host).await?;
+    let DatabaseAddress { schema, host, .. } = address;
     let migrated = tokio::time::timeout(PREPARE, migrate(&mut connection, schema)).await;
     match migrated.unwrap_or(Err(MigrateError::Execute(Error::PoolTimedOut))) {
         Ok(()) => {}
         Err(MigrateError::VersionMissing(version)) => return Err(newer(schema, version)),
         Err(MigrateError::VersionMismatch(version)) => return Err(changed(schema, version)),
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-            return Err(refusal(&error, place));
+            return Err(refusal(&error, host));
         }
         Err(error) => return Err(format!("The schema {schema:?} cannot be made: {error}.")),
     }
@@ -62,7 +62,7 @@ pub(super) async fn prepare(address: &Address) -> Result<(), String> {
 }
 
 async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), MigrateError> {
-    // Whoever may not make schemas may still be given one, so it is only made when it is missing.
+    // A user who may not make schemas may still be given one: it is only made when it is missing.
     // Of two that make it at once one is told that the other was quicker.
     let schema = format!("\"{schema}\"");
     let missing = sqlx::query("select to_regnamespace($1) is null").bind(&schema);
@@ -88,26 +88,26 @@ fn owned(sql: String) -> SqlStr {
 /// Whether the tables are those of this program.
 pub(super) async fn check(
     connection: &mut PgConnection,
-    address: &Address,
+    address: &DatabaseAddress,
     statements: &Statements,
 ) -> Result<(), String> {
-    let Address { schema, place, .. } = address;
+    let DatabaseAddress { schema, host, .. } = address;
     let found = sqlx::query(statements.migrations.clone()).fetch_all(connection);
     let found = tokio::time::timeout(CONNECT, found).await.unwrap_or(Err(Error::PoolTimedOut));
     let rows = match found {
         Err(error) if sqlstate(&error).as_deref() == Some("42P01") => {
             return Err(unprepared(schema));
         }
-        found => found.map_err(|error| refusal(&error, place))?,
+        found => found.map_err(|error| refusal(&error, host))?,
     };
     let known = migrations();
     for row in &rows {
         let read = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         let (version, checksum, encoding): (i64, Vec<u8>, String) =
-            read().map_err(|error: Error| refusal(&error, place))?;
+            read().map_err(|error: Error| refusal(&error, host))?;
         if encoding != "UTF8" {
             return Err(format!(
-                "The database at {place} is encoded in {encoding}, which cannot hold every text: \
+                "The database at {host} is encoded in {encoding}, which cannot hold every text: \
                  make one in UTF8."
             ));
         }

@@ -38,7 +38,7 @@ const APPEND: &str = "
         and exists (select from a2a.head where key = $1 and LIVE)
     on conflict do nothing";
 
-/// Whoever has the slot writes the head: of two heads the newer slot's stays.
+/// The writer that has the slot writes the head: of two heads the newer slot's stays.
 const APPEND_WITH_HEAD: &str = "
     with slot as (APPEND returning key)
     update a2a.head set owner_list = $5, context_list = $6, state = $7, phase = $8, at = $9,
@@ -112,11 +112,11 @@ impl Statements {
 
     /// The statement for pages of queries with these filters. One for each kind, since a plan for
     /// "this state or any" would use no index. Parameters: those of [`count`](Self::count), then
-    /// the place's time and id if there is one, then the limit.
+    /// the position's time and id if there is one, then the limit.
     pub(super) fn list(&self, query: &ListQuery) -> SqlStr {
         let (matches, mut next) = matches(query);
-        let place = query.after.is_some().then(|| (next(), next()));
-        let beyond = place.map_or_else(String::new, |(at, id)| {
+        let position = query.after.is_some().then(|| (next(), next()));
+        let beyond = position.map_or_else(String::new, |(at, id)| {
             // The first half is for the index, which knows nothing of the task.
             format!("and at <= ${at} and (at < ${at} or task > ${id})")
         });

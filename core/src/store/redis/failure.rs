@@ -1,6 +1,6 @@
 //! What is said when Redis fails.
 //!
-//! Owns: which failures pass by themselves. Must never say: passwords. The engine's own words go
+//! Owns: which failures are retriable. Must never say: passwords. The engine's own words go
 //! along as the cause, for the log.
 
 use redis::{ErrorKind, RedisError};
@@ -10,8 +10,8 @@ use crate::{
     task::TaskKey,
 };
 
-/// Passing by themselves: starting, busy, full, failing over.
-const PASSING: &[&str] = &[
+/// Retriable: starting, busy, full, failing over.
+const RETRIABLE: &[&str] = &[
     "BUSY",
     "CLUSTERDOWN",
     "LOADING",
@@ -34,7 +34,7 @@ pub(super) fn failed(error: RedisError) -> StoreError {
         // Said with the plain code, before the connection is closed.
         _ if is_full(&error) => StoreError::unavailable("Redis has no connection left"),
         Some("OOM") => StoreError::unavailable("Redis is full"),
-        Some(code) if PASSING.contains(&code) => {
+        Some(code) if RETRIABLE.contains(&code) => {
             StoreError::unavailable(format!("Redis is not ready ({code})"))
         }
         Some("NOPERM") => StoreError::broken("Redis does not allow this user a command"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_said_to() {
+    fn what_is_retriable_is_said_to_be() {
         for (answer, retriable) in [
             ("OOM command not allowed when used memory > 'maxmemory'.", true),
             ("READONLY You can't write against a read only replica.", true),

@@ -1,7 +1,7 @@
-//! Word from Redis that a journal has grown.
+//! Hints: messages from Redis that a journal has grown.
 //!
 //! Owns: which journals this process follows, the connection on which Redis tells of them, and
-//! that it is made again. Nobody relies on it: a follower reads the journal itself, soon after a
+//! that it is made again. Nothing relies on it: a follower reads the journal itself, soon after a
 //! hint and now and then without one. Must never know: what is in a journal.
 //!
 //! Why hints and not `XREAD BLOCK`: a blocked read occupies its connection, so each followed task
@@ -9,7 +9,7 @@
 //! all of them would have to be broken off and sent again, with all its keys, whenever a task
 //! begins or ends or grows, and it would bring each entry to a process that already has it.
 //! A channel for each task costs one short message at its start and end, and an append costs
-//! nothing where nobody else follows. One channel for all would tell every process of everything.
+//! nothing where no other process follows. One channel for all would tell every process of everything.
 //!
 //! Why a connection of its own: Redis drops a subscriber that is 32 MB behind, and answers to
 //! ordinary requests would count.
@@ -42,6 +42,7 @@ pub(super) struct Hints {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     followed: HashMap<String, Followed>,
     /// Channels that may have to be joined or left.
@@ -50,9 +51,10 @@ struct State {
     /// Counted, so that the end of an old connection is not taken for that of the new one.
     number: u64,
     connection: Option<MultiplexedConnection>,
-    heard: Moment,
-    /// Somebody is at work on the difference.
+    heard: Option<Moment>,
+    /// The difference is being worked on.
     busy: bool,
+    /// After the last failure; none after a success.
     pause: Duration,
     not_before: Option<Instant>,
 }
@@ -70,18 +72,7 @@ pub(super) struct Following {
 
 impl Hints {
     pub(super) fn new(client: Client, feeds: Arc<Feeds>, writer: String) -> Self {
-        let state = State {
-            followed: HashMap::new(),
-            pending: HashSet::new(),
-            joined: HashSet::new(),
-            number: 0,
-            connection: None,
-            heard: Moment::now(),
-            busy: false,
-            pause: FIRST_PAUSE,
-            not_before: None,
-        };
-        Self { client, feeds, writer, state: Mutex::new(state) }
+        Self { client, feeds, writer, state: Mutex::default() }
     }
 
     pub(super) fn follow(self: &Arc<Self>, key: &TaskKey, channel: String) -> Following {
@@ -97,13 +88,12 @@ impl Hints {
         Following { hints: Arc::clone(self), channel }
     }
 
-    /// Sees to it that hints flow. Whoever reads calls it, so that a broken connection is mended as
-    /// long as somebody wants it; what it starts ends by itself.
+    /// Sees to it that hints flow. Every read calls it, so that a broken connection is mended as long
+    /// as it is wanted; what it starts ends by itself.
     pub(super) fn keep(self: &Arc<Self>) {
         let mut state = self.lock();
         let wanted = !state.followed.is_empty() || state.connection.is_some();
-        let amiss =
-            state.connection.is_none() || !state.pending.is_empty() || state.heard.is_over(SILENCE);
+        let amiss = state.connection.is_none() || !state.pending.is_empty() || state.is_silent();
         let early = state.not_before.is_some_and(|time| Instant::now() < time);
         if !wanted || !amiss || early || state.busy {
             return;
@@ -116,7 +106,7 @@ impl Hints {
             mending.0.mend().await;
             let hints = Arc::clone(&mending.0);
             drop(mending);
-            // Who came while it ended found somebody at work.
+            // A call that came while it ended found it busy.
             hints.keep();
         });
     }
@@ -126,13 +116,13 @@ impl Hints {
         if let Err(error) = self.settle().await {
             let mut state = self.lock();
             state.lose();
+            state.pause = (state.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
             state.not_before = Some(Instant::now() + state.pause);
             tracing::warn!(
                 error = %error,
                 retry_in = ?state.pause,
                 "Redis sends no hints; streams from other instances are read with delays up to a second"
             );
-            state.pause = (state.pause * 2).min(LAST_PAUSE);
         }
     }
 
@@ -154,20 +144,20 @@ impl Hints {
                 connection.unsubscribe(&leave).await?;
             }
             let mut state = self.lock();
-            state.heard = Moment::now();
-            (state.pause, state.not_before) = (FIRST_PAUSE, None);
+            state.heard = Some(Moment::now());
+            (state.pause, state.not_before) = (Duration::ZERO, None);
         }
     }
 
     async fn connection(self: &Arc<Self>) -> RedisResult<MultiplexedConnection> {
         let (held, silent) = {
             let state = self.lock();
-            (state.connection.clone(), state.heard.is_over(SILENCE))
+            (state.connection.clone(), state.is_silent())
         };
         if let Some(mut connection) = held
             && (!silent || link::answers(&mut connection).await)
         {
-            self.lock().heard = Moment::now();
+            self.lock().heard = Some(Moment::now());
             return Ok(connection);
         }
         let number = self.lock().lose();
@@ -180,7 +170,7 @@ impl Hints {
         let mut state = self.lock();
         if state.number == number {
             state.connection = Some(connection.clone());
-            state.heard = Moment::now();
+            state.heard = Some(Moment::now());
         }
         // Else it has ended already, and the next request over it says so.
         Ok(connection)
@@ -232,6 +222,10 @@ impl Hints {
 }
 
 impl State {
+    fn is_silent(&self) -> bool {
+        self.heard.is_none_or(|heard| heard.is_over(SILENCE))
+    }
+
     /// Lets the connection go: everything is to be joined again. The number of the next one.
     fn lose(&mut self) -> u64 {
         self.connection = None;
@@ -249,7 +243,7 @@ fn hear(hints: &Weak<Hints>, number: u64, push: &PushInfo) {
     if state.number != number {
         return;
     }
-    state.heard = Moment::now();
+    state.heard = Some(Moment::now());
     match (&push.kind, push.data.as_slice()) {
         (PushKind::Disconnection, _) => {
             state.lose();

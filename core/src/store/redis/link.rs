@@ -35,8 +35,8 @@ const TEST: Duration = Duration::from_secs(1);
 /// A connection that was not heard of for this long is tested before it is used.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Whoever waits drives it: one that stops polling, as a task does that selects among futures,
-/// holds up nobody.
+/// Each waiter drives it: one that stops polling, as a task does that selects among futures, does
+/// not hold up the others.
 type Connecting = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
 
 pub(super) struct Link {
@@ -78,17 +78,14 @@ pub(super) async fn connect(
     config: AsyncConnectionConfig,
 ) -> RedisResult<MultiplexedConnection> {
     let connecting = client.get_multiplexed_async_connection_with_config(&config);
-    timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(timed_out()))
+    let late = |_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    timeout(CONNECT, connecting).await.map_err(late)?
 }
 
 /// Whether the server still answers on it.
 pub(super) async fn answers(connection: &mut MultiplexedConnection) -> bool {
     let ping = redis::cmd("PING");
     matches!(timeout(TEST, connection.send_packed_command(&ping)).await, Ok(Ok(_)))
-}
-
-fn timed_out() -> RedisError {
-    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
 impl Link {
@@ -122,12 +119,12 @@ impl Link {
         &self,
         code: &Code,
         keys: &[String],
-        arguments: &[&[u8]],
+        arguments: &[Vec<u8>],
     ) -> RedisResult<Value> {
-        match self.ask(&code.by_hash(keys, arguments)).await {
+        match self.ask(&code.call(true, keys, arguments)).await {
             // It has not run since the server started; now it is kept.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.ask(&code.by_source(keys, arguments)).await
+                self.ask(&code.call(false, keys, arguments)).await
             }
             answer => answer,
         }

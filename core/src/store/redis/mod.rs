@@ -22,6 +22,7 @@
 //! In a cluster all keys of one tenant are in one slot. The store speaks to one address: a single
 //! server, or a proxy or endpoint that stands for the cluster.
 
+mod announced;
 mod failure;
 mod hints;
 mod keys;
@@ -34,19 +35,20 @@ mod url;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::StreamExt;
 use redis::{ErrorKind, RedisError, Value, cmd, pipe};
 
 use self::{
+    announced::Announced,
     failure::{failed, failed_for},
     hints::Hints,
     keys::Keys,
     link::Link,
-    running::Announced,
     scripts::Scripts,
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, TaskStore, codec,
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, Tail, TaskStore,
+    codec,
     feed::{Feeds, Pauses},
 };
 use crate::{
@@ -83,18 +85,17 @@ pub(super) struct RedisStore {
 #[async_trait]
 impl TaskStore for RedisStore {
     async fn append(&self, change: Change) -> Result<(), AppendError> {
-        let Change { key, after, entries, head } = change;
-        let Some(version) = after.checked_add(1) else { return Err(AppendError::Conflict) };
-        if after == 0 && head.is_none() {
+        let Some(version) = change.after.checked_add(1) else { return Err(AppendError::Conflict) };
+        if change.after == 0 && change.head.is_none() {
             return Err(StoreError::broken("no head at first").into());
         }
-        if head.as_ref().is_some_and(|head| head.phase == Phase::Running) {
-            self.announce(&key.tenant).await?;
+        if change.head.as_ref().is_some_and(|head| head.phase == Phase::Running) {
+            self.announce(&change.key.tenant).await?;
         }
-        let bytes = codec::encode_entries(&entries)?;
-        if !self.take(&key, after, version, &bytes, head).await? {
+        if !self.take(&change, version).await? {
             return Err(AppendError::Conflict);
         }
+        let Change { key, entries, .. } = change;
         self.feeds.put(&key, Slot { version, entries });
         Ok(())
     }
@@ -148,7 +149,7 @@ impl TaskStore for RedisStore {
         if let Some(after) = &query.after {
             arguments.extend([score(after.at).to_string(), after.id.to_string()]);
         }
-        let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
+        let arguments: Vec<_> = arguments.into_iter().map(String::into_bytes).collect();
         for _ in 0..PURGES {
             let answer = self.link.run(&self.scripts.list, &keys, &arguments).await;
             if let Value::Array(answer) = answer.map_err(failed)? {
@@ -166,49 +167,35 @@ impl TaskStore for RedisStore {
         self.find_running(after, limit as usize).await.map_err(failed)
     }
 
-    fn tail(
-        self: Arc<Self>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
+    fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
         let following = self.hints.follow(&key, self.keys.log(&key));
         let slots = self.feeds.tail(Arc::clone(&self), key, after);
-        let followed = slots.map(move |slot| {
-            // As long as there is the stream.
-            let _ = &following;
-            slot
-        });
-        followed.boxed()
+        // It is followed for as long as this stream is held.
+        slots.inspect(move |_| _ = &following).boxed()
     }
 }
 
 impl RedisStore {
-    /// Appends; false when the slot is taken.
-    async fn take(
-        &self,
-        key: &TaskKey,
-        after: Version,
-        version: Version,
-        entries: &[u8],
-        head: Option<Head>,
-    ) -> Result<bool, AppendError> {
+    /// Takes that slot; false when it is taken already.
+    async fn take(&self, change: &Change, version: Version) -> Result<bool, AppendError> {
+        let (key, tenant) = (&change.key, &change.key.tenant);
         let keys = [
             self.keys.log(key),
             self.keys.head(key),
-            self.keys.expiring(&key.tenant),
-            self.keys.running(&key.tenant),
+            self.keys.expiring(tenant),
+            self.keys.running(tenant),
         ];
-        let (tag, after, slot) = (self.keys.tag(&key.tenant), after.to_string(), slot_id(version));
         let mut arguments = vec![
-            tag.as_bytes(),
-            after.as_bytes(),
-            slot.as_bytes(),
-            entries,
-            self.writer.as_bytes(),
+            self.keys.tag(tenant).into_bytes(),
+            change.after.to_string().into_bytes(),
+            slot_id(version).into_bytes(),
+            codec::encode_entries(&change.entries)?,
+            self.writer.clone().into_bytes(),
         ];
-        let head = head.map(|head| self.facts(key, &head)).transpose()?;
-        arguments.extend(head.iter().flatten().map(Vec::as_slice));
-        if arguments.iter().map(|argument| argument.len()).sum::<usize>() > LARGEST {
+        if let Some(head) = &change.head {
+            arguments.extend(self.facts(key, head)?);
+        }
+        if arguments.iter().map(Vec::len).sum::<usize>() > LARGEST {
             return Err(AppendError::TooLarge);
         }
         match self.link.run(&self.scripts.append, &keys, &arguments).await {

@@ -4,12 +4,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use redis::{Client, RedisError, Value, cmd};
+use redis::{Client, RedisError, Value, cmd, from_redis_value, from_redis_value_ref};
 use tokio::time::timeout;
 
 use super::{
-    PAUSES, RedisStore, failure, hints::Hints, keys::Keys, link::Link, running::Announced,
-    scripts::Scripts, unexpected, url::Place,
+    PAUSES, RedisStore, announced::Announced, failure, hints::Hints, keys::Keys, link::Link,
+    scripts::Scripts, unexpected, url::ServerAddress,
 };
 use crate::{
     store::{TaskStore, feed::Feeds},
@@ -25,29 +25,29 @@ const VERSION: u32 = 7;
 /// # Errors
 /// One sentence for the user when it cannot be used.
 pub(in crate::store) async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
-    let place = Place::parse(url)?;
+    let address = ServerAddress::parse(url)?;
     // TLS takes the process's provider of cryptography, and which that is would depend on what else
     // is in the build. One that was set before stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::open(place.server.clone())
-        .map_err(|error| failure::unusable(&place.address, &error))?;
-    let store = RedisStore::new(client, &place);
-    match timeout(LIMIT, store.check(&place.address)).await {
+    let client = Client::open(address.server.clone())
+        .map_err(|error| failure::unusable(&address.host, &error))?;
+    let store = RedisStore::new(client, &address);
+    match timeout(LIMIT, store.check(&address.host)).await {
         Ok(checked) => checked.map(|()| Arc::new(store) as _),
-        Err(_) => Err(format!("Redis at {} does not answer.", place.address)),
+        Err(_) => Err(format!("Redis at {} does not answer.", address.host)),
     }
 }
 
 impl RedisStore {
-    fn new(client: Client, place: &Place) -> Self {
+    fn new(client: Client, address: &ServerAddress) -> Self {
         let feeds = Arc::new(Feeds::new(PAUSES));
         let writer = uuid::Uuid::new_v4().simple().to_string();
         let hints = Hints::new(client.clone(), Arc::clone(&feeds), writer.clone());
         Self {
             link: Link::new(client),
-            keys: Keys::new(place.prefix.clone()),
+            keys: Keys::new(address.prefix.clone()),
             scripts: Scripts::new(),
-            ttl: place.ttl,
+            ttl: address.ttl,
             feeds,
             hints: Arc::new(hints),
             writer,
@@ -58,17 +58,18 @@ impl RedisStore {
     async fn check(&self, address: &str) -> Result<(), String> {
         let unusable = |error: RedisError| failure::unusable(address, &error);
         let server = self.link.ask(&cmd("HELLO")).await.map_err(unusable)?;
-        let server = facts(server).ok_or_else(unexpected).map_err(unusable)?;
-        let fact = |name| server.get(name).map_or("", String::as_str);
-        let version = fact("version");
+        let server: HashMap<String, Value> =
+            from_redis_value(server).map_err(|_| unusable(unexpected()))?;
+        let fact = |name| from_redis_value_ref::<String>(server.get(name)?).ok();
+        let version = fact("version").unwrap_or_default();
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < VERSION) {
-            return Err(failure::too_old(address, version));
+            return Err(failure::too_old(address, &version));
         }
-        if fact("mode") == "sentinel" {
+        if fact("mode").as_deref() == Some("sentinel") {
             return Err(format!("Redis at {address} is a sentinel: name the server it watches."));
         }
-        if fact("role") == "replica" {
+        if fact("role").as_deref() == Some("replica") {
             return Err(format!("Redis at {address} is a read-only replica: name its primary."));
         }
         let sample = TaskKey { tenant: "".into(), id: "".into() };
@@ -82,14 +83,4 @@ impl RedisStore {
             _ => Err(unusable(unexpected())),
         }
     }
-}
-
-/// What a server says of itself.
-fn facts(answer: Value) -> Option<HashMap<String, String>> {
-    let Value::Map(facts) = answer else { return None };
-    let text = |value| match value {
-        Value::SimpleString(text) => Some(text),
-        value => super::text(value),
-    };
-    Some(facts.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect())
 }

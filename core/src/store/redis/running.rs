@@ -7,47 +7,21 @@
 //! without anything running leaves it a day after it was last announced; that is far more than
 //! can lie between the announcement and its append.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use redis::{RedisResult, Value, cmd, pipe};
 
-use super::{RedisStore, failure::failed, link::Moment, millis, unexpected};
-use crate::{store::StoreError, task::TaskKey};
+use super::{RedisStore, failure::failed, unexpected};
+use crate::{
+    store::{StoreError, now_millis},
+    task::TaskKey,
+};
 
 /// Tenants are looked through so many at a time.
 const AT_ONCE: usize = 64;
-/// How often a process announces a tenant.
-const AGAIN: Duration = Duration::from_secs(60 * 60);
-/// How long a tenant that has nothing running stays known.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many tenants a process remembers to have announced.
-const REMEMBERED: usize = 10_000;
-
-/// The tenants that this process has announced: over which connection, and when. A new connection
-/// may lead to another server that does not know of them.
-#[derive(Default)]
-pub(super) struct Announced(Mutex<HashMap<Arc<str>, (u64, Moment)>>);
-
-impl Announced {
-    fn has(&self, tenant: &str, connection: u64) -> bool {
-        let announced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = announced.get(tenant);
-        known.is_some_and(|(number, at)| *number == connection && !at.is_over(AGAIN))
-    }
-
-    fn add(&self, tenant: &Arc<str>, connection: u64) {
-        let mut announced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.len() >= REMEMBERED {
-            announced.clear();
-        }
-        announced.insert(Arc::clone(tenant), (connection, Moment::now()));
-    }
-}
-
+/// How long a tenant that has nothing running stays known, in milliseconds by this process's clock;
+/// another's may differ by less than a day.
+const KEPT: i64 = 24 * 60 * 60 * 1_000;
 impl RedisStore {
     /// Says that this tenant may have something running, unless it was said lately.
     pub(super) async fn announce(&self, tenant: &Arc<str>) -> Result<(), StoreError> {
@@ -56,8 +30,8 @@ impl RedisStore {
             return Ok(());
         }
         let mut commands = pipe();
-        // The time first: without one, nobody forgets the tenant.
-        commands.cmd("ZADD").arg(self.keys.tenants_seen()).arg(now()).arg(&**tenant);
+        // The time first: a tenant without one is never forgotten.
+        commands.cmd("ZADD").arg(self.keys.tenants_seen()).arg(now_millis()).arg(&**tenant);
         commands.cmd("ZADD").arg(self.keys.tenants()).arg(0).arg(&**tenant);
         self.link.ask_all(&mut commands).await.map_err(failed)?;
         self.announced.add(tenant, connection);
@@ -101,23 +75,22 @@ impl RedisStore {
         for (tenant, ids) in tenants.iter().zip(self.link.ask_all(&mut commands).await?) {
             let ids = members(ids)?;
             if ids.is_empty() && after.is_none_or(|after| after.tenant != *tenant) {
-                idle.push(tenant.as_bytes());
+                idle.push(tenant.as_bytes().to_vec());
             }
             let room = limit - found.len();
             let keys = ids.into_iter().map(|id| TaskKey { tenant: Arc::clone(tenant), id });
             found.extend(keys.take(room));
         }
-        self.forget(&idle).await
+        self.forget(idle).await
     }
 
     /// Forgets those of these tenants that were not announced for long.
-    async fn forget(&self, idle: &[&[u8]]) -> RedisResult<()> {
+    async fn forget(&self, idle: Vec<Vec<u8>>) -> RedisResult<()> {
         if idle.is_empty() {
             return Ok(());
         }
-        let before = now().saturating_sub(millis(KEPT)).to_string();
-        let mut arguments = vec![before.as_bytes()];
-        arguments.extend(idle);
+        let before = now_millis().saturating_sub(KEPT).to_string().into_bytes();
+        let arguments = [vec![before], idle].concat();
         let keys = [self.keys.tenants(), self.keys.tenants_seen()];
         self.link.run(&self.scripts.forget, &keys, &arguments).await?;
         Ok(())
@@ -128,9 +101,4 @@ fn members(answer: Value) -> RedisResult<Vec<Arc<str>>> {
     let Value::Array(members) = answer else { return Err(unexpected()) };
     let text = |member| super::text(member).map(Arc::from).ok_or_else(unexpected);
     members.into_iter().map(text).collect()
-}
-
-/// By this process's clock; another's may differ by less than a day.
-fn now() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

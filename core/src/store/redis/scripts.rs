@@ -29,20 +29,13 @@ impl Code {
         Self { source, hash: Script::new(source).get_hash().to_owned() }
     }
 
-    /// For a server that has it already.
-    pub(super) fn by_hash(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
-        call("EVALSHA", &self.hash, keys, arguments)
+    /// By its source, or by its hash for a server that has it already.
+    pub(super) fn call(&self, by_hash: bool, keys: &[String], arguments: &[Vec<u8>]) -> Cmd {
+        let (name, code) = if by_hash { ("EVALSHA", &*self.hash) } else { ("EVAL", self.source) };
+        let mut call = cmd(name);
+        call.arg(code).arg(keys.len()).arg(keys).arg(arguments);
+        call
     }
-
-    pub(super) fn by_source(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
-        call("EVAL", self.source, keys, arguments)
-    }
-}
-
-fn call(name: &str, code: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
-    let mut call = cmd(name);
-    call.arg(code).arg(keys.len()).arg(keys).arg(arguments);
-    call
 }
 
 #[derive(Debug)]

@@ -4,38 +4,35 @@
 
 use std::time::Duration;
 
-use redis::{
-    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-};
+use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 /// How long journals are kept that may expire, when the URL does not say.
 const TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const LONGEST_PREFIX: usize = 64;
 
+/// Which server a URL names, and what is kept there.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct ServerAddress {
     pub(super) server: ConnectionInfo,
     /// `host:port`, for messages.
-    pub(super) address: String,
+    pub(super) host: String,
     pub(super) prefix: String,
     /// None: they are kept for ever.
     pub(super) ttl: Option<Duration>,
 }
 
-impl Place {
+impl ServerAddress {
     /// `redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=a2a&ttl=SECONDS]`, or `rediss://` for TLS.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let url = url::Url::parse(text).map_err(|error| wrong(&format!("its form: {error}")))?;
-        let host = match url.host() {
-            Some(url::Host::Ipv6(host)) => host.to_string(),
-            Some(host) if !host.to_string().is_empty() => host.to_string(),
-            _ => return Err(wrong("it names no host")),
-        };
-        let port = url.port().unwrap_or(6379);
-        let database = match url.path().trim_start_matches('/') {
-            "" => 0,
-            number => number.parse::<u16>().map_err(|_| wrong("its database is no number"))?,
-        };
+        let mut url =
+            url::Url::parse(text).map_err(|error| wrong(&format!("its form: {error}")))?;
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| wrong("it names no host"))?;
+        let host = format!("{host}:{}", url.port().unwrap_or(6379));
+        let database = url.path().trim_start_matches('/');
+        if !database.is_empty() && database.parse::<u16>().is_err() {
+            return Err(wrong("its database is no number"));
+        }
         let (mut prefix, mut ttl) = ("a2a".to_owned(), Some(TTL));
         for (name, value) in url.query_pairs() {
             match &*name {
@@ -47,16 +44,14 @@ impl Place {
         if url.fragment().is_some() {
             return Err(wrong("it has a part after `#`; write %23 in a password"));
         }
-        let address = format!("{}:{port}", url.host_str().unwrap_or_default());
-        let place = match url.scheme() {
-            "rediss" => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        let server = place
-            .into_connection_info()
-            .map_err(|_| wrong("its host"))?
-            .set_redis_settings(login(&url)?.set_db(database.into()));
-        Ok(Self { server, address, prefix, ttl })
+        url.set_query(None);
+        let server = url.into_connection_info();
+        let server = server.map_err(|_| wrong("its host, user or password cannot be used"))?;
+        // Hints come as pushes, which RESP3 brought. Naming this client to the server is one more
+        // command that may be forbidden.
+        let settings = server.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let server = server.set_redis_settings(settings.set_skip_set_lib_name());
+        Ok(Self { server, host, prefix, ttl })
     }
 }
 
@@ -65,25 +60,6 @@ fn wrong(what: &str) -> String {
         "The Redis URL is wrong: {what}. \
          Write redis://[USER:PASSWORD@]HOST:PORT[/DB][?prefix=a2a&ttl=SECONDS], or rediss:// for TLS."
     )
-}
-
-fn login(url: &url::Url) -> Result<RedisConnectionInfo, String> {
-    let decoded = |text: &str| {
-        let text = percent_encoding::percent_decode_str(text).decode_utf8();
-        text.map(std::borrow::Cow::into_owned)
-            .map_err(|_| wrong("its user or password is no UTF-8"))
-    };
-    // Hints come as pushes, which RESP3 brought. Naming this client to the server is one more
-    // command that may be forbidden.
-    let mut login =
-        RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
-    if !url.username().is_empty() {
-        login = login.set_username(decoded(url.username())?);
-    }
-    if let Some(password) = url.password() {
-        login = login.set_password(decoded(password)?);
-    }
-    Ok(login)
 }
 
 fn checked_prefix(prefix: &str) -> Result<String, String> {
@@ -102,23 +78,29 @@ fn seconds(text: &str) -> Result<Option<Duration>, String> {
 
 #[cfg(test)]
 mod tests {
+    use redis::ConnectionAddr;
+
     use super::*;
 
     #[test]
-    fn a_url_names_a_place() {
-        let place = Place::parse("redis://h").unwrap();
-        assert_eq!((&*place.address, &*place.prefix, place.ttl), ("h:6379", "a2a", Some(TTL)));
-        let place = Place::parse("rediss://u%40:p%2F%23@[::1]:7/3?prefix=x.y&ttl=0").unwrap();
-        assert_eq!((&*place.address, &*place.prefix, place.ttl), ("[::1]:7", "x.y", None));
-        let login = place.server.redis_settings();
+    fn a_url_names_a_server() {
+        let address = ServerAddress::parse("redis://h").unwrap();
+        assert_eq!((&*address.host, &*address.prefix, address.ttl), ("h:6379", "a2a", Some(TTL)));
+        let address =
+            ServerAddress::parse("rediss://u%40:p%2F%23@[::1]:7/3?prefix=x.y&ttl=0").unwrap();
+        assert_eq!((&*address.host, &*address.prefix, address.ttl), ("[::1]:7", "x.y", None));
+        let login = address.server.redis_settings();
         assert_eq!((login.username(), login.password()), (Some("u@"), Some("p/#")));
         assert_eq!(login.db(), 3);
-        let ConnectionAddr::TcpTls { host, port: 7, insecure: false, .. } = place.server.addr()
+        let ConnectionAddr::TcpTls { host, port: 7, insecure: false, .. } = address.server.addr()
         else {
-            panic!("{:?}", place.server.addr());
+            panic!("{:?}", address.server.addr());
         };
         assert_eq!(host, "::1");
-        assert_eq!(Place::parse("redis://h?ttl=60").unwrap().ttl, Some(Duration::from_secs(60)));
+        assert_eq!(
+            ServerAddress::parse("redis://h?ttl=60").unwrap().ttl,
+            Some(Duration::from_secs(60))
+        );
     }
 
     #[test]
@@ -138,7 +120,7 @@ mod tests {
             ("redis://u:secret@h?tls=1", "`tls`"),
             ("redis://u:secret#@h", "form"),
         ] {
-            let Err(told) = Place::parse(url) else { panic!("{url}") };
+            let Err(told) = ServerAddress::parse(url) else { panic!("{url}") };
             let what = told.split("Write").next().unwrap();
             assert!(what.contains(part) && !told.contains("secret"), "{url}: {told}");
         }

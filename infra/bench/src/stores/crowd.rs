@@ -13,11 +13,10 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
 
 use super::streams::CHUNKS;
+use super::subject::{Subject, open_twice, soon, value};
 use super::writer::{Store, Writer};
-use super::{Subject, open_twice, soon};
 use crate::child::resident_mb;
 use crate::report::{Aim, Row};
-use crate::stats::Sample;
 
 /// Megabytes, for a thousand followers: a sixth of what it would be if each kept the 400 chunks.
 const AIM: f64 = 64.0;
@@ -47,11 +46,8 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
     for (what, slow) in [("", 0), (", a tenth slow", followers / 10)] {
         let (grown, seconds) = measure(subject, followers, slow)?;
         let name = format!("{followers} followers of 400 chunks{what}, growth of RSS");
-        let mut memory = Row::new(name, "MB", Aim::Below(AIM));
-        memory.ours.push(Sample::of(grown));
-        let mut time = Row::new("until all of them have all", "s", Aim::None);
-        time.ours.push(Sample::of(seconds));
-        rows.extend([memory, time]);
+        rows.push(value(name, "MB", Aim::Below(AIM), grown));
+        rows.push(value("until all of them have all", "s", Aim::None, seconds));
     }
     Ok(rows)
 }
@@ -79,7 +75,7 @@ impl Crowd {
     pub(super) async fn follow(&self) -> Result<(), String> {
         let (ours, other) = open_twice(&self.url).await?;
         let mut writer = Writer::new(&ours);
-        writer.append(writer.opening()).await?;
+        writer.open().await?;
         let before = resident_mb("self")?;
         let followers: Vec<JoinHandle<Result<(), String>>> = (0..self.followers)
             .map(|number| {
@@ -92,8 +88,7 @@ impl Crowd {
         let begin = Instant::now();
         let work = tokio::spawn(async move {
             for _ in 0..CHUNKS {
-                let chunk = writer.chunk();
-                writer.append(vec![chunk]).await?;
+                writer.chunk().await?;
             }
             let ended = soon("the last follower's last entry", try_join_all(followers)).await?;
             ended.map_err(|error| error.to_string())?.into_iter().collect::<Result<(), String>>()

@@ -43,6 +43,11 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
+    /// Whether followers are told of an append, in place of asking again.
+    pub(crate) fn notifies(self) -> bool {
+        matches!(self, Self::Redis | Self::Postgres)
+    }
+
     /// As it stands before its figures.
     pub(crate) fn name(self) -> &'static str {
         match self {

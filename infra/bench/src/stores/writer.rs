@@ -39,11 +39,16 @@ impl Writer {
     /// A new task's, in a context of its own.
     pub(crate) fn new(store: &Store) -> Self {
         let context = Env::system().id();
-        Self::of(store, OTHER, context)
+        Self::of(store, OTHER, context, None)
     }
 
-    /// A new task's of this owner, in this context.
-    pub(crate) fn of(store: &Store, owner: &str, context: Arc<str>) -> Self {
+    /// A new task's of this owner, in this context; with a clock that stands, if a time is given.
+    pub(crate) fn of(
+        store: &Store,
+        owner: &str,
+        context: Arc<str>,
+        time: Option<Timestamp>,
+    ) -> Self {
         let env = Env::system();
         let key = TaskKey { tenant: "".into(), id: env.id() };
         let fold = Fold::new(Arc::clone(&key.id));
@@ -51,13 +56,7 @@ impl Writer {
         let seed =
             key.id.bytes().fold(7, |seed: u64, byte| seed * 31 % 1_000_003 + u64::from(byte));
         let owner = owner.into();
-        Self { store: Arc::clone(store), key, owner, context, fold, env, time: None, seed }
-    }
-
-    /// The same with a clock that stands at this time.
-    pub(crate) fn at(mut self, time: Timestamp) -> Self {
-        self.time = Some(time);
-        self
+        Self { store: Arc::clone(store), key, owner, context, fold, env, time, seed }
     }
 
     fn now(&self) -> Timestamp {
@@ -86,6 +85,30 @@ impl Writer {
         Ok(took)
     }
 
+    /// Appends the message, and that work on it begins.
+    pub(crate) async fn open(&mut self) -> Result<Duration, String> {
+        self.append(self.opening()).await
+    }
+
+    /// Appends a new state.
+    pub(crate) async fn state(&mut self, state: TaskState) -> Result<Duration, String> {
+        self.append(vec![self.status(state)]).await
+    }
+
+    /// Appends a kilobyte of the one artifact.
+    pub(crate) async fn chunk(&mut self) -> Result<Duration, String> {
+        self.seed += 1;
+        let text = text(self.seed, KILOBYTE);
+        let chunk = Entry::Artifact(Arc::new(TaskArtifactUpdateEvent {
+            task_id: Arc::clone(&self.key.id),
+            context_id: Arc::clone(&self.context),
+            artifact: Artifact::new("answer", vec![Part::text(text)]),
+            append: self.fold.cursor.version > 2,
+            ..TaskArtifactUpdateEvent::default()
+        }));
+        self.append(vec![chunk]).await
+    }
+
     /// The message, and that work on it begins.
     pub(crate) fn opening(&self) -> Vec<Entry> {
         let mut message = Message::user(self.env.id(), vec![Part::text("What is new today?")]);
@@ -103,19 +126,6 @@ impl Writer {
             context_id: Arc::clone(&self.context),
             status: TaskStatus { state, message: None, timestamp: Some(self.now()) },
             ..TaskStatusUpdateEvent::default()
-        }))
-    }
-
-    /// A kilobyte of the one artifact.
-    pub(crate) fn chunk(&mut self) -> Entry {
-        self.seed += 1;
-        let text = text(self.seed, KILOBYTE);
-        Entry::Artifact(Arc::new(TaskArtifactUpdateEvent {
-            task_id: Arc::clone(&self.key.id),
-            context_id: Arc::clone(&self.context),
-            artifact: Artifact::new("answer", vec![Part::text(text)]),
-            append: self.fold.cursor.version > 2,
-            ..TaskArtifactUpdateEvent::default()
         }))
     }
 }
@@ -144,11 +154,10 @@ mod tests {
     async fn a_task_is_what_the_handler_would_write() {
         let store: Store = Arc::new(MemoryStore::default());
         let mut writer = Writer::new(&store);
-        writer.append(writer.opening()).await.unwrap();
-        writer.append(vec![writer.status(TaskState::Working)]).await.unwrap();
-        let chunk = writer.chunk();
-        writer.append(vec![chunk]).await.unwrap();
-        writer.append(vec![writer.status(TaskState::Completed)]).await.unwrap();
+        writer.open().await.unwrap();
+        writer.state(TaskState::Working).await.unwrap();
+        writer.chunk().await.unwrap();
+        writer.state(TaskState::Completed).await.unwrap();
         let journal = store.read(writer.key(), 0).await.unwrap().unwrap();
         let task = Fold::replay(Arc::clone(&writer.key().id), &journal.slots).task;
         assert_eq!(task.status.state, TaskState::Completed);

@@ -1,0 +1,81 @@
+//! A store that is measured, and what every part of the measuring needs.
+//!
+//! Owns: the two handles, time limits and how a figure becomes a row. Must never know: the parts.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use a2a_core::store;
+
+use super::options::{Engine, Size};
+use super::writer::Store;
+use crate::report::{Aim, Row};
+use crate::stats::Sample;
+
+/// Time limit of anything that must come.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A store, open twice: what one handle does the other sees as another instance would, on
+/// connections of its own.
+pub(super) struct Subject {
+    pub(super) engine: Engine,
+    pub(super) url: String,
+    pub(super) ours: Store,
+    pub(super) other: Store,
+    pub(super) size: Size,
+}
+
+impl Subject {
+    pub(super) async fn open(engine: Engine, url: String, size: Size) -> Result<Self, String> {
+        let (ours, other) = open_twice(&url).await?;
+        Ok(Self { engine, url, ours, other, size })
+    }
+}
+
+/// Two handles of one store. A store in memory is in one handle only.
+pub(super) async fn open_twice(url: &str) -> Result<(Store, Store), String> {
+    store::prepare(url).await?;
+    let ours = store::open(url).await?;
+    let in_memory = url.starts_with("memory:");
+    let other = if in_memory { Arc::clone(&ours) } else { store::open(url).await? };
+    Ok((ours, other))
+}
+
+/// Waits for what must come, and soon.
+pub(super) async fn soon<F: Future>(what: &str, future: F) -> Result<F::Output, String> {
+    let come = tokio::time::timeout(LIMIT, future).await;
+    come.map_err(|_| format!("{what} did not come within {} s", LIMIT.as_secs()))
+}
+
+/// A row of these samples.
+pub(super) fn row(
+    name: impl Into<String>,
+    unit: &'static str,
+    aim: Aim,
+    samples: impl IntoIterator<Item = Sample>,
+) -> Row {
+    let mut row = Row::new(name, unit, aim);
+    samples.into_iter().for_each(|sample| row.ours.push(sample));
+    row
+}
+
+/// A row of one value.
+pub(super) fn value(name: impl Into<String>, unit: &'static str, aim: Aim, value: f64) -> Row {
+    row(name, unit, aim, [Sample::of(value)])
+}
+
+/// A row of a median latency.
+pub(super) fn p50(name: impl Into<String>, aim: Aim, mut latencies: Vec<u32>) -> Row {
+    row(name, "ms", aim, [Sample::p50_millis(&mut latencies)])
+}
+
+/// For a series of latencies.
+pub(super) fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(super) fn per_second(count: usize, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
+}
