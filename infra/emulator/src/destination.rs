@@ -13,7 +13,7 @@ use a2a_core::{Timestamp, wire::kafka::Record};
 use a2a_local::{
     broker,
     consumer::Source,
-    lane::{Batch, Reason},
+    partition::{Batch, Reason},
 };
 use futures_util::future::try_join_all;
 use rdkafka::{
