@@ -8,7 +8,10 @@
 //! | [`registry`] | the agents of a Kafka cluster |
 //! | [`output`] | what is printed, and where: objects for programs, words for people |
 //! | [`words`] | a card, a task and an event in words |
-//! | [`verdict`] | what the exit code tells |
+//! | [`verdict`] | how a command ended: its exit code, or its failure |
+//!
+//! Flow: [`options`] are parsed, [`run`] makes one call of them, [`output`] prints the answer, and
+//! the [`verdict`] becomes the exit code.
 
 mod message;
 mod options;
@@ -23,7 +26,11 @@ use std::{io, process::ExitCode};
 use a2a_core::{Error, ErrorKind};
 use clap::Parser;
 
-use crate::{options::Options, output::Output, run::Failure, verdict::Verdict};
+use crate::{
+    options::Options,
+    output::Output,
+    verdict::{Failure, Verdict},
+};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -61,7 +68,7 @@ async fn carried_out(options: &Options, output: &mut Output) -> Verdict {
 
 fn told(failure: Failure, output: &mut Output) -> Verdict {
     match failure {
-        // Whoever read the output has had enough.
+        // The reader closed the pipe.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Verdict::Done,
         Failure::Output(error) => {
             let sentence = format!("The output cannot be written: {error}.");

@@ -12,7 +12,7 @@ use a2a_core::{AgentCard, Error, Message, Part, SendMessageConfiguration, SendMe
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::options::{Place, Said};
+use crate::options::{FileLocation, Said};
 
 /// What is to be sent, read from where it is.
 ///
@@ -24,7 +24,7 @@ pub(crate) fn request(said: &Said, return_immediately: bool) -> Result<SendMessa
         words => words.join(" "),
     };
     let text = Some(text).filter(|text| !text.is_empty()).map(Part::text);
-    let files = said.file.iter().map(|place| file(&Place::of(place)));
+    let files = said.file.iter().map(|location| file(&FileLocation::of(location)));
     let data = said.data.iter().map(|data| self::data(data));
     let parts: Vec<Part> =
         text.map(Ok).into_iter().chain(files).chain(data).collect::<Result<_, _>>()?;
@@ -58,10 +58,10 @@ fn from_stdin(what: &str) -> Result<String, Error> {
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-fn file(place: &Place) -> Result<Part, Error> {
-    Ok(match place {
-        Place::Url(url) => Part::url(url.as_str()).typed(media_type(url)),
-        Place::Path(path) => {
+fn file(location: &FileLocation) -> Result<Part, Error> {
+    Ok(match location {
+        FileLocation::Url(url) => Part::url(url.as_str()).typed(media_type(url)),
+        FileLocation::Path(path) => {
             let part = Part::raw(read(path)?).typed(media_type(&path.to_string_lossy()));
             match path.file_name() {
                 Some(name) => part.named(name.to_string_lossy().as_ref()),

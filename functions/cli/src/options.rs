@@ -19,7 +19,7 @@ Exit codes:
   3    the agent is not reached, or did not answer in time
   4    the task that was sent or watched waits for an answer (or for credentials)
   130  interrupted by Ctrl-C
-Whoever reads the output and has had enough (| head) ends the command in silence, with 0.";
+When the reader of its output closes the pipe (| head), the command ends in silence, with 0.";
 
 /// Speaks to any A2A agent, over JSON-RPC, HTTP+JSON or Kafka: the agent's card says which.
 ///
@@ -91,7 +91,7 @@ pub(crate) enum Command {
         /// The task's id
         task: String,
         /// Begin after this event, whose id an earlier stream had, for example 12-3
-        #[arg(long, value_name = "EVENT", value_parser = cursor)]
+        #[arg(long, value_name = "EVENT")]
         after: Option<Cursor>,
     },
     /// Have a task's news pushed to a webhook
@@ -180,7 +180,7 @@ pub(crate) struct Said {
     /// The task this continues
     #[arg(long, value_name = "ID")]
     pub(crate) task: Option<String>,
-    /// A name for this message, under which it may be sent again: it is carried out once
+    /// The message's idempotency key: sent again under it, the message is executed once
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
 }
@@ -210,10 +210,6 @@ fn header(text: &str) -> Result<(String, String), &'static str> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn cursor(text: &str) -> Result<Cursor, &'static str> {
-    text.parse()
-}
-
 fn state(text: &str) -> Result<TaskState, String> {
     let known = words().into_iter().find(|(word, _)| *word == text.to_ascii_lowercase());
     known.map(|(_, state)| state).ok_or_else(|| {
@@ -237,14 +233,14 @@ fn words() -> [(String, TaskState); 8] {
 }
 
 /// Where a file is.
-pub(crate) enum Place {
+pub(crate) enum FileLocation {
     /// On this machine.
     Path(PathBuf),
     /// Anywhere.
     Url(String),
 }
 
-impl Place {
+impl FileLocation {
     pub(crate) fn of(text: &str) -> Self {
         if text.starts_with("http://") || text.starts_with("https://") {
             Self::Url(text.to_owned())

@@ -23,7 +23,7 @@ use crate::words;
 pub(crate) struct Output {
     json: bool,
     colours: bool,
-    /// The address that whoever answers a question needs.
+    /// The agent's URL, for the command that answers its question.
     url: String,
     /// The task that is shown, once it was named.
     task: Option<String>,
@@ -114,7 +114,8 @@ impl Output {
     pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
         self.after = event.cursor.or(self.after);
         if self.json {
-            return object(&Told::of(event));
+            let event_id = event.cursor.map(|cursor| cursor.to_string());
+            return object(&JsonEvent { response: &event.response, event_id });
         }
         match &event.response {
             StreamResponse::Message(message) => self.say(&words::parts(&message.parts)),
@@ -142,13 +143,8 @@ impl Output {
         }
     }
 
-    /// A stream has ended.
-    pub(crate) fn watched(&mut self) -> io::Result<()> {
-        self.end_line()
-    }
-
-    /// The person at the terminal has had enough. What they watched goes on, and here is how to
-    /// watch it again.
+    /// The command was interrupted. The task that was watched goes on, and here is how to watch it
+    /// again.
     pub(crate) fn interrupted(&mut self) {
         let _ = self.end_line();
         let Some(task) = self.task.clone().filter(|_| !self.json) else { return };
@@ -233,7 +229,8 @@ impl Output {
         if text.is_empty() { Ok(()) } else { self.grow(text, true) }
     }
 
-    fn end_line(&mut self) -> io::Result<()> {
+    /// Ends a text that is still growing.
+    pub(crate) fn end_line(&mut self) -> io::Result<()> {
         self.grow("", true)
     }
 
@@ -257,21 +254,14 @@ impl Output {
     }
 }
 
-/// An event for programs, with its place in its task.
+/// An event for programs, with its cursor.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told<'a> {
+struct JsonEvent<'a> {
     #[serde(flatten)]
     response: &'a StreamResponse,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
-}
-
-impl<'a> Told<'a> {
-    fn of(event: &'a Event) -> Self {
-        let event_id = event.cursor.map(|cursor| cursor.to_string());
-        Self { response: &event.response, event_id }
-    }
 }
 
 const DIM: &str = "2";

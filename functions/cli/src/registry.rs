@@ -1,4 +1,4 @@
-//! The agents of a Kafka cluster: who is there, and who is entered and taken out by hand.
+//! The registry of a Kafka cluster: listing agents, registering and withdrawing one.
 //!
 //! Owns: the commands that need a cluster and no agent. Must never know: how an entry is written.
 
@@ -12,7 +12,7 @@ use a2a_core::{
     },
 };
 
-use crate::{message, options::Options, output::Output, run::Failure};
+use crate::{message, options::Options, output::Output, verdict::Failure};
 
 /// Shows who is there.
 pub(crate) async fn list(options: &Options, output: &mut Output) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! One command, one call.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use a2a_core::{
     CancelTaskRequest, DeleteTaskPushNotificationConfigRequest, Error, ErrorKind, Events,
@@ -16,31 +16,8 @@ use crate::{
     options::{Command, Listed, Options, Push, Said},
     output::Output,
     registry,
-    verdict::Verdict,
+    verdict::{Failure, Verdict},
 };
-
-/// Why a command came to no verdict.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The call failed.
-    Call(Error),
-    /// The command line is wrong, in a way that shows when it is carried out.
-    Usage(Error),
-    /// It could not be printed.
-    Output(io::Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
 
 /// Carries out what the command line says.
 pub(crate) async fn run(options: &Options, output: &mut Output) -> Result<Verdict, Failure> {
@@ -192,6 +169,6 @@ async fn watch(mut events: Events, output: &mut Output) -> Result<Verdict, Failu
         }
         output.event(&event)?;
     }
-    output.watched()?;
+    output.end_line()?;
     Ok(Verdict::of_state(state))
 }

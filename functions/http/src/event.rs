@@ -23,16 +23,16 @@ const NOT_OF_PATH: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}');
 
-/// Where a request goes.
-pub(crate) struct Place {
+/// What a request is addressed to.
+pub(crate) struct Target {
     /// The path within the agent: without the gateway's stage and base path.
     pub(crate) path: String,
     /// The address the agent has there, as its clients see it.
     pub(crate) address: Option<String>,
 }
 
-/// Where the gateway says that the request goes.
-pub(crate) fn place(request: &lambda_http::Request) -> Place {
+/// What the gateway says that the request is addressed to.
+pub(crate) fn target(request: &lambda_http::Request) -> Target {
     let raw = request.raw_http_path();
     let proxy = request.path_parameters_ref().and_then(|it| it.first("proxy"));
     let context = request.request_context_ref();
@@ -55,7 +55,7 @@ pub(crate) fn place(request: &lambda_http::Request) -> Place {
         }
         _ => None,
     });
-    Place { path, address }
+    Target { path, address }
 }
 
 /// A named stage is the first part of an HTTP API's path.

@@ -1,4 +1,7 @@
-//! The HTTP function: what API Gateway and Function URLs hand over, answered in a stream.
+//! The HTTP function: the requests of API Gateway and Function URLs, answered in a stream.
+//!
+//! Flow: an `event` becomes a request of its `caller`, the endpoint serves it, and `body` keeps the
+//! invocation open until the work that it began has its outcome.
 //!
 //! | module | owns |
 //! |---|---|
@@ -82,16 +85,16 @@ impl HttpFunction {
     pub async fn serve(&self, request: lambda_http::Request) -> Response<Body> {
         let deadline =
             request.lambda_context_ref().and_then(|context| a2a_lambda::deadline(context.deadline));
-        let place = event::place(&request);
-        let endpoint = self.located_at(place.address).invocation();
+        let target = event::target(&request);
+        let endpoint = self.located_at(target.address).invocation();
         let read = caller::owner(&request)
-            .and_then(|owner| Ok((owner, event::request(request, &place.path)?)));
+            .and_then(|owner| Ok((owner, event::request(request, &target.path)?)));
         let response = match read {
             Ok((owner, request)) => {
                 let caller = Caller { owner, deadline, ..Caller::default() };
                 endpoint.serve(caller, request).await
             }
-            Err(error) => endpoint.refuse(&place.path, error),
+            Err(error) => endpoint.refuse(&target.path, error),
         };
         body::keep_open(response, endpoint, deadline)
     }

@@ -1,4 +1,4 @@
-//! One batch: its partitions in parallel, each in order, and what is to come again.
+//! One batch: its partitions in parallel, each in order, and which records are to be redelivered.
 //!
 //! Owns: what counts as done. Must never know: what a record says, rdkafka.
 
@@ -25,33 +25,33 @@ use crate::{
     response::{BatchItemFailure, BatchResponse, ItemIdentifier},
 };
 
-/// How long it takes at most to tell Lambda what is to come again.
-const TELLING: Duration = Duration::from_millis(500);
+/// How long it takes at most to answer Lambda with the failed records.
+const RESPONSE_TIME: Duration = Duration::from_millis(500);
 
 /// The function: an endpoint, and where its answers go. Cheap to clone.
 #[derive(Clone)]
 pub struct KafkaFunction {
     endpoint: KafkaEndpoint,
     producer: Arc<dyn Producer>,
-    patience: Patience,
-    enough: CancellationToken,
+    give_up: GiveUp,
+    drain: CancellationToken,
 }
 
-/// How long a record comes again that could not be done because something is away. Then it is a
-/// dead letter, its client is told, and what stands behind it has its turn.
+/// When a record is given up whose failure is retriable, such as an unavailable store. Until then it
+/// is redelivered; then it is a dead letter, its client gets an error, and its partition goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// How often it is delivered; none is for ever. Only who delivers it can count, so on Lambda it
-    /// counts for nothing.
+pub struct GiveUp {
+    /// After how many deliveries; none is never. Only the event source can count them: Lambda does
+    /// not tell, and there this has no effect.
     pub attempts: Option<u32>,
-    /// How old it grows by its own time; none is for ever.
+    /// At which age, by the record's timestamp; none is never.
     pub age: Option<Duration>,
 }
 
-impl Default for Patience {
-    /// An engine that fails over, or a deployment that is taken back, is outlived: a hundred
-    /// deliveries take a quarter of an hour, with the store's and the pauses' seconds. After an hour
-    /// nobody waits for an answer any more, but somebody should know.
+impl Default for GiveUp {
+    /// A store's failover, or a deployment that is rolled back, is outlived: a hundred deliveries take
+    /// a quarter of an hour, with the store's retries and the backoff. After an hour no client waits
+    /// for an answer any more, but an operator should know.
     fn default() -> Self {
         Self { attempts: Some(100), age: Some(Duration::from_secs(3600)) }
     }
@@ -60,22 +60,22 @@ impl Default for Patience {
 impl KafkaFunction {
     /// The function of this endpoint; answers go to `producer`.
     pub fn new(endpoint: KafkaEndpoint, producer: Arc<dyn Producer>) -> Self {
-        let (patience, enough) = (Patience::default(), CancellationToken::new());
-        Self { endpoint, producer, patience, enough }
+        let (give_up, drain) = (GiveUp::default(), CancellationToken::new());
+        Self { endpoint, producer, give_up, drain }
     }
 
-    /// The same function with this patience.
+    /// The same function, which gives records up after this.
     #[must_use]
-    pub fn with_patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
+    pub fn give_up_after(mut self, give_up: GiveUp) -> Self {
+        self.give_up = give_up;
         self
     }
 
-    /// The same function, which begins no more records once this is cancelled: what is in hand is
-    /// finished, and the rest of a batch is to come again. For whoever must give partitions away.
+    /// The same function, which drains once this is cancelled: the record that each partition works
+    /// on is finished, and the rest of a batch is to be redelivered. For a rebalance and a shutdown.
     #[must_use]
-    pub fn until(mut self, enough: CancellationToken) -> Self {
-        self.enough = enough;
+    pub fn draining(mut self, drain: CancellationToken) -> Self {
+        self.drain = drain;
         self
     }
 
@@ -85,14 +85,14 @@ impl KafkaFunction {
         let caller = Caller { deadline, ..Caller::default() };
         let endpoint = self.endpoint.invocation();
         let outbox = Arc::new(Outbox::new(Arc::clone(&self.producer)));
-        let partitions = event.records.into_iter().zip(0..).map(|((partition, records), place)| {
+        let partitions = event.records.into_iter().zip(0..).map(|((partition, records), index)| {
             Arc::new(Partition {
-                place,
+                index,
                 endpoint: endpoint.clone(),
                 outbox: Arc::clone(&outbox),
                 producer: Arc::clone(&self.producer),
-                patience: self.patience,
-                enough: self.enough.clone(),
+                give_up: self.give_up,
+                drain: self.drain.clone(),
                 caller: caller.clone(),
                 delivery: event.deliveries.get(&partition).copied(),
                 partition,
@@ -113,7 +113,7 @@ impl KafkaFunction {
     }
 }
 
-/// Answers the records of each partition, up to the first of each that is to come again.
+/// Answers the records of each partition, up to the first of each that is to be redelivered.
 async fn answer_all(partitions: &[Arc<Partition>]) -> Vec<Option<usize>> {
     let Some((first, others)) = partitions.split_first() else { return Vec::new() };
     // A task of its own each, so that they use every core; but this task is on one already.
@@ -132,13 +132,13 @@ async fn answer_all(partitions: &[Arc<Partition>]) -> Vec<Option<usize>> {
 
 /// The work on one partition's records.
 struct Partition {
-    /// Its place in the event.
-    place: usize,
+    /// Its index in the event.
+    index: usize,
     endpoint: KafkaEndpoint,
     outbox: Arc<Outbox>,
     producer: Arc<dyn Producer>,
-    patience: Patience,
-    enough: CancellationToken,
+    give_up: GiveUp,
+    drain: CancellationToken,
     caller: Caller,
     partition: String,
     /// How often the first record has been delivered, where that is known.
@@ -147,13 +147,13 @@ struct Partition {
 }
 
 impl Partition {
-    /// Answers the records in order, up to the first that is to come again.
+    /// Answers the records in order, up to the first that is to be redelivered.
     async fn answer(self: Arc<Self>) -> Option<usize> {
         let mut longest = Duration::ZERO;
         let all = async {
             for (index, raw) in self.records.iter().enumerate() {
                 let began = Instant::now();
-                let is_over = self.enough.is_cancelled() || self.is_late(longest);
+                let is_over = self.drain.is_cancelled() || self.is_late(longest);
                 if is_over || !self.answer_record(index, raw).await {
                     return Some(index);
                 }
@@ -164,21 +164,21 @@ impl Partition {
         self.outbox.during(all).await
     }
 
-    /// Waits for the acknowledgements of what was sent, each with its record; what is to come again
-    /// begins with the record that failed.
+    /// Waits for the acknowledgements of what was sent, each with its record; the redelivery begins
+    /// with the record that failed.
     async fn settle(
         &self,
         mut failed: Option<usize>,
         sent: Vec<(usize, Acknowledgement)>,
     ) -> Vec<BatchItemFailure> {
-        let mut apologised = None;
+        let mut refused = None;
         for (index, acknowledgement) in sent {
             let Err(error) = self.acknowledged(acknowledgement).await else { continue };
             tracing::error!(partition = self.partition, %error, "an answer was not produced");
             // Once for all events of a stream.
-            let is_told = error.fault != Fault::Broker && apologised == Some(index);
-            if is_told || self.apologise(index, error.fault).await {
-                apologised = Some(index);
+            let is_told = error.fault != Fault::Broker && refused == Some(index);
+            if is_told || self.send_error(index, error.fault).await {
+                refused = Some(index);
                 continue;
             }
             failed = Some(failed.map_or(index, |failed| failed.min(index)));
@@ -194,7 +194,10 @@ impl Partition {
         let late = self.caller.deadline.is_some_and(|it| it < Instant::now() + time);
         if late {
             let partition = &*self.partition;
-            tracing::warn!(partition, "the invocation has no time left; records come again");
+            tracing::warn!(
+                partition,
+                "the invocation has no time left; records are to be redelivered"
+            );
         }
         late
     }
@@ -202,7 +205,7 @@ impl Partition {
     /// Waits as long as there is time to tell Lambda without it.
     async fn in_time<T>(&self, work: impl Future<Output = T> + Unpin) -> Option<T> {
         let Some(deadline) = self.caller.deadline else { return Some(work.await) };
-        let end = deadline.checked_sub(TELLING).unwrap_or(deadline);
+        let end = deadline.checked_sub(RESPONSE_TIME).unwrap_or(deadline);
         tokio::time::timeout_at(end.into(), work).await.ok()
     }
 
@@ -215,11 +218,11 @@ impl Partition {
 
     /// Answers one record, and whether it is done as far as its answers are acknowledged.
     async fn answer_record(&self, index: usize, raw: &RawValue) -> bool {
-        let put = |answer| self.outbox.put((self.place, index), answer);
+        let put = |answer| self.outbox.put((self.index, index), answer);
         let record = match event::read(&self.partition, raw) {
             Ok(record) => record,
             Err(unreadable) => {
-                put(self.put_aside(unreadable));
+                put(self.dead_letter(unreadable));
                 return true;
             }
         };
@@ -230,8 +233,8 @@ impl Partition {
         let Err(Redeliver(error)) = served else { return true };
         let (partition, offset) = (&*self.partition, record.offset);
         let attempts = self.delivery.filter(|_| index == 0);
-        if !self.is_out_of_patience(&record, attempts) {
-            tracing::warn!(partition, offset, %error, "a record is to come again");
+        if !self.is_given_up(&record, attempts) {
+            tracing::warn!(partition, offset, %error, "a record is to be redelivered");
             return false;
         }
         tracing::error!(partition, offset, attempts, %error, "a record is given up");
@@ -239,29 +242,29 @@ impl Partition {
         true
     }
 
-    /// Whether a record that could not be done has come often enough, or is old enough.
-    fn is_out_of_patience(&self, record: &Record, attempts: Option<u32>) -> bool {
-        let Patience { attempts: most, age } = self.patience;
+    /// Whether a record that could not be done was delivered too often, or is too old.
+    fn is_given_up(&self, record: &Record, attempts: Option<u32>) -> bool {
+        let GiveUp { attempts: most, age } = self.give_up;
         let often = attempts.zip(most).is_some_and(|(attempts, most)| attempts >= most);
         often || self.endpoint.age(record).zip(age).is_some_and(|(old, most)| old > most)
     }
 
-    fn put_aside(&self, unreadable: Unreadable) -> Outgoing {
+    fn dead_letter(&self, unreadable: Unreadable) -> Outgoing {
         let Unreadable { offset, reason, raw } = unreadable;
         let (topic, partition) = self.partition.rsplit_once('-').unzip();
         let partition = partition.and_then(|it| it.parse().ok());
-        let place = Origin { topic, partition, offset, ..Origin::default() };
+        let origin = Origin { topic, partition, offset, ..Origin::default() };
         let partition = &*self.partition;
-        tracing::error!(partition, offset, reason, "a record that cannot be read is put aside");
-        self.endpoint.raw_dead_letter(raw.into_bytes(), &reason, &place)
+        tracing::error!(partition, offset, reason, "a record that cannot be read is a dead letter");
+        self.endpoint.raw_dead_letter(raw.into_bytes(), &reason, &origin)
     }
 
-    /// Says in place of an answer that the broker will never take, or not on the topic that the
-    /// client named, that there is none; else the record would come again and again and hold up its
-    /// partition. Answers whether that was taken.
-    async fn apologise(&self, index: usize, fault: Fault) -> bool {
+    /// Sends an error in place of an answer that the broker will never take, or not on the topic that
+    /// the client named; else the record would be redelivered for ever and block its partition.
+    /// Answers whether that was acknowledged.
+    async fn send_error(&self, index: usize, fault: Fault) -> bool {
         let Ok(record) = event::read(&self.partition, &self.records[index]) else { return false };
-        let apology = match fault {
+        let error = match fault {
             Fault::Broker => None,
             Fault::Topic => self.endpoint.refuse_topic(&record),
             Fault::Record => {
@@ -269,12 +272,12 @@ impl Partition {
                 Some(self.endpoint.refuse(&record, Error::new(ErrorKind::TooLarge, sentence)))
             }
         };
-        let Some(apology) = apology else { return false };
-        self.acknowledged(self.producer.send(apology)).await.is_ok()
+        let Some(error) = error else { return false };
+        self.acknowledged(self.producer.send(error)).await.is_ok()
     }
 
     /// That record and every later one. A record whose offset cannot be read has none to name: then
-    /// the one before it comes again too, so that nothing is passed over.
+    /// the one before it is redelivered too, so that none is lost.
     fn failures(&self, from: usize) -> Vec<BatchItemFailure> {
         let offset = |index: &usize| match event::read(&self.partition, &self.records[*index]) {
             Ok(record) => Some(record.offset),
@@ -290,7 +293,7 @@ impl Partition {
     }
 }
 
-/// Of a record that waits for somebody else's work, such as a stream.
+/// For a record that follows another one's work, such as a stream.
 fn out_of_time() -> Error {
     Error::new(ErrorKind::Unavailable, "The invocation ended before this was done.")
 }

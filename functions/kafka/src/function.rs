@@ -11,7 +11,7 @@ use a2a_core::{
 use a2a_lambda::Environment;
 use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
 
-use crate::{KafkaEvent, KafkaFunction, Patience, login};
+use crate::{GiveUp, KafkaEvent, KafkaFunction, login};
 
 /// The brokers that take the answers.
 const BROKERS: &str = "A2A_KAFKA";
@@ -24,7 +24,7 @@ const DEAD_LETTER: &str = "A2A_KAFKA_DEAD_LETTER";
 /// Which topics clients may have their answers on; see
 /// [`ReplyTopics`](a2a_core::kafka::ReplyTopics).
 const REPLY_TOPICS: &str = "A2A_KAFKA_REPLY_TOPICS";
-/// How old a record grows, in seconds, before it is given up; see [`Patience`]. 0 is for ever.
+/// How old a record may be, in seconds, before it is given up; see [`GiveUp`]. 0 is for ever.
 const MAX_AGE: &str = "A2A_KAFKA_MAX_AGE_SECONDS";
 
 /// Serves one of these agents as a Lambda function; a whole program.
@@ -66,18 +66,18 @@ fn function(
     let endpoint = KafkaEndpoint::new(handler, &name, scope)
         .with_topics(topics)
         .with_reply_topics(reply_topics);
-    Ok(KafkaFunction::new(endpoint, producer).with_patience(patience(environment)?))
+    Ok(KafkaFunction::new(endpoint, producer).give_up_after(give_up(environment)?))
 }
 
-fn patience(environment: &Environment) -> Result<Patience, String> {
-    let mut patience = Patience::default();
+fn give_up(environment: &Environment) -> Result<GiveUp, String> {
+    let mut give_up = GiveUp::default();
     if let Some(text) = environment.get(MAX_AGE)? {
         let seconds: u64 = text.parse().map_err(|_| {
             format!("{MAX_AGE} is `{text}`: use a number of seconds, or 0 for no limit.")
         })?;
-        patience.age = (seconds > 0).then(|| Duration::from_secs(seconds));
+        give_up.age = (seconds > 0).then(|| Duration::from_secs(seconds));
     }
-    Ok(patience)
+    Ok(give_up)
 }
 
 #[cfg(test)]
@@ -125,13 +125,13 @@ mod tests {
             let told = begin(variables).await.err().unwrap();
             assert!(told.starts_with(sentence), "{told}");
         }
-        let age = |text| patience(&Environment::of([(MAX_AGE, text)])).unwrap().age;
+        let age = |text| give_up(&Environment::of([(MAX_AGE, text)])).unwrap().age;
         assert_eq!(age("60"), Some(Duration::from_secs(60)));
-        assert_eq!((age("0"), age("")), (None, Patience::default().age));
+        assert_eq!((age("0"), age("")), (None, GiveUp::default().age));
     }
 
     #[tokio::test]
-    async fn what_is_set_is_enough() {
+    async fn the_required_variables_suffice() {
         assert!(begin([(BROKERS, "127.0.0.1:1"), ("A2A_STORE", "memory:")]).await.is_ok());
     }
 }

@@ -16,14 +16,14 @@ use tokio::task::unconstrained;
 
 use crate::producer::{Acknowledgement, Producer};
 
-/// How many answers wait for company at most.
-const BURST: usize = 256;
-/// How long one waits at most while others are worked on. A batch that is answered at once takes
-/// less, and so is sent in one piece.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// How many answers are collected at most before they are sent.
+const MAX_BATCH: usize = 256;
+/// How long an answer lingers at most while other records are worked on. A batch that is answered at
+/// once takes less, and so is sent in one piece.
+const LINGER: Duration = Duration::from_millis(5);
 
-/// Which record an answer is to: its partition's place in the event, and its own in the partition.
-pub(crate) type Place = (usize, usize);
+/// Which record an answer is to: its partition's index in the event, and its own in the partition.
+pub(crate) type RecordIndex = (usize, usize);
 
 /// The answers of an invocation, those of each record in order.
 pub(crate) struct Outbox {
@@ -35,10 +35,10 @@ pub(crate) struct Outbox {
 struct Inner {
     /// How many partitions are worked on at this very moment.
     busy: usize,
-    waiting: Vec<(Place, Outgoing)>,
+    waiting: Vec<(RecordIndex, Outgoing)>,
     /// Since when the first of them waits.
     since: Option<Instant>,
-    sent: Vec<(Place, Acknowledgement)>,
+    sent: Vec<(RecordIndex, Acknowledgement)>,
 }
 
 impl Outbox {
@@ -47,11 +47,11 @@ impl Outbox {
     }
 
     /// Takes an answer.
-    pub(crate) fn put(&self, place: Place, answer: Outgoing) {
+    pub(crate) fn put(&self, record: RecordIndex, answer: Outgoing) {
         let mut inner = self.lock();
-        inner.waiting.push((place, answer));
+        inner.waiting.push((record, answer));
         let since = *inner.since.get_or_insert_with(Instant::now);
-        if inner.waiting.len() >= BURST || since.elapsed() >= PATIENCE {
+        if inner.waiting.len() >= MAX_BATCH || since.elapsed() >= LINGER {
             inner.send(&*self.producer);
         }
     }
@@ -74,7 +74,7 @@ impl Outbox {
     }
 
     /// Sends what still waits, and gives back what was sent.
-    pub(crate) fn finish(&self) -> Vec<(Place, Acknowledgement)> {
+    pub(crate) fn finish(&self) -> Vec<(RecordIndex, Acknowledgement)> {
         let mut inner = self.lock();
         inner.send(&*self.producer);
         std::mem::take(&mut inner.sent)
@@ -109,7 +109,7 @@ impl Drop for Busy<'_> {
 impl Inner {
     fn send(&mut self, producer: &dyn Producer) {
         self.since = None;
-        let sent = self.waiting.drain(..).map(|(place, answer)| (place, producer.send(answer)));
+        let sent = self.waiting.drain(..).map(|(record, answer)| (record, producer.send(answer)));
         self.sent.extend(sent);
     }
 }
@@ -146,14 +146,15 @@ mod tests {
             .during(async {
                 outbox.put((0, 0), answer());
                 outbox.put((0, 1), answer());
-                assert_eq!(sent(), 0, "they wait for company");
+                assert_eq!(sent(), 0, "they linger");
                 tokio::task::yield_now().await;
                 assert_eq!(sent(), 2, "nothing waits while the agent takes its time");
                 outbox.put((0, 2), answer());
             })
             .await;
         assert_eq!(sent(), 3, "nor when the work is done");
-        let sent: Vec<Place> = outbox.finish().into_iter().map(|(place, _)| place).collect();
+        let sent: Vec<RecordIndex> =
+            outbox.finish().into_iter().map(|(record, _)| record).collect();
         assert_eq!(sent, [(0, 0), (0, 1), (0, 2)]);
     }
 
@@ -178,7 +179,7 @@ mod tests {
         let pauses = async {
             outbox.put((0, 0), answer());
             tokio::task::yield_now().await;
-            assert_eq!(sent(), 1, "whoever pauses leaves nothing behind");
+            assert_eq!(sent(), 1, "a pause leaves nothing unsent");
             outbox.put((0, 1), answer());
         };
         outbox.during(pauses).await;
@@ -188,18 +189,22 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_waits_for_long_and_no_more_than_a_burst() {
+    fn no_answer_lingers_for_long_and_no_more_than_a_batch() {
         let (outbox, sent) = outbox();
         let _other = Busy::on(&outbox);
         outbox.put((0, 0), answer());
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(LINGER);
         outbox.put((0, 1), answer());
-        assert_eq!(sent(), 2, "the first has waited long enough");
+        assert_eq!(sent(), 2, "the first has lingered for too long");
         let before = Instant::now();
-        (0..BURST).for_each(|index| outbox.put((0, index), answer()));
-        let in_time = before.elapsed() < PATIENCE;
-        assert!(sent() == 2 + BURST || !in_time, "a burst is sent");
+        (0..MAX_BATCH).for_each(|index| outbox.put((0, index), answer()));
+        let in_time = before.elapsed() < LINGER;
+        assert!(sent() == 2 + MAX_BATCH || !in_time, "a full batch is sent");
         outbox.put((1, 0), answer());
-        assert_eq!((outbox.finish().len(), sent()), (3 + BURST, 3 + BURST), "the rest at the end");
+        assert_eq!(
+            (outbox.finish().len(), sent()),
+            (3 + MAX_BATCH, 3 + MAX_BATCH),
+            "the rest at the end"
+        );
     }
 }

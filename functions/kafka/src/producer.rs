@@ -67,7 +67,7 @@ impl ClientContext for Logged {
     }
 
     /// A connection that the broker ends is no error to librdkafka. But that is also how a broker
-    /// refuses those who come in the clear, or without a login, where it wants one.
+    /// refuses clients without TLS, or without a login, where it wants one.
     fn log(&self, level: RDKafkaLogLevel, kind: &str, reason: &str) {
         let is_error = level as i32 <= RDKafkaLogLevel::Error as i32;
         if kind == "FAIL" && !is_error {
@@ -97,7 +97,7 @@ impl<C: ClientContext + 'static> KafkaProducer<C> {
     }
 }
 
-/// What an answer's way to these brokers needs, whoever logs in.
+/// What an answer's way to these brokers needs, whatever the login.
 pub fn settings(brokers: &str) -> ClientConfig {
     let mut settings = ClientConfig::new();
     settings
@@ -109,7 +109,7 @@ pub fn settings(brokers: &str) -> ClientConfig {
         .set("linger.ms", "0")
         .set("message.timeout.ms", "10000")
         // A client may name a topic that is not there: that is found out before the answer's time
-        // is over, and is not taken for a broker that is away.
+        // is over, and is not taken for an unavailable broker.
         .set("topic.metadata.propagation.max.ms", "5000")
         // Connections die while Lambda holds the process. One that swallows everything is found out
         // in time to connect again, and losses that come close together do not add up their waits.

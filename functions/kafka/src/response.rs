@@ -1,12 +1,12 @@
 //! The partial batch response: what a batch's answer says to Lambda.
 //!
-//! Owns: its form. Must never know: why a record is to come again.
+//! Owns: its form. Must never know: why a record is to be redelivered.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Which records Lambda is to deliver again: `ReportBatchItemFailures`. Empty when all are done.
+/// Which records Lambda is to redeliver: `ReportBatchItemFailures`. Empty when all are done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResponse {
@@ -15,7 +15,7 @@ pub struct BatchResponse {
     pub batch_item_failures: Vec<BatchItemFailure>,
 }
 
-/// One record to be delivered again.
+/// One record to be redelivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchItemFailure {
@@ -33,7 +33,7 @@ pub struct ItemIdentifier {
 }
 
 impl BatchResponse {
-    /// The first offset of each partition that is to come again.
+    /// The first offset of each partition that is to be redelivered.
     pub fn first_failures(&self) -> BTreeMap<&str, i64> {
         let mut first = BTreeMap::new();
         for failure in &self.batch_item_failures {

@@ -2,7 +2,7 @@
 //!
 //! Owns: their names, and that none of them is forgotten. Must never know: how a token is checked.
 
-use a2a_core::auth::bearer::Bearer;
+use a2a_core::{DefaultRequestHandler, auth::bearer::Bearer};
 
 /// The issuer's public keys: a JSON Web Key Set, or the file it is in.
 pub const JWKS: &str = "A2A_JWKS";
@@ -11,12 +11,24 @@ pub const ISSUER: &str = "A2A_JWT_ISSUER";
 /// For whom they are: their claim `aud`.
 pub const AUDIENCE: &str = "A2A_JWT_AUDIENCE";
 
-/// The check of bearer tokens by these settings; none where none of them is set.
+/// The handler, authenticating its callers by these settings where they are set.
 ///
 /// # Errors
 /// One sentence when some are missing, or the keys cannot be read: an agent that was to be guarded
 /// is not to be left open.
-pub fn bearer(
+pub fn with_bearer(
+    handler: DefaultRequestHandler,
+    jwks: Option<&str>,
+    issuer: Option<&str>,
+    audience: Option<&str>,
+) -> Result<DefaultRequestHandler, String> {
+    Ok(match bearer(jwks, issuer, audience)? {
+        Some(bearer) => handler.with_bearer(bearer),
+        None => handler,
+    })
+}
+
+fn bearer(
     jwks: Option<&str>,
     issuer: Option<&str>,
     audience: Option<&str>,

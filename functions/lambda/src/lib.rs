@@ -2,13 +2,15 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`environment`] | the variables a function is set up with |
-//! | [`credentials`] | how callers are known, by three settings |
+//! | [`environment`] | reading environment variables |
+//! | [`setup`] | the handler that they describe: agent, store, peers, authentication |
+//! | [`credentials`] | how callers are authenticated, by three settings |
 //! | `peers` | which agents its agent calls (feature `peers`) |
 //! | [`deadline`](mod@deadline) | when an invocation ends |
 //! | [`logs`] | where logs go |
 //!
-//! [`main`] puts them together.
+//! Flow: [`main`] starts the logs, has `setup` build the handler from the `environment`, and runs the
+//! function with it.
 
 pub mod credentials;
 pub mod deadline;
@@ -16,6 +18,7 @@ pub mod environment;
 pub mod logs;
 #[cfg(feature = "peers")]
 pub mod peers;
+pub mod setup;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use a2a_core::{
     Agent,
     kafka::{ReplyTopics, Topics},
 };
-use a2a_kafka::Patience;
+use a2a_kafka::GiveUp;
 use clap::{Parser, builder::FalseyValueParser};
 
 /// Runs agents over HTTP and over Kafka on this machine. Started bare it needs nothing
@@ -46,10 +46,11 @@ pub struct Config {
     /// Topics on which clients may have their answers, as patterns such as clients.*, with commas between
     #[arg(long, env = "A2A_KAFKA_REPLY_TOPICS", value_name = "PATTERN,...")]
     pub reply_topics: Option<ReplyTopics>,
-    /// How often a record is delivered that cannot be done, until it is given up; 0 is for ever
+    /// How often a record is delivered whose processing fails for a while (the store is unavailable),
+    /// until it becomes a dead letter; 0 is for ever
     #[arg(long, env = "A2A_KAFKA_ATTEMPTS", default_value_t = 100)]
     pub attempts: u32,
-    /// How old such a record grows, in seconds, until it is given up; 0 is for ever
+    /// How old such a record may be, in seconds, until it becomes a dead letter; 0 is for ever
     #[arg(long, env = "A2A_KAFKA_MAX_AGE_SECONDS", default_value_t = 3600)]
     pub max_age_seconds: u64,
     /// HTTP only
@@ -99,7 +100,7 @@ pub struct Config {
     #[arg(long, env = "A2A_RUN_SECONDS", default_value_t = 600)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub run_seconds: u64,
-    /// How many seconds a runner that shows no sign of life is believed to be alive
+    /// How many seconds a run's lease lasts: a run without a heartbeat for that long is taken over
     #[arg(long, env = "A2A_LEASE_SECONDS", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub lease_seconds: u64,
@@ -141,10 +142,10 @@ impl Config {
         }
     }
 
-    /// How long a record comes again that cannot be done.
-    pub fn patience(&self) -> Patience {
+    /// When a record that cannot be done is given up.
+    pub fn give_up(&self) -> GiveUp {
         let (attempts, age) = (self.attempts, Duration::from_secs(self.max_age_seconds));
-        Patience {
+        GiveUp {
             attempts: Some(attempts).filter(|attempts| *attempts > 0),
             age: Some(age).filter(|age| !age.is_zero()),
         }
@@ -251,10 +252,10 @@ mod tests {
         let config = Config::parse_from(["a2a-local"]);
         assert_eq!(chosen(&[]), Ok(vec![("data".to_owned(), 9003)]));
         assert_eq!(config.brokers(), Ok(Brokers::Embedded));
-        assert_eq!(config.patience(), Patience::default());
+        assert_eq!(config.give_up(), GiveUp::default());
         let for_ever = ["a2a-local", "--attempts", "0", "--max-age-seconds", "0"];
-        let patience = Config::parse_from(for_ever).patience();
-        assert_eq!((patience.attempts, patience.age), (None, None));
+        let give_up = Config::parse_from(for_ever).give_up();
+        assert_eq!((give_up.attempts, give_up.age), (None, None));
         let config = Config::parse_from(["a2a-local", "--kafka", ""]);
         assert_eq!(config.brokers(), Ok(Brokers::Embedded), "empty is the same as unset");
     }

@@ -1,7 +1,6 @@
 //! rdkafka's consumer, set up.
 //!
-//! Owns: its settings, and when partitions that are taken away are let go of. Must never know:
-//! batches.
+//! Owns: its settings, and when revoked partitions are released. Must never know: batches.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -36,49 +35,49 @@ pub struct Source {
 }
 
 /// The consumer of one topic.
-pub type Consumer = StreamConsumer<Assignment>;
+pub type Consumer = StreamConsumer<Rebalance>;
 
-/// What becomes of the partitions when the group's members change.
+/// What a rebalance does to this consumer's partitions.
 ///
-/// Another member gets a partition once this one lets go of it. Whoever is at work on its records
-/// takes the time to finish first: else two would be at work on the same record.
+/// Another member is assigned a revoked partition once this one releases it. A record that is being
+/// worked on is finished before that: else two members would work on it.
 #[derive(Debug, Default)]
-pub struct Assignment {
+pub struct Rebalance {
     state: Mutex<State>,
-    taken: Notify,
+    revoked: Notify,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Nobody is at work: what is taken away is let go of at once.
+    /// Nothing is consumed: revoked partitions are released at once.
     #[default]
     Idle,
-    /// Somebody may be at work.
-    AtWork,
-    /// What this consumer had is taken away.
-    Taken(Taken),
+    /// Records may be worked on: revoked partitions are kept until they are released.
+    Consuming,
+    /// The partitions are revoked and not released.
+    Revoked(Revocation),
 }
 
-/// How partitions are taken away.
+/// How partitions are revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// The group waits until they are let go of.
-    Asked,
-    /// The group took this consumer for dead: others have them already.
+pub enum Revocation {
+    /// The group waits until they are released.
+    Requested,
+    /// The group took this consumer for dead: they are assigned to others already.
     Lost,
 }
 
-impl Assignment {
-    /// Resolves when the partitions are taken away.
-    pub async fn taken(&self) {
-        self.taken.notified().await;
+impl Rebalance {
+    /// Resolves when the partitions are revoked.
+    pub async fn revoked(&self) {
+        self.revoked.notified().await;
     }
 
-    /// Whether they are taken away and not let go of.
-    pub fn is_taken(&self) -> Option<Taken> {
+    /// How they are revoked, while they are not released.
+    pub fn revocation(&self) -> Option<Revocation> {
         match *self.state() {
-            State::Taken(taken) => Some(taken),
-            State::Idle | State::AtWork => None,
+            State::Revoked(revocation) => Some(revocation),
+            State::Idle | State::Consuming => None,
         }
     }
 
@@ -86,47 +85,47 @@ impl Assignment {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what is taken away, if somebody may be at work on it.
-    fn keep(&self, taken: Taken) -> bool {
+    /// Defers the release of revoked partitions, if their records may be worked on.
+    fn defer(&self, revocation: Revocation) -> bool {
         let mut state = self.state();
-        let keeps = *state != State::Idle;
-        if keeps {
-            *state = State::Taken(taken);
-            self.taken.notify_one();
+        let defers = *state != State::Idle;
+        if defers {
+            *state = State::Revoked(revocation);
+            self.revoked.notify_one();
         }
-        keeps
+        defers
     }
 }
 
-/// From now on partitions that are taken away are kept until [`let_go`].
-pub fn hold(consumer: &Consumer) {
-    *consumer.context().state() = State::AtWork;
+/// From now on revoked partitions are kept until [`release_revoked`].
+pub fn defer_revocations(consumer: &Consumer) {
+    *consumer.context().state() = State::Consuming;
 }
 
-/// Lets go of the partitions that are taken away; what comes next is kept again.
-pub fn let_go(consumer: &Consumer) {
-    let before = std::mem::replace(&mut *consumer.context().state(), State::AtWork);
-    if before == State::Taken(Taken::Asked) {
+/// Releases the revoked partitions; the next revocation is deferred again.
+pub fn release_revoked(consumer: &Consumer) {
+    let before = std::mem::replace(&mut *consumer.context().state(), State::Consuming);
+    if before == State::Revoked(Revocation::Requested) {
         log(consumer.unassign());
     }
 }
 
-/// From now on nobody is at work: the consumer can be dropped, which lets go of everything.
-pub fn release(consumer: &Consumer) {
-    let_go(consumer);
+/// From now on nothing is worked on: the consumer can be dropped, which releases everything.
+pub fn shut_down(consumer: &Consumer) {
+    release_revoked(consumer);
     *consumer.context().state() = State::Idle;
 }
 
 fn log(outcome: Result<(), KafkaError>) {
     if let Err(error) = outcome {
-        tracing::warn!(%error, "the group's partitions could not be taken or let go of");
+        tracing::warn!(%error, "the group's partitions could not be assigned or released");
     }
 }
 
-impl ClientContext for Assignment {}
+impl ClientContext for Rebalance {}
 
-impl ConsumerContext for Assignment {
-    /// librdkafka waits until it is told that the partitions are let go of, however long after this.
+impl ConsumerContext for Rebalance {
+    /// librdkafka waits until it is told that the partitions are released, however long after this.
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -134,10 +133,10 @@ impl ConsumerContext for Assignment {
         partitions: &mut TopicPartitionList,
     ) {
         let is_lost = consumer.assignment_lost();
-        let taken = if is_lost { Taken::Lost } else { Taken::Asked };
+        let revocation = if is_lost { Revocation::Lost } else { Revocation::Requested };
         log(match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => consumer.assign(partitions),
-            _ if self.keep(taken) && !is_lost => return,
+            _ if self.defer(revocation) && !is_lost => return,
             _ => consumer.unassign(),
         });
     }
@@ -149,7 +148,7 @@ impl ConsumerContext for Assignment {
 /// When librdkafka refuses the settings or, without a group, the broker does not answer within 5
 /// seconds.
 pub fn subscribe(source: &Source) -> Result<Consumer, KafkaError> {
-    let consumer: Consumer = settings(source).create_with_context(Assignment::default())?;
+    let consumer: Consumer = settings(source).create_with_context(Rebalance::default())?;
     if source.group.is_some() {
         consumer.subscribe(&[&source.topic])?;
         return Ok(consumer);
@@ -180,7 +179,7 @@ fn settings(source: &Source) -> ClientConfig {
         // default.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "2000")
-        // What waits in this process, in kilobytes; the lanes bound the rest.
+        // What waits in this process, in kilobytes; the partitions' queues bound the rest.
         .set("queued.max.messages.kbytes", "16384")
         .set("log.connection.close", "false");
     config

@@ -1,12 +1,15 @@
 //! The consumer: what Lambda's event source mapping does, on this machine.
 //!
-//! Owns: what a function is to it ([`Invoke`]), and beginning and ending. Must never know: what a
-//! record says; which batches go when is `lanes`'s.
+//! Owns: what a function is to it ([`Invoke`]), start and shutdown. Must never know: what a record
+//! says; which batches go when is `assigned`'s.
+//!
+//! Flow: [`consume`] subscribes (`consumer`), queues each assigned partition's records
+//! (`partition`), and lets `assigned` invoke the function and store offsets.
 //!
 //! As on Lambda, one invocation at a time serves a partition and partitions go in parallel. While
 //! an invocation is under way the partition's next records gather, so batches form by themselves.
 
-mod lanes;
+mod assigned;
 
 use std::{fmt::Display, future::Future};
 
@@ -18,15 +21,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer::{self, Source},
-    lane::{Batch, Delivery, Reason},
+    partition::{Batch, Delivery, Reason},
 };
-use lanes::Lanes;
+use assigned::AssignedPartitions;
 
 /// A function that takes Lambda's events: in this process, or wherever it is reached.
 pub trait Invoke: Clone + Send + Sync + 'static {
     /// Hands over one event with these batches, each of another partition, and answers what is to
-    /// come again. Once there is `enough`, the partitions are to go to another runner: it may end
-    /// early.
+    /// be redelivered. Once `drain` is cancelled, the partitions are to go to another runner: it may
+    /// end early.
     ///
     /// # Errors
     /// In words, when the invocation failed as a whole: nothing of it counts as done.
@@ -34,11 +37,11 @@ pub trait Invoke: Clone + Send + Sync + 'static {
         &self,
         source: &Source,
         batches: &[Batch],
-        enough: CancellationToken,
+        drain: CancellationToken,
     ) -> impl Future<Output = Result<BatchResponse, String>> + Send;
 
-    /// Hears of records that will not come again, before they count as done.
-    fn passed_over(
+    /// Hears of records that are not redelivered, before they count as done.
+    fn discarded(
         &self,
         source: &Source,
         batch: &Batch,
@@ -46,7 +49,7 @@ pub trait Invoke: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send {
         let (partition, first, last) = (batch.partition, batch.first, batch.last);
         let topic = &*source.topic;
-        tracing::error!(topic, partition, first, last, ?reason, "records are passed over");
+        tracing::error!(topic, partition, first, last, ?reason, "records are discarded");
         std::future::ready(())
     }
 }
@@ -57,7 +60,7 @@ impl Invoke for KafkaFunction {
         &self,
         source: &Source,
         batches: &[Batch],
-        enough: CancellationToken,
+        drain: CancellationToken,
     ) -> Result<BatchResponse, String> {
         let records = batches.iter().map(|batch| (batch.name(source), &*batch.records));
         let mut event =
@@ -66,11 +69,11 @@ impl Invoke for KafkaFunction {
                 .map_err(|error| format!("the batch could not be written as an event: {error}"))?;
         let deliveries = batches.iter().map(|batch| (batch.name(source), batch.delivery));
         event.deliveries = deliveries.collect();
-        Ok(self.clone().until(enough).handle(event, None).await)
+        Ok(self.clone().draining(drain).handle(event, None).await)
     }
 }
 
-/// Consumes until `stop`; then the records in hand are finished and their offsets committed.
+/// Consumes until `stop`; then the records that are worked on are finished and their offsets committed.
 ///
 /// # Errors
 /// One sentence for the user when consuming cannot begin or cannot end well.
@@ -100,5 +103,5 @@ pub async fn deliver(
         .await
         .map_err(|error| cannot(&error))?
         .map_err(|error| cannot(&error))?;
-    Lanes::new(source, delivery, consumer, function).run(stop).await
+    AssignedPartitions::new(source, delivery, consumer, function).run(stop).await
 }

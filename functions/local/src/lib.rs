@@ -1,11 +1,14 @@
 //! The local runner: one handler behind an HTTP server and a Kafka consumer, for each of its agents.
 //!
+//! Flow: [`program`] reads the [`config`], [`run`] opens the store and the broker, and [`serving`]
+//! starts each agent's [`http`] server, [`kafka`] consumer and [`register`] entry.
+//!
 //! | module | owns |
 //! |---|---|
 //! | [`config`] | the command line and its environment variables |
 //! | [`http`] | sockets |
 //! | [`kafka`] | what Lambda's event source mapping does: batches, offsets, redelivery |
-//! | [`lane`] | one partition's records: in order, one batch at a time |
+//! | [`partition`] | one assigned partition's queue: in order, one batch at a time |
 //! | [`consumer`] | rdkafka's consumer, set up |
 //! | [`broker`] | a real broker's topics, or the embedded broker |
 //! | [`register`] | the agent's entry in its cluster's registry |
@@ -19,7 +22,7 @@ pub mod config;
 pub mod consumer;
 pub mod http;
 pub mod kafka;
-pub mod lane;
+pub mod partition;
 pub mod program;
 pub mod register;
 pub mod run;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use a2a_core::Agent;
 use clap::Parser;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     config::Config,
@@ -46,44 +46,30 @@ async fn prepare(config: &Config) -> Result<(), String> {
 /// Serves until the first signal, then finishes what is in flight; a second signal ends it at once.
 #[tokio::main]
 async fn serve(config: &Config, agents: Vec<Agent>) -> Result<(), String> {
-    let mut signals = Signals::new()?;
+    // Ctrl-C and SIGTERM, listened for from the start, so that none is missed.
+    let listen =
+        |kind| signal(kind).map_err(|error| format!("Signals cannot be listened for: {error}."));
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut signalled = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
     let mut runner = Runner::start(config, agents).await?;
     println!("{}", tour(config, &runner));
     tokio::select! {
-        () = signals.next() => {}
+        () = signalled() => {}
         sentence = runner.failure() => return Err(sentence),
     }
     eprintln!("Finishing what is in flight; press Ctrl-C again to stop now.");
     tokio::select! {
         stopped = runner.stop() => stopped,
-        () = signals.next() => {
+        () = signalled() => {
             eprintln!("Stopped with work in flight.");
             // Not by returning: the runtime would wait for threads that an agent holds.
             std::process::exit(130)
-        }
-    }
-}
-
-/// Ctrl-C and SIGTERM, listened for from the start, so that none is missed.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, String> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| format!("Signals cannot be listened for: {error}."))
-        };
-        let (interrupt, terminate) =
-            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The agent's entry in its cluster's registry.
 //!
 //! Owns: when the entry is written: at the start, every few seconds while this process lives, and
-//! away at a clean end. Must never know: how it is written (that is the core's), what is served.
+//! withdrawn at a clean shutdown. Must never know: how it is written (that is the core's), what is served.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ const RENEW: Duration = Duration::from_secs(20);
 /// How long a process that renews no more is believed to be there, in milliseconds.
 const LIFE: i64 = 60_000;
 /// How long the broker may take for a write.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Keeps an agent registered until `stop`. A registry that cannot be written is no reason not to
-/// serve: it is logged and tried again. The topic is made where it is missing.
+/// serve: it is logged and retried. The topic is made where it is missing.
 pub async fn keep(brokers: String, card: AgentCard, stop: CancellationToken) {
     let registry = match Registry::new(&brokers, &KafkaOptions::default()) {
-        Ok(registry) => registry.within(PATIENCE),
+        Ok(registry) => registry.within(TIMEOUT),
         Err(error) => return tracing::error!(%error, "the agent is not registered"),
     };
     let env = Env::system();
@@ -44,10 +44,7 @@ pub async fn keep(brokers: String, card: AgentCard, stop: CancellationToken) {
             tokio::time::sleep(RENEW).await;
         }
     };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = renewing => {}
-    }
+    stop.run_until_cancelled(renewing).await;
     // After a write that was broken off, as it is of the same producer.
     if let Err(error) = registry.withdraw(&entry.agent, &entry.instance).await {
         tracing::warn!(%error, "the agent's entry in the registry is left to expire");

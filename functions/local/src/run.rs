@@ -13,7 +13,7 @@ use a2a_core::{
     wire::kafka::interface,
 };
 use a2a_kafka::{KafkaFunction, KafkaProducer};
-use a2a_lambda::{Environment, credentials::bearer, peers};
+use a2a_lambda::{Environment, credentials::with_bearer, peers};
 use futures_util::future::select_all;
 use tokio::net::TcpListener;
 
@@ -157,11 +157,7 @@ fn configured(
         handler = handler.with_secret(secret.as_bytes());
     }
     let Config { jwks, jwt_issuer, jwt_audience, .. } = config;
-    let bearer = bearer(jwks.as_deref(), jwt_issuer.as_deref(), jwt_audience.as_deref())?;
-    Ok(match bearer {
-        Some(bearer) => handler.with_bearer(bearer),
-        None => handler,
-    })
+    with_bearer(handler, jwks.as_deref(), jwt_issuer.as_deref(), jwt_audience.as_deref())
 }
 
 /// The brokers of this runner.
@@ -226,6 +222,6 @@ impl Kafka {
             fetch_wait: Duration::from_millis(if real { 500 } else { 5 }),
         };
         let function = KafkaFunction::new(endpoint, Arc::clone(&self.producer) as _);
-        (source, function.with_patience(config.patience()))
+        (source, function.give_up_after(config.give_up()))
     }
 }

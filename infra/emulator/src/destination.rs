@@ -12,7 +12,7 @@ use a2a_kafka::producer;
 use a2a_local::{
     broker,
     consumer::Source,
-    lane::{Batch, Reason},
+    partition::{Batch, Reason},
 };
 use futures_util::future::try_join_all;
 use rdkafka::{

@@ -13,7 +13,7 @@ use a2a_kafka::{
 use a2a_local::{
     consumer::Source,
     kafka::Invoke,
-    lane::{Batch, Reason},
+    partition::{Batch, Reason},
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -61,7 +61,7 @@ impl Invoke for LambdaFunction {
 
     /// As Lambda does it: what the destination does not take is lost to it all the same, or it would
     /// hold up its partition.
-    async fn passed_over(&self, source: &Source, batch: &Batch, reason: Reason) {
+    async fn discarded(&self, source: &Source, batch: &Batch, reason: Reason) {
         let records = sentence(std::slice::from_ref(batch));
         let why = match reason {
             Reason::Retries => "they were retried as often as they may be",

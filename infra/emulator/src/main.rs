@@ -10,7 +10,7 @@ use a2a_emulator::{
     invoke::{Endpoint, PAYLOAD},
     start::Start,
 };
-use a2a_local::{broker, consumer::Source, kafka, lane::Delivery};
+use a2a_local::{broker, consumer::Source, kafka, partition::Delivery};
 use clap::{ArgAction, Parser};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

@@ -360,7 +360,7 @@ async fn a_body_is_never_empty() {
     }
 }
 
-/// The process that ran it is gone, and no function sweeps: whoever asks has it done, within the
+/// The process that ran it is gone, and no function sweeps: the caller that asks takes it over, within the
 /// invocations that ask.
 #[tokio::test(start_paused = true)]
 async fn work_that_was_abandoned_is_done_by_who_asks_for_it() {

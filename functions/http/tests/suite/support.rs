@@ -251,7 +251,7 @@ impl AgentExecutor for Obedient {
     }
 }
 
-/// A store that is away as long as it is said to be.
+/// A store that is unavailable as long as it is told to be.
 #[derive(Default)]
 pub(crate) struct Away {
     store: MemoryStore,

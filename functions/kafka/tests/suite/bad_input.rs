@@ -1,4 +1,4 @@
-//! What senders, the event source and a broker that is away may do to the function: whatever comes,
+//! What senders, the event source and an unavailable broker may do to the function: whatever comes,
 //! nothing is lost, nothing holds up what is behind it, and no work is done twice.
 
 use std::{
@@ -120,7 +120,7 @@ async fn a_batch_in_which_every_record_is_bad_is_done() {
     assert_eq!(function.handle(event(&batch)).await, BatchResponse::default());
     assert_eq!(agent.runs(), 0);
     let answers = function.produced.values();
-    assert_eq!(answers.len(), 2 * bad.len() + 3, "each record is answered or put aside");
+    assert_eq!(answers.len(), 2 * bad.len() + 3, "each record is answered or a dead letter");
     for prefix in ["a", "b"] {
         for (offset, (value, code)) in bad.iter().enumerate() {
             let key = format!("{prefix}{offset}");
@@ -265,7 +265,7 @@ async fn an_acknowledgement_that_never_comes_is_not_waited_for() {
     let agent = Counting::default();
     let (function, producer) = function(&agent, Duration::ZERO);
     producer.is_silent.store(true, Ordering::SeqCst);
-    // It tells Lambda half a second before; a real one is minutes away.
+    // It tells Lambda half a second before; a real one is minutes off.
     let deadline = Instant::now() + Duration::from_millis(700);
     let handled = function.handle(event(&batch()), Some(deadline));
     let response = tokio::time::timeout(Duration::from_secs(60), handled).await;

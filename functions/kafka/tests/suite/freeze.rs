@@ -96,8 +96,8 @@ async fn warm() -> (Agent, Proxy, Function) {
     (agent, proxy, function)
 }
 
-/// The broker is away while the batch is answered. The function says in time which records are to
-/// come again, and they are answered when they do.
+/// The broker is unavailable while the batch is answered. The function says in time which records are to
+/// be redelivered, and they are answered then.
 #[tokio::test]
 async fn a_batch_that_met_no_broker_comes_again_and_is_answered() {
     let (agent, proxy, function) = warm().await;

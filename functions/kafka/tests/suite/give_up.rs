@@ -1,14 +1,14 @@
-//! What is given up: records that come again and again because something is away, and topics that
+//! What is given up: records that are redelivered during an outage, and topics that
 //! take no answers. Whoever waits is told, the record is kept for a person to look at, and what
 //! stands behind it has its turn.
 
 use std::{sync::Arc, time::Duration};
 
 use a2a_core::{AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
-use a2a_kafka::{BatchResponse, KafkaEvent, Patience};
+use a2a_kafka::{BatchResponse, GiveUp, KafkaEvent};
 use serde_json::{Value, json};
 
-use crate::support::{Function, away::Away, failed, partition, record};
+use crate::support::{Function, failed, partition, record, unavailable::Outage};
 
 /// Completes with what it was told.
 struct Echo;
@@ -36,9 +36,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::test]
 async fn after_so_many_deliveries_the_first_record_is_given_up() {
-    let store = Arc::new(Away::after(0));
-    let patience = Patience { attempts: Some(3), age: None };
-    let function = Function::patient(Echo, Arc::clone(&store) as _, patience);
+    let store = Arc::new(Outage::after(0));
+    let give_up = GiveUp { attempts: Some(3), age: None };
+    let function = Function::giving_up(Echo, Arc::clone(&store) as _, give_up);
     let records = json!({ "topic-0": partition(&["a", "b"], say) });
     for delivery in [1, 2] {
         let response = function.handle(event(&records, delivery)).await;
@@ -58,7 +58,7 @@ async fn after_so_many_deliveries_the_first_record_is_given_up() {
     assert!(told("").as_str().is_some_and(|sentence| sentence.ends_with('.')), "{letter}");
     assert_eq!((&answer["topic"], &answer["key"]), (&json!("agent.data.responses"), &json!("a")));
     assert_eq!(answer["value"]["error"]["data"][0]["reason"], "UNAVAILABLE");
-    store.come_back();
+    store.recover();
     let rest = json!({ "topic-0": [records["topic-0"][1]] });
     assert_eq!(function.handle(event(&rest, 3)).await, BatchResponse::default());
     assert_eq!(function.produced.values()[2]["value"]["status"]["state"], "TASK_STATE_COMPLETED");
@@ -66,36 +66,36 @@ async fn after_so_many_deliveries_the_first_record_is_given_up() {
 
 #[tokio::test]
 async fn what_is_too_old_is_given_up_when_it_fails_and_not_before() {
-    let patience = |age| Patience { attempts: None, age: Some(age) };
+    let give_up = |age| GiveUp { attempts: None, age: Some(age) };
     let records = json!({ "topic-0": partition(&["a", "b"], say) });
     // Each record by itself: on Lambda nobody counts.
-    let function = Function::patient(Echo, Arc::new(Away::after(0)), patience(30 * DAY));
+    let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up(30 * DAY));
     let lambda = |records: &Value| serde_json::from_value(json!({ "records": records })).unwrap();
     assert_eq!(function.handle(lambda(&records)).await, BatchResponse::default());
     let keys = ["a", "a", "b", "b"];
     assert_eq!(function.produced.keys(), keys);
     assert!(function.produced.values()[0]["headers"].get("a2a-error-attempts").is_none());
 
-    let younger = Function::patient(Echo, Arc::new(Away::after(0)), patience(31 * DAY));
+    let younger = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up(31 * DAY));
     let response = younger.handle(lambda(&records)).await;
     assert_eq!(response, failed(&[("topic-0", 0), ("topic-0", 1)]));
 
-    let there = Function::patient(Echo, Arc::new(Away::after(i64::MAX)), patience(DAY));
+    let there = Function::giving_up(Echo, Arc::new(Outage::after(i64::MAX)), give_up(DAY));
     assert_eq!(there.handle(lambda(&records)).await, BatchResponse::default());
     assert_eq!(there.produced.keys(), ["a", "b"], "what can be done is done, however old");
 
     // A record whose time is not known is not old.
     let mut timeless = record(0, "t", &say("t"));
     timeless["timestamp"] = Value::Null;
-    let function = Function::patient(Echo, Arc::new(Away::after(0)), patience(DAY));
+    let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up(DAY));
     let response = function.handle(lambda(&json!({ "topic-0": [timeless] }))).await;
     assert_eq!(response, failed(&[("topic-0", 0)]));
 }
 
 #[tokio::test]
 async fn what_cannot_be_put_aside_is_not_given_up() {
-    let patience = Patience { attempts: Some(1), age: None };
-    let function = Function::patient(Echo, Arc::new(Away::after(0)), patience);
+    let give_up = GiveUp { attempts: Some(1), age: None };
+    let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up);
     function.produced.fail(&["a"]);
     let records = json!({ "topic-0": partition(&["a"], say) });
     let response = function.handle(event(&records, 9)).await;

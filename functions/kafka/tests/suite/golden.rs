@@ -3,7 +3,7 @@
 //! The golden files of `events/` are compared as they are: the clock stands still and ids are
 //! counted. The other tests prove the batch's promises: order within a partition, partitions in
 //! parallel, and after a failure the first record that is not done and every later one of its
-//! partition, and no other, come again.
+//! partition, and no other, are redelivered.
 
 use std::{
     path::PathBuf,
@@ -15,7 +15,7 @@ use a2a_core::{AgentError, AgentExecutor, EventQueue, RequestContext, async_trai
 use a2a_kafka::{BatchResponse, KafkaEvent};
 use serde_json::{Value, json};
 
-use crate::support::{Function, away::Away, data, failed, partition, record};
+use crate::support::{Function, data, failed, partition, record, unavailable::Outage};
 
 fn event(records: Value) -> KafkaEvent {
     serde_json::from_value(json!({ "eventSource": "aws:kafka", "records": records })).unwrap()
@@ -198,7 +198,7 @@ async fn a_stream_half_acknowledged_comes_again_whole() {
 #[tokio::test]
 async fn while_the_store_is_away_records_come_again() {
     // The first task can be recorded, the second not.
-    let function = Function::with_store(Echo, Arc::new(Away::after(2)));
+    let function = Function::with_store(Echo, Arc::new(Outage::after(2)));
     let records = json!({
         "topic-0": partition(&["a", "b", "c"], echoed),
         // Poison needs no store.
@@ -262,7 +262,7 @@ async fn an_answer_the_topic_never_takes_is_replaced_by_a_sentence() {
     let records = json!({ "topic-0":
         [record(0, "a", &echoed("a")), record(1, "b", &echoed(&large)), record(2, "c", &echoed("c"))] });
     let response = function.handle(event(records)).await;
-    assert_eq!(response, BatchResponse::default(), "it must not come again and again");
+    assert_eq!(response, BatchResponse::default(), "it must not be redelivered for ever");
     let b = function.produced.values().into_iter().find(|record| record["key"] == "b").unwrap();
     let message = b["value"].to_string();
     assert!(message.contains("The answer is larger than the topic takes."), "{message}");

@@ -57,7 +57,7 @@ async fn is_answered(brokers: &str, login: &[(&str, &str)]) {
     assert_silent(&function);
 }
 
-/// The batch is to come again and no answer has gone out; handed to a program with the right login
+/// The batch is to be redelivered and no answer has gone out; handed to a program with the right login
 /// it is answered. What the first program logged is told.
 async fn is_refused(brokers: &str, wrong: &[(&str, &str)], right: &[(&str, &str)]) -> String {
     let agent = Agent::new().await;
@@ -113,7 +113,7 @@ async fn a_wrong_password_loses_nothing_and_is_in_the_log_only_as_refused() {
 }
 
 #[tokio::test]
-async fn whoever_comes_in_the_clear_or_without_a_login_loses_nothing_and_learns_of_it() {
+async fn a_client_without_tls_or_a_login_loses_nothing_and_learns_of_it() {
     let (authority, username, password) = (authority(), username(), password());
     let ca = ("A2A_KAFKA_CA", &*authority);
     let who = [("A2A_KAFKA_USERNAME", &*username), ("A2A_KAFKA_PASSWORD", &*password)];

@@ -2,9 +2,9 @@
 //!
 //! | module | proves |
 //! |---|---|
-//! | [`golden`] | whole events: exactly what is produced, and what is to come again |
-//! | [`bad_input`] | bad records, batches and deadlines, and a broker that is away |
-//! | [`give_up`] | what comes again for too long, and topics that take nothing: nothing is held up |
+//! | [`golden`] | whole events: exactly what is produced, and what is to be redelivered |
+//! | [`bad_input`] | bad records, batches and deadlines, and an unavailable broker |
+//! | [`give_up`] | what is redelivered for too long, and topics that take nothing: nothing is held up |
 //! | [`freeze`] | the program, stopped with the last byte of each answer, loses nothing |
 //! | `login` (feature `msk`) | the program over TLS and SCRAM, and what a refused login costs |
 //!

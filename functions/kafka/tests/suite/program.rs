@@ -41,7 +41,7 @@ pub(crate) async fn hand_until_done(function: &Function, event: Vec<u8>) {
             return;
         }
     }
-    panic!("it comes again and again: {:?}", function.log());
+    panic!("it is redelivered for ever: {:?}", function.log());
 }
 
 pub(crate) fn question() -> Value {

@@ -151,7 +151,7 @@ pub(crate) fn text_artifact(id: &str, texts: &[&str]) -> Value {
     json!({ "artifactId": id, "parts": parts })
 }
 
-/// An error of that reason with that sentence; its details are compared between the lanes.
+/// An error of that reason with that sentence; its details are compared between the transports.
 pub(crate) fn refused(reason: &str, sentence: &str) -> Value {
     json!({ "error": { "reason": reason, "message": sentence, "..": true } })
 }

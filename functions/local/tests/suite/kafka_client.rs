@@ -11,7 +11,7 @@ use rdkafka::{
 };
 use serde_json::Value;
 
-use crate::lanes::kafka::Answered;
+use crate::transports::kafka::Answered;
 
 /// How long a broker may take for anything.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -2,20 +2,20 @@
 //!
 //! | module | proves |
 //! |---|---|
-//! | [`cases`] | only the transport changes: one script, every lane, the same replies |
+//! | [`cases`] | only the transport changes: one script, every transport, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
 //! | [`balance`] | an agent that calls another one, over both transports |
 //! | [`peers`] | the same with its peer elsewhere: over HTTP, over a real Kafka, as a function |
 //! | [`several`] | several agents in one runner, each on its own |
 //! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
-//! | [`hands`] | partitions that change hands while their records are worked on |
+//! | [`rebalance`] | partitions that are revoked while their records are worked on |
 //! | [`kafka_transport`], [`real_client`] | the client over Kafka: when things go wrong, and on a real one |
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`script`], [`expect`] | a case's steps, and the templates their replies are compared with |
 //! | [`agents`] | the agents the cases talk to |
-//! | [`lanes`] | a step's way through each transport, and its reply in one common form |
+//! | [`transports`] | a step's way through each transport, and its reply in one common form |
 //! | [`kafka_client`], [`kafka_agent`] | a Kafka client, and an agent behind a broker |
 //! | [`process`] | the runner as a child process |
 
@@ -25,16 +25,16 @@ mod agents;
 mod balance;
 mod cases;
 mod expect;
-mod hands;
 mod instances;
 mod kafka_agent;
 mod kafka_client;
 mod kafka_transport;
-mod lanes;
 mod peers;
 mod process;
 mod real_client;
 mod real_kafka;
+mod rebalance;
 mod runner;
 mod script;
 mod several;
+mod transports;

@@ -12,7 +12,8 @@ use a2a_core::{
 };
 use a2a_lambda::{
     Environment,
-    environment::{AGENT, PEERS, STORE},
+    environment::PEERS,
+    setup::{AGENT, STORE},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{

@@ -1,8 +1,8 @@
 //! A case: a script of calls, each built from the replies before it, and the replies it expects.
 //!
-//! A script runs once through the handler itself and once through a lane. Both runs are normalised
+//! A script runs once through the handler itself and once through a transport. Both runs are normalised
 //! the same way: ids become `task-1`, `context-1`, `message-1` by order of appearance, times `T`,
-//! page tokens `TOKEN`. Then every reply of the lane must equal the handler's, and match the
+//! page tokens `TOKEN`. Then every reply of the transport must equal the handler's, and match the
 //! script's template.
 
 use std::{
@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::{
     agents::Agent,
     expect,
-    lanes::{Asked, Lane, handler::Handler},
+    transports::{Asked, Transport, handler::Handler},
 };
 
 /// How long a reply may take, and a task to come to its end.
@@ -172,8 +172,8 @@ pub(crate) fn subscribe(id: impl Into<String>) -> Call {
     Call::SubscribeToTask(SubscribeToTaskRequest { id, ..SubscribeToTaskRequest::default() })
 }
 
-/// Runs a case through a lane and compares.
-pub(crate) async fn run<L: Lane>(case: Case) {
+/// Runs a case through a transport and compares.
+pub(crate) async fn run<L: Transport>(case: Case) {
     let reference = replies::<Handler>(&case).await;
     let replies = replies::<L>(&case).await;
     for (index, (reply, step)) in replies.iter().zip(&case.steps).enumerate() {
@@ -185,22 +185,28 @@ pub(crate) async fn run<L: Lane>(case: Case) {
     }
 }
 
-async fn replies<L: Lane>(case: &Case) -> Vec<Value> {
-    let lane = L::open(case.agent).await;
+async fn replies<L: Transport>(case: &Case) -> Vec<Value> {
+    let transport = L::open(case.agent).await;
     let mut said = Said::default();
     for (index, step) in case.steps.iter().enumerate() {
-        let patient = tokio::time::timeout(PATIENCE, reply(&lane, case, index, step, &said));
+        let patient = tokio::time::timeout(PATIENCE, reply(&transport, case, index, step, &said));
         match patient.await {
             Ok(reply) => said.0.push(reply),
             Err(_) => panic!("{}, step {index}: no reply within {PATIENCE:?}", case.name),
         }
     }
-    lane.close().await;
+    transport.close().await;
     let mut normaliser = Normaliser::default();
     said.0.into_iter().map(|reply| normaliser.value("", reply)).collect()
 }
 
-async fn reply<L: Lane>(lane: &L, case: &Case, index: usize, step: &Step, said: &Said) -> Value {
+async fn reply<L: Transport>(
+    transport: &L,
+    case: &Case,
+    index: usize,
+    step: &Step,
+    said: &Said,
+) -> Value {
     let began = Instant::now();
     for attempt in 0.. {
         let asked = Asked {
@@ -210,7 +216,7 @@ async fn reply<L: Lane>(lane: &L, case: &Case, index: usize, step: &Step, said: 
             extensions: step.extensions,
             leaves_after: step.leaves_after,
         };
-        let reply = lane.call(asked).await;
+        let reply = transport.call(asked).await;
         if !step.eventually || has_ended(&reply) || began.elapsed() > PATIENCE / 2 {
             return reply;
         }

@@ -16,7 +16,7 @@ use a2a_emulator::{
     invoke::{Endpoint, PAYLOAD},
     start::Start,
 };
-use a2a_local::{broker, consumer::Source, kafka, lane::Delivery};
+use a2a_local::{broker, consumer::Source, kafka, partition::Delivery};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};

@@ -1,7 +1,7 @@
 //! A function with a clock and ids of its own, and a producer that remembers and fails as it is
 //! told.
 
-pub(crate) mod away;
+pub(crate) mod unavailable;
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,7 @@ use a2a_core::{
     kafka::{KafkaEndpoint, Outgoing},
 };
 use a2a_kafka::{
-    Acknowledgement, BatchResponse, Fault, KafkaEvent, KafkaFunction, Patience, ProduceError,
+    Acknowledgement, BatchResponse, Fault, GiveUp, KafkaEvent, KafkaFunction, ProduceError,
     Producer,
     response::{BatchItemFailure, ItemIdentifier},
 };
@@ -26,7 +26,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const FOR_EVER: Patience = Patience { attempts: None, age: None };
+const NEVER: GiveUp = GiveUp { attempts: None, age: None };
 
 /// A function and what it produced.
 pub(crate) struct Function {
@@ -37,32 +37,32 @@ pub(crate) struct Function {
 impl Function {
     /// Its clock ticks at each look.
     pub(crate) fn new(agent: impl AgentExecutor) -> Self {
-        Self::with(agent, Arc::new(MemoryStore::default()), 1, FOR_EVER)
+        Self::with(agent, Arc::new(MemoryStore::default()), 1, NEVER)
     }
 
     /// Its clock stands still.
     pub(crate) fn at_noon(agent: impl AgentExecutor) -> Self {
-        Self::with(agent, Arc::new(MemoryStore::default()), 0, FOR_EVER)
+        Self::with(agent, Arc::new(MemoryStore::default()), 0, NEVER)
     }
 
     pub(crate) fn with_store(agent: impl AgentExecutor, store: Arc<dyn TaskStore>) -> Self {
-        Self::with(agent, store, 1, FOR_EVER)
+        Self::with(agent, store, 1, NEVER)
     }
 
     /// Its records, see [`record`], are thirty days and twelve hours old.
-    pub(crate) fn patient(
+    pub(crate) fn giving_up(
         agent: impl AgentExecutor,
         store: Arc<dyn TaskStore>,
-        patience: Patience,
+        give_up: GiveUp,
     ) -> Self {
-        Self::with(agent, store, 1, patience)
+        Self::with(agent, store, 1, give_up)
     }
 
     fn with(
         agent: impl AgentExecutor,
         store: Arc<dyn TaskStore>,
         tick: i64,
-        patience: Patience,
+        give_up: GiveUp,
     ) -> Self {
         let noon = "2026-01-31T12:00:00Z".parse::<Timestamp>().unwrap();
         let time = AtomicI64::new(noon.as_millis());
@@ -70,7 +70,7 @@ impl Function {
         let ids = AtomicU64::new(1);
         let id = move || Uuid::from_u128(ids.fetch_add(1, Ordering::Relaxed).into());
         let mut limits = Limits::default();
-        // The store that goes away stays away.
+        // The outage outlasts any retry.
         limits.append_tries = 3;
         let handler = DefaultRequestHandler::new(a2a_agent::card(), Arc::new(agent), store)
             .with_env(Env::new(now, id))
@@ -79,7 +79,7 @@ impl Function {
         let endpoint = KafkaEndpoint::new(handler, "data", "cluster")
             .with_reply_topics("clients.*".parse().unwrap());
         let function = KafkaFunction::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
-        Self { function: function.with_patience(patience), produced }
+        Self { function: function.give_up_after(give_up), produced }
     }
 
     pub(crate) async fn handle(&self, event: KafkaEvent) -> BatchResponse {
@@ -113,7 +113,7 @@ impl Producer for Produced {
         let outcome = match () {
             () if too_large => Err(error("too large", Fault::Record)),
             () if closed => Err(error("there is no such topic", Fault::Topic)),
-            () if fails => Err(error("the broker is away", Fault::Broker)),
+            () if fails => Err(error("the broker is unavailable", Fault::Broker)),
             () => Ok(()),
         };
         if !too_large && !closed {

@@ -1,4 +1,4 @@
-//! A store that goes away.
+//! A store with an outage.
 
 use std::sync::{
     Arc,
@@ -12,27 +12,27 @@ use a2a_core::{
 };
 use futures_util::stream::BoxStream;
 
-/// Away after that many appends, until it is back.
-pub(crate) struct Away {
+/// Outage after that many appends, until it is back.
+pub(crate) struct Outage {
     store: Arc<MemoryStore>,
     left: AtomicI64,
 }
 
-impl Away {
+impl Outage {
     pub(crate) fn after(appends: i64) -> Self {
         Self { store: Arc::default(), left: AtomicI64::new(appends) }
     }
 
-    pub(crate) fn come_back(&self) {
+    pub(crate) fn recover(&self) {
         self.left.store(i64::MAX, Ordering::Relaxed);
     }
 }
 
 #[async_trait]
-impl TaskStore for Away {
+impl TaskStore for Outage {
     async fn append(&self, change: Change) -> Result<(), AppendError> {
         if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
-            return Err(StoreError::unavailable("away").into());
+            return Err(StoreError::unavailable("outage").into());
         }
         self.store.append(change).await
     }

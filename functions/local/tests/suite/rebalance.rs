@@ -1,4 +1,4 @@
-//! Partitions that change hands on a real Apache Kafka, while their records are worked on.
+//! Rebalances on a real Apache Kafka, while records of the revoked partitions are worked on.
 
 use std::{
     collections::BTreeSet,
@@ -35,12 +35,12 @@ impl AgentExecutor for Slow {
     }
 }
 
-/// Another runner joins and leaves while batches are under way: each time every partition changes
-/// hands, and whoever had it finishes the record in hand first.
+/// Another runner joins and leaves while batches are under way: each
+/// rebalance revokes every partition, and its owner finishes the record that it works on first.
 #[tokio::test]
-async fn a_partition_changes_hands_between_two_records() {
+async fn a_rebalance_moves_a_partition_between_two_records() {
     let brokers = std::env::var("A2A_TEST_KAFKA").expect("run `cargo xtask test`");
-    let name = format!("hands-{}", uuid::Uuid::new_v4().simple());
+    let name = format!("rebalance-{}", uuid::Uuid::new_v4().simple());
     let topics = Topics::of(&name);
     broker::create_topics(&brokers, &topics, 3).await.unwrap();
     let slow = Arc::new(Slow::default());

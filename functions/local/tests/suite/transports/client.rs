@@ -5,7 +5,7 @@ use std::sync::Arc;
 use a2a_core::client::{Client, Parameters};
 use serde_json::Value;
 
-use super::{Asked, Lane, handler};
+use super::{Asked, Transport, handler};
 use crate::{agents::Agent, kafka_agent::KafkaAgent};
 
 pub(crate) struct OverKafka {
@@ -15,7 +15,7 @@ pub(crate) struct OverKafka {
     others: handler::Handler,
 }
 
-impl Lane for OverKafka {
+impl Transport for OverKafka {
     async fn open(agent: Agent) -> Self {
         let others = handler::Handler::open(agent).await;
         let agent = KafkaAgent::start(agent.handler());

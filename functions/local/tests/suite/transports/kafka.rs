@@ -1,4 +1,4 @@
-//! The Kafka lanes without a broker: the record, in both its forms, and the event that Lambda makes
+//! The Kafka transports without a broker: the record, in both its forms, and the event that Lambda makes
 //! of records.
 
 use std::{
@@ -20,23 +20,23 @@ use a2a_kafka::{
 };
 use serde_json::{Value, json};
 
-use super::{Asked, Lane};
+use super::{Asked, Transport};
 use crate::agents::Agent;
 
 /// The record with a JSON-RPC request.
-pub(crate) struct RecordLane(Records);
+pub(crate) struct RecordTransport(Records);
 
 /// The record in the brief's form where it has one, which is for sending: `{"params": …}`.
-pub(crate) struct BriefLane(Records);
+pub(crate) struct BriefTransport(Records);
 
 /// The same record in the event JSON that Lambda hands to the function.
-pub(crate) struct EventLane {
+pub(crate) struct EventTransport {
     function: KafkaFunction,
     produced: Arc<Produced>,
     offset: AtomicI64,
 }
 
-impl Lane for RecordLane {
+impl Transport for RecordTransport {
     async fn open(agent: Agent) -> Self {
         Self(Records::of(agent))
     }
@@ -47,7 +47,7 @@ impl Lane for RecordLane {
     }
 }
 
-impl Lane for BriefLane {
+impl Transport for BriefTransport {
     async fn open(agent: Agent) -> Self {
         Self(Records::of(agent))
     }
@@ -70,7 +70,7 @@ impl Lane for BriefLane {
     }
 }
 
-impl Lane for EventLane {
+impl Transport for EventTransport {
     async fn open(agent: Agent) -> Self {
         let produced = Arc::new(Produced::default());
         let endpoint = KafkaEndpoint::new(agent.handler(), "data", "cluster");

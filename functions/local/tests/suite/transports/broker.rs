@@ -4,7 +4,7 @@ use a2a_local::{config::Config, run::Runner};
 use clap::Parser;
 use serde_json::Value;
 
-use super::{Asked, Lane, kafka};
+use super::{Asked, Transport, kafka};
 use crate::{agents::Agent, kafka_client::KafkaClient};
 
 pub(crate) struct Broker {
@@ -12,7 +12,7 @@ pub(crate) struct Broker {
     client: KafkaClient,
 }
 
-impl Lane for Broker {
+impl Transport for Broker {
     async fn open(agent: Agent) -> Self {
         let config = Config::parse_from(["a2a-local", "--port", "0", "--partitions", "2"]);
         let runner = Runner::start(&config, [agent.served()]).await.unwrap();

@@ -1,7 +1,7 @@
-//! One partition's records on their way to the function: in order, one batch at a time.
+//! One assigned partition's queue of records: delivered in order, one batch at a time.
 //!
-//! Owns: when a batch is due, and what goes back after a failure. Pure but for the clock. Must
-//! never know: Kafka.
+//! Owns: when a batch is due, backpressure, and what is redelivered after a failure. Pure but for
+//! the clock. Must never know: Kafka.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -11,51 +11,51 @@ use tokio::time::Instant;
 
 use crate::consumer::Source;
 
-/// The shortest and the longest pause before records are delivered again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// The shortest and the longest backoff before a redelivery.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How many bytes wait, as an event has them, before no more should come.
-const LANE_BYTES: usize = 16 << 20;
+/// How many bytes a partition queues, as an event has them, before it is paused.
+const MAX_QUEUED_BYTES: usize = 16 << 20;
 /// What an event has beside its records, at most: the cluster's names.
 const FRAME: usize = 4096;
 
 /// How batches are delivered. The default is the local runner's: each partition by itself, and what
-/// fails comes again, whole, for ever.
+/// fails is redelivered, whole, for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delivery {
     /// Whether the batches of several partitions go in one event, as on Lambda.
     pub together: bool,
-    /// Whether the records of an invocation that failed come again in halves: Lambda's
+    /// Whether the records of an invocation that failed are redelivered in halves: Lambda's
     /// `BisectBatchOnFunctionError`.
     pub bisect: bool,
-    /// How often records that fail come again before they are passed over: Lambda's
+    /// How often records that fail are redelivered before they are discarded: Lambda's
     /// `MaximumRetryAttempts`. None is for ever.
     pub retries: Option<u32>,
-    /// How old a record may be, by its timestamp, before it is passed over unseen: Lambda's
+    /// How old a record may be, by its timestamp, before it is discarded unseen: Lambda's
     /// `MaximumRecordAgeInSeconds`. None is for ever.
     pub age: Option<Duration>,
     /// How many bytes an event may have. None is no bound.
     pub payload: Option<usize>,
 }
 
-/// Why records are passed over.
+/// Why records are discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// They have come as often as they may.
+    /// They were redelivered as often as they may be.
     Retries,
     /// They are older than they may be.
     Age,
 }
 
-/// What an event has still room for.
+/// What an event can still take.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub struct Capacity {
     records: usize,
     bytes: usize,
     is_whole: bool,
 }
 
-impl Room {
+impl Capacity {
     /// An event's, before anything is in it.
     pub fn of(source: &Source, delivery: Delivery) -> Self {
         let bytes = delivery.payload.map_or(usize::MAX, |bytes| bytes.saturating_sub(FRAME));
@@ -67,8 +67,8 @@ impl Room {
         records >= self.records || bytes >= self.bytes
     }
 
-    /// Takes a place for a record if there is one. The first record of an event has one in any
-    /// case: what no event has room for is for the function's side to refuse.
+    /// Takes a record into account if it fits. The first record of an event always does: one that
+    /// fits no event is for the function's side to refuse.
     fn admits(&mut self, record: &Record) -> bool {
         let bytes = event::size(record);
         let admits = self.is_whole || (self.records > 0 && self.bytes >= bytes);
@@ -90,20 +90,12 @@ pub struct Load {
     pub bytes: usize,
 }
 
-impl std::ops::Add for Load {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { records: self.records + other.records, bytes: self.bytes + other.bytes }
-    }
-}
-
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// Every record is done.
     Done,
-    /// The function wants its records again, from this offset on.
+    /// The function wants a redelivery from this offset on.
     From(i64),
     /// The invocation failed. Its event may have held other partitions' records too, and it is not
     /// known whose fault it was.
@@ -113,15 +105,15 @@ pub enum Settled {
     },
 }
 
-/// Records of one partition that wait for the function.
+/// Records of one assigned partition that wait for the function.
 #[derive(Debug)]
-pub struct Lane {
+pub struct PartitionQueue {
     generation: u64,
     waiting: VecDeque<Record>,
     delivery: Delivery,
     batch_size: usize,
     /// An event's, with nothing in it.
-    room: Room,
+    capacity: Capacity,
     /// The bytes of an event that the waiting records would take.
     bytes: usize,
     /// How many records the next batch holds at most: fewer after an invocation that failed.
@@ -137,13 +129,13 @@ pub struct Lane {
     full: bool,
     /// After a failure: not before this.
     retry_at: Option<Instant>,
-    pause: Duration,
+    backoff: Duration,
 }
 
 /// Records of one partition, in order; at least one.
 #[derive(Debug)]
 pub struct Batch {
-    /// Which lane it is from: a partition that was taken away and given back has a new one.
+    /// Which assignment of the partition it is from: one that is assigned again has a new queue.
     pub generation: u64,
     /// The partition.
     pub partition: i32,
@@ -164,8 +156,8 @@ impl Batch {
     }
 }
 
-impl Lane {
-    /// An empty lane, the one of that number.
+impl PartitionQueue {
+    /// An empty queue, for that assignment.
     pub fn new(source: &Source, delivery: Delivery, generation: u64) -> Self {
         let batch_size = source.batch_size.max(1);
         Self {
@@ -173,7 +165,7 @@ impl Lane {
             waiting: VecDeque::new(),
             delivery,
             batch_size,
-            room: Room::of(source, delivery),
+            capacity: Capacity::of(source, delivery),
             bytes: 0,
             next_size: batch_size,
             alone: false,
@@ -183,24 +175,25 @@ impl Lane {
             busy: false,
             full: false,
             retry_at: None,
-            pause: PAUSE.0,
+            backoff: BACKOFF.0,
         }
     }
 
-    /// Takes a record. Answers whether the lane is full with it, so that no more should come.
+    /// Takes a record. Answers whether the queue is full with it: its partition is to be paused.
     pub fn put(&mut self, record: Record) -> bool {
         self.since.get_or_insert_with(Instant::now);
         self.bytes += event::size(&record);
         self.waiting.push_back(record);
-        let many = self.waiting.len() >= self.batch_size * 4 || self.bytes >= LANE_BYTES;
+        let many = self.waiting.len() >= self.batch_size * 4 || self.bytes >= MAX_QUEUED_BYTES;
         let fills = !self.full && many;
         self.full |= fills;
         fills
     }
 
-    /// Whether a full lane has room again; asked once per filling.
+    /// Whether a full queue has drained, so that its partition is to be resumed; true once per
+    /// filling.
     pub fn has_drained(&mut self) -> bool {
-        let few = self.waiting.len() <= self.batch_size && self.bytes <= LANE_BYTES / 4;
+        let few = self.waiting.len() <= self.batch_size && self.bytes <= MAX_QUEUED_BYTES / 4;
         let drained = self.full && few;
         self.full &= !drained;
         drained
@@ -228,24 +221,24 @@ impl Lane {
 
     /// The records at the head that are older than they may be, at `now` in milliseconds since
     /// 1970; none while nothing may go.
-    pub fn take_old(&mut self, now: i64) -> Option<Batch> {
+    pub fn take_expired(&mut self, now: i64) -> Option<Batch> {
         let age = self.delivery.age.filter(|_| self.is_free())?;
         let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let is_old = |record: &&Record| now.saturating_sub(record.timestamp) > age;
         let old = self.waiting.iter().take_while(is_old).count();
         let batch = self.split_off(old)?;
-        self.begin_anew();
+        self.reset_retries();
         Some(batch)
     }
 
-    /// A batch of what waits, due or not, as far as the event has room for it; none while there is
+    /// A batch of what waits, due or not, as far as the event has capacity for it; none while there is
     /// nothing or nothing may go.
-    pub fn take(&mut self, room: &mut Room) -> Option<Batch> {
+    pub fn take(&mut self, capacity: &mut Capacity) -> Option<Batch> {
         if !self.is_free() {
             return None;
         }
         let next = self.waiting.iter().take(self.next_size);
-        let size = next.take_while(|record| room.admits(record)).count();
+        let size = next.take_while(|record| capacity.admits(record)).count();
         let batch = self.split_off(size)?;
         self.busy = true;
         Some(batch)
@@ -262,9 +255,9 @@ impl Lane {
         Some(Batch { generation, partition, first, last, delivery, records })
     }
 
-    /// What failed is over.
-    fn begin_anew(&mut self) {
-        (self.pause, self.failures) = (PAUSE.0, 0);
+    /// Failures before this count no more.
+    fn reset_retries(&mut self) {
+        (self.backoff, self.failures) = (BACKOFF.0, 0);
         (self.next_size, self.alone) = (self.batch_size, false);
     }
 
@@ -277,7 +270,7 @@ impl Lane {
     pub fn waits_until(&self) -> Option<Instant> {
         let since = self.since.filter(|_| !self.busy)?;
         let load = Load { records: self.waiting.len(), bytes: self.bytes };
-        let full = load.records >= self.next_size || self.room.is_filled_by(load);
+        let full = load.records >= self.next_size || self.capacity.is_filled_by(load);
         let due = if full { since } else { since + self.window };
         Some(self.retry_at.map_or(due, |at| at.max(due)))
     }
@@ -287,18 +280,18 @@ impl Lane {
         self.busy
     }
 
-    /// Whether the lane has no room.
+    /// Whether the queue is full, and its partition paused.
     pub fn is_full(&self) -> bool {
         self.full
     }
 
-    /// Whether the batch is from this lane, and not from an earlier one of its partition.
+    /// Whether the batch is from this assignment, and not from an earlier one of its partition.
     pub fn is_of(&self, batch: &Batch) -> bool {
         batch.generation == self.generation
     }
 
-    /// The batch's invocation has ended. What is not done comes again after a pause that grows, or
-    /// is given back to be passed over.
+    /// The batch's invocation has ended. What is not done is redelivered after a growing backoff, or
+    /// given back to be discarded.
     pub fn done(&mut self, batch: Batch, settled: Settled) -> Option<Batch> {
         if !self.is_of(&batch) {
             return None;
@@ -307,7 +300,7 @@ impl Lane {
         (self.next_size, self.alone) = (self.batch_size, false);
         let from = match settled {
             Settled::Done => {
-                self.begin_anew();
+                self.reset_retries();
                 return None;
             }
             Settled::From(offset) => {
@@ -335,7 +328,7 @@ impl Lane {
             }
         };
         if self.delivery.retries.is_some_and(|retries| self.failures > retries) {
-            self.begin_anew();
+            self.reset_retries();
             let records = batch.records.into_iter().filter(|record| record.offset >= from);
             return Some(Batch { first: from, records: records.collect(), ..batch });
         }
@@ -344,8 +337,8 @@ impl Lane {
             self.waiting.push_front(record);
         }
         self.since.get_or_insert_with(Instant::now);
-        self.retry_at = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(PAUSE.1);
+        self.retry_at = Some(Instant::now() + self.backoff);
+        self.backoff = (self.backoff * 2).min(BACKOFF.1);
         None
     }
 }

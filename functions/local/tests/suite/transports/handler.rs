@@ -1,15 +1,15 @@
-//! The lane without a transport: the handler itself, which all others are compared with.
+//! The transport without a wire: the handler itself, which all others are compared with.
 
 use a2a_core::{Caller, DefaultRequestHandler, Error, Event, Events, Reply, wire::status};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
 
-use super::{Asked, Lane};
+use super::{Asked, Transport};
 use crate::agents::Agent;
 
 pub(crate) struct Handler(DefaultRequestHandler);
 
-impl Lane for Handler {
+impl Transport for Handler {
     async fn open(agent: Agent) -> Self {
         Self(agent.handler())
     }

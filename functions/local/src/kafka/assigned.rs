@@ -1,6 +1,7 @@
-//! The lanes of all partitions, and the invocations under way.
+//! The assigned partitions, and the invocations under way.
 //!
-//! Owns: which batches go, moving offsets as far as the answers allow, and handing partitions over.
+//! Owns: which batches go, storing offsets as far as the answers allow, and releasing revoked
+//! partitions.
 //! Must never know: what a record says, where the function is.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -24,99 +25,99 @@ use tokio_util::sync::CancellationToken;
 
 use super::Invoke;
 use crate::{
-    consumer::{self, Consumer, Source, Taken},
-    lane::{Batch, Delivery, Lane, Load, Reason, Room, Settled},
+    consumer::{self, Consumer, Revocation, Source},
+    partition::{Batch, Capacity, Delivery, Load, PartitionQueue, Reason, Settled},
 };
 
-/// How long Kafka is left alone after an error.
+/// How long the consumer backs off after an error.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long partitions that go to another runner wait for the records in hand. Nobody in the group
-/// gets a record meanwhile. What takes longer is taken over, and begun again.
-const HAND_OVER: Duration = Duration::from_secs(30);
+/// How long revoked partitions are kept for the records that are worked on. No member of the group
+/// gets a record meanwhile. What takes longer is redelivered to the partition's next owner.
+const REVOCATION_GRACE: Duration = Duration::from_secs(30);
 
 /// All partitions of the topic that this runner has.
-pub(super) struct Lanes<I> {
+pub(super) struct AssignedPartitions<I> {
     source: Arc<Source>,
     delivery: Delivery,
     consumer: Consumer,
     function: I,
-    lanes: BTreeMap<i32, Lane>,
-    /// How many lanes there have been.
+    queues: BTreeMap<i32, PartitionQueue>,
+    /// How many queues there have been: each assignment of a partition has its own.
     generation: u64,
     invocations: JoinSet<Invocation>,
-    /// Has the invocations under way end with the records in hand.
-    enough: CancellationToken,
-    /// Until when partitions that are taken away are kept.
-    kept_until: Option<Instant>,
+    /// Has the invocations under way drain: they end after the record that each works on.
+    drain: CancellationToken,
+    /// Until when revoked partitions are kept.
+    release_at: Option<Instant>,
 }
 
 /// The batches of one event, and what the function answered.
 type Invocation = (Vec<Batch>, Result<BatchResponse, String>);
 
-impl<I: Invoke> Lanes<I> {
-    /// None yet. Partitions that are taken away from now on are handed over.
+impl<I: Invoke> AssignedPartitions<I> {
+    /// None yet. Revocations from now on are deferred until the records worked on are finished.
     pub(super) fn new(source: Source, delivery: Delivery, consumer: Consumer, function: I) -> Self {
-        consumer::hold(&consumer);
+        consumer::defer_revocations(&consumer);
         Self {
             source: Arc::new(source),
             delivery,
             consumer,
             function,
-            lanes: BTreeMap::new(),
+            queues: BTreeMap::new(),
             generation: 0,
             invocations: JoinSet::new(),
-            enough: CancellationToken::new(),
-            kept_until: None,
+            drain: CancellationToken::new(),
+            release_at: None,
         }
     }
 
-    /// Delivers until `stop`; then what is in hand is finished and committed.
+    /// Delivers until `stop`; then drains: what is worked on is finished and committed.
     ///
     /// # Errors
     /// One sentence for the user when that did not end well.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), String> {
         while !stop.is_cancelled() {
-            let due = self.lanes.values().filter_map(Lane::waits_until).min();
+            let due = self.queues.values().filter_map(PartitionQueue::waits_until).min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.invocations.join_next() => self.settle(done).await?,
-                () = self.consumer.context().taken() => {}
+                () = self.consumer.context().revoked() => {}
                 received = self.consumer.recv() => {
                     let received = received.map(|message| record(&message));
                     self.take(received).await;
                 }
-                () = sleep_until(self.kept_until.or(due)) => {}
+                () = sleep_until(self.release_at.or(due)) => {}
             }
-            self.hand_over();
-            if self.kept_until.is_none() {
-                self.pass_over_old().await;
+            self.release_revoked();
+            if self.release_at.is_none() {
+                self.discard_expired().await;
                 self.invoke();
             }
         }
-        self.finish().await?;
+        self.drain().await?;
         match self.consumer.commit_consumer_state(CommitMode::Sync) {
             Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
             Err(error) => Err(format!("The last offsets were not committed: {error}.")),
         }
     }
 
-    /// Waits for the records in hand. Kafka is asked on meanwhile, or it would give the partitions
-    /// away, but what it still hands out is left to the next runner.
-    async fn finish(&mut self) -> Result<(), String> {
+    /// Waits for the records that are worked on. The consumer is polled meanwhile, or the group would
+    /// revoke its partitions, but what it still receives is left to the partition's next owner.
+    async fn drain(&mut self) -> Result<(), String> {
         if let Err(error) = self.consumer.assignment().and_then(|all| self.consumer.pause(&all)) {
             tracing::warn!(%error, "the partitions could not be paused");
         }
-        self.enough.cancel();
+        self.drain.cancel();
         while !self.invocations.is_empty() {
             tokio::select! {
                 biased;
                 Some(done) = self.invocations.join_next() => self.settle(done).await?,
-                () = self.consumer.context().taken() => {}
+                () = self.consumer.context().revoked() => {}
                 _ = self.consumer.recv() => {}
-                () = sleep_until(self.kept_until) => {}
+                () = sleep_until(self.release_at) => {}
             }
-            self.hand_over();
+            self.release_revoked();
         }
         Ok(())
     }
@@ -128,7 +129,7 @@ impl<I: Invoke> Lanes<I> {
             match received {
                 Ok(record) => self.put(record),
                 Err(error) => {
-                    tracing::warn!(%error, "Kafka could not be read; it is tried again");
+                    tracing::warn!(%error, "Kafka could not be read; retrying");
                     return tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -143,33 +144,33 @@ impl<I: Invoke> Lanes<I> {
     }
 
     fn put(&mut self, record: Record) {
-        // A rebalance is over before its first record comes: the lane of before it must not get it.
-        self.hand_over();
+        // A rebalance is over before its first record comes: the queue of before it must not get it.
+        self.release_revoked();
         let partition = record.partition;
-        let lane = self.lanes.entry(partition).or_insert_with(|| {
+        let queue = self.queues.entry(partition).or_insert_with(|| {
             self.generation += 1;
-            Lane::new(&self.source, self.delivery, self.generation)
+            PartitionQueue::new(&self.source, self.delivery, self.generation)
         });
-        if lane.put(record) {
+        if queue.put(record) {
             self.with_partition(partition, |consumer, one| consumer.pause(one));
         }
     }
 
-    /// Passes over what has become too old to be delivered.
-    async fn pass_over_old(&mut self) {
+    /// Discards what has become too old to be delivered.
+    async fn discard_expired(&mut self) {
         if self.delivery.age.is_none() {
             return;
         }
         let now = Env::system().now().as_millis();
-        let due = self.lanes.values_mut().filter(|lane| lane.is_due());
-        let old: Vec<Batch> = due.filter_map(|lane| lane.take_old(now)).collect();
+        let due = self.queues.values_mut().filter(|queue| queue.is_due());
+        let old: Vec<Batch> = due.filter_map(|queue| queue.take_expired(now)).collect();
         for batch in old {
-            self.pass_over(&batch, Reason::Age).await;
+            self.discard(&batch, Reason::Age).await;
             self.resume_drained(batch.partition);
         }
     }
 
-    /// Starts an invocation for every lane that is due.
+    /// Starts an invocation for every partition that is due.
     fn invoke(&mut self) {
         for partition in self.due() {
             let batches = self.take_with(partition);
@@ -179,47 +180,49 @@ impl<I: Invoke> Lanes<I> {
             }
             let partitions: Vec<i32> = batches.iter().map(|batch| batch.partition).collect();
             let (source, function) = (Arc::clone(&self.source), self.function.clone());
-            let enough = self.enough.clone();
+            let drain = self.drain.clone();
             self.invocations.spawn(async move {
-                let response = function.invoke(&source, &batches, enough).await;
+                let response = function.invoke(&source, &batches, drain).await;
                 (batches, response)
             });
             partitions.into_iter().for_each(|partition| self.resume_drained(partition));
         }
     }
 
-    /// The lanes that are due. Where batches go together, what several have fills an event, too.
+    /// The partitions that are due. Where batches go together, what several have fills an event, too.
     fn due(&self) -> Vec<i32> {
-        let due = self.lanes.iter().filter(|(_, lane)| lane.is_due());
+        let due = self.queues.iter().filter(|(_, queue)| queue.is_due());
         let mut due: Vec<i32> = due.map(|(partition, _)| *partition).collect();
         if due.is_empty() && self.delivery.together {
-            let shared = self.lanes.iter().filter(|(_, lane)| !lane.is_alone());
-            let loads = shared.map(|(partition, lane)| (*partition, lane.load()));
-            let all = loads.clone().fold(Load::default(), |all, (_, load)| all + load);
-            if Room::of(&self.source, self.delivery).is_filled_by(all) {
+            let shared = self.queues.iter().filter(|(_, queue)| !queue.is_alone());
+            let loads = shared.map(|(partition, queue)| (*partition, queue.load()));
+            let (records, bytes) = loads.clone().fold((0, 0), |(records, bytes), (_, load)| {
+                (records + load.records, bytes + load.bytes)
+            });
+            if Capacity::of(&self.source, self.delivery).is_filled_by(Load { records, bytes }) {
                 due.extend(loads.filter(|(_, load)| load.records > 0).map(|it| it.0).next());
             }
         }
         due
     }
 
-    /// That lane's batch and, where batches go together, what the other lanes have that still has
-    /// room beside it.
+    /// That partition's batch and, where batches go together, what of the others still fits beside
+    /// it.
     fn take_with(&mut self, partition: i32) -> Vec<Batch> {
-        let mut room = Room::of(&self.source, self.delivery);
-        let Some(lane) = self.lanes.get_mut(&partition) else { return Vec::new() };
-        let alone = !self.delivery.together || lane.is_alone();
-        let Some(first) = lane.take(&mut room) else { return Vec::new() };
+        let mut capacity = Capacity::of(&self.source, self.delivery);
+        let Some(queue) = self.queues.get_mut(&partition) else { return Vec::new() };
+        let alone = !self.delivery.together || queue.is_alone();
+        let Some(first) = queue.take(&mut capacity) else { return Vec::new() };
         let mut batches = vec![first];
         if !alone {
-            let others = self.lanes.values_mut().filter(|lane| !lane.is_alone());
-            batches.extend(others.filter_map(|lane| lane.take(&mut room)));
+            let others = self.queues.values_mut().filter(|queue| !queue.is_alone());
+            batches.extend(others.filter_map(|queue| queue.take(&mut capacity)));
         }
         batches
     }
 
     fn resume_drained(&mut self, partition: i32) {
-        if self.lanes.get_mut(&partition).is_some_and(Lane::has_drained) {
+        if self.queues.get_mut(&partition).is_some_and(PartitionQueue::has_drained) {
             self.with_partition(partition, |consumer, one| consumer.resume(one));
         }
     }
@@ -227,12 +230,12 @@ impl<I: Invoke> Lanes<I> {
     /// Settles each batch of an event.
     async fn settle(&mut self, done: Result<Invocation, JoinError>) -> Result<(), String> {
         // The function catches what its records break. Should it break itself, this process must
-        // not pass over them.
+        // not skip them.
         let (batches, response) =
             done.map_err(|error| format!("An invocation broke off: {error}."))?;
         let alone = batches.len() == 1;
         if let Err(reason) = &response {
-            tracing::warn!(%reason, "an invocation failed; its records come again");
+            tracing::warn!(%reason, "an invocation failed; its records are redelivered");
         }
         let failures = response.as_ref().map(BatchResponse::first_failures);
         for batch in batches {
@@ -247,17 +250,17 @@ impl<I: Invoke> Lanes<I> {
         Ok(())
     }
 
-    /// Moves the partition's offset up to the first record that is not done; the rest goes back to
-    /// the head of the lane.
+    /// Stores the partition's offset up to the first record that is not done; the rest goes back to
+    /// the head of the queue.
     async fn settle_batch(&mut self, batch: Batch, settled: Settled) {
-        let Some(lane) = self.lanes.get_mut(&batch.partition).filter(|lane| lane.is_of(&batch))
+        let Some(queue) = self.queues.get_mut(&batch.partition).filter(|queue| queue.is_of(&batch))
         else {
-            // The partition was taken away meanwhile: whoever has it sees the same records.
+            // The partition was revoked meanwhile: its next owner gets the same records.
             return;
         };
         let (partition, first, last) = (batch.partition, batch.first, batch.last);
-        if let Some(batch) = lane.done(batch, settled) {
-            return self.pass_over(&batch, Reason::Retries).await;
+        if let Some(batch) = queue.done(batch, settled) {
+            return self.discard(&batch, Reason::Retries).await;
         }
         match settled {
             Settled::Done => self.store_offset(partition, last),
@@ -266,9 +269,9 @@ impl<I: Invoke> Lanes<I> {
         }
     }
 
-    /// These records will not come again: that is told, and then they count as done.
-    async fn pass_over(&self, batch: &Batch, reason: Reason) {
-        self.function.passed_over(&self.source, batch, reason).await;
+    /// These records are not redelivered: the function is told, and then they count as done.
+    async fn discard(&self, batch: &Batch, reason: Reason) {
+        self.function.discarded(&self.source, batch, reason).await;
         self.store_offset(batch.partition, batch.last);
     }
 
@@ -278,25 +281,25 @@ impl<I: Invoke> Lanes<I> {
         }
     }
 
-    /// Lets go of partitions that are taken away, once nobody is at work on their records or it
-    /// takes too long. Whoever gets them begins with the first record that is not done.
-    fn hand_over(&mut self) {
-        let Some(taken) = self.consumer.context().is_taken() else { return };
-        let kept_until = *self.kept_until.get_or_insert_with(|| Instant::now() + HAND_OVER);
-        self.enough.cancel();
-        let is_busy = self.lanes.values().any(Lane::is_busy);
-        if taken == Taken::Asked && is_busy && Instant::now() < kept_until {
+    /// Releases revoked partitions, once none of their records is worked on or that takes too long.
+    /// Their next owner begins with the first record that is not done.
+    fn release_revoked(&mut self) {
+        let Some(revocation) = self.consumer.context().revocation() else { return };
+        let release_at = *self.release_at.get_or_insert_with(|| Instant::now() + REVOCATION_GRACE);
+        self.drain.cancel();
+        let is_busy = self.queues.values().any(PartitionQueue::is_busy);
+        if revocation == Revocation::Requested && is_busy && Instant::now() < release_at {
             return;
         }
-        for (partition, lane) in std::mem::take(&mut self.lanes) {
-            if lane.is_full() {
-                // A pause outlives the assignment; should the partition come back, its new lane is
-                // empty.
+        for (partition, queue) in std::mem::take(&mut self.queues) {
+            if queue.is_full() {
+                // A pause outlives the assignment; should the partition be assigned again, its new queue
+                // is empty.
                 self.with_partition(partition, |consumer, one| consumer.resume(one));
             }
         }
-        consumer::let_go(&self.consumer);
-        (self.kept_until, self.enough) = (None, CancellationToken::new());
+        consumer::release_revoked(&self.consumer);
+        (self.release_at, self.drain) = (None, CancellationToken::new());
     }
 
     fn with_partition(
@@ -307,15 +310,15 @@ impl<I: Invoke> Lanes<I> {
         let mut one = TopicPartitionList::new();
         one.add_partition(&self.source.topic, partition);
         if let Err(error) = act(&self.consumer, &one) {
-            tracing::debug!(partition, %error, "the partition is no longer this runner's");
+            tracing::debug!(partition, %error, "the partition is no longer assigned to this runner");
         }
     }
 }
 
-/// Dropping a consumer waits until its partitions are let go of.
-impl<I> Drop for Lanes<I> {
+/// Dropping a consumer waits until its partitions are released.
+impl<I> Drop for AssignedPartitions<I> {
     fn drop(&mut self) {
-        consumer::release(&self.consumer);
+        consumer::shut_down(&self.consumer);
     }
 }
 

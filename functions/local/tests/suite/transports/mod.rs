@@ -1,7 +1,7 @@
-//! The lanes: each takes the same step over its transport and brings the reply into one form.
+//! The transports: each takes the same step and brings the reply into one form.
 //!
 //! The form: what the reply's JSON is in the HTTP+JSON binding; `{"stream": [...]}` for a stream;
-//! `{"error": {reason, message, metadata, violations}}` for an error, whose codes the lane has
+//! `{"error": {reason, message, metadata, violations}}` for an error, whose codes the transport has
 //! checked by then.
 
 pub(crate) mod broker;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::agents::Agent;
 
-/// A step as a lane gets it.
+/// A step as a transport gets it.
 pub(crate) struct Asked {
     /// The correlation id, where the transport has one.
     pub(crate) key: String,
@@ -28,7 +28,7 @@ pub(crate) struct Asked {
 }
 
 /// A transport in front of an agent.
-pub(crate) trait Lane: Sized {
+pub(crate) trait Transport: Sized {
     /// With a store of its own.
     async fn open(agent: Agent) -> Self;
 

@@ -1,4 +1,4 @@
-//! The client's lanes: the core's own client, over a real socket.
+//! The client's transports: the core's own client, over a real socket.
 
 use a2a_core::{
     client::{Client, Connector},
@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{Asked, Lane, handler};
+use super::{Asked, Transport, handler};
 use crate::agents::Agent;
 
 /// The client over JSON-RPC.
@@ -17,7 +17,7 @@ pub(crate) struct ClientJsonRpc(Server);
 /// The client over HTTP+JSON.
 pub(crate) struct ClientRest(Server);
 
-impl Lane for ClientJsonRpc {
+impl Transport for ClientJsonRpc {
     async fn open(agent: Agent) -> Self {
         Self(Server::start(agent).await)
     }
@@ -31,7 +31,7 @@ impl Lane for ClientJsonRpc {
     }
 }
 
-impl Lane for ClientRest {
+impl Transport for ClientRest {
     async fn open(agent: Agent) -> Self {
         Self(Server::start(agent).await)
     }

@@ -12,7 +12,7 @@ use http::{Method, Request, Response, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use super::{Asked, Lane};
+use super::{Asked, Transport};
 use crate::agents::Agent;
 
 /// JSON-RPC (specification section 9).
@@ -21,7 +21,7 @@ pub(crate) struct JsonRpc(HttpEndpoint);
 /// HTTP+JSON (section 11).
 pub(crate) struct Rest(HttpEndpoint);
 
-impl Lane for JsonRpc {
+impl Transport for JsonRpc {
     async fn open(agent: Agent) -> Self {
         Self(HttpEndpoint::new(agent.handler()).unwrap())
     }
@@ -49,7 +49,7 @@ impl Lane for JsonRpc {
     }
 }
 
-impl Lane for Rest {
+impl Transport for Rest {
     async fn open(agent: Agent) -> Self {
         Self(HttpEndpoint::new(agent.handler()).unwrap())
     }
