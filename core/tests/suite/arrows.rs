@@ -59,7 +59,7 @@ pub(crate) fn circles(arrows: &Arrows) -> BTreeSet<Vec<String>> {
                 break;
             }
             for next in next.filter(|it| seen.insert(*it)) {
-                ways.push_back([&way[..], &[next.clone()]].concat());
+                ways.push_back([&way[..], std::slice::from_ref(next)].concat());
             }
         }
     }
