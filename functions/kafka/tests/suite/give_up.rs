@@ -93,7 +93,7 @@ async fn what_is_too_old_is_given_up_when_it_fails_and_not_before() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_put_aside_is_not_given_up() {
+async fn without_a_dead_letter_nothing_is_given_up() {
     let give_up = GiveUp { attempts: Some(1), age: None };
     let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up);
     function.produced.fail(&["a"]);

@@ -241,7 +241,7 @@ async fn an_undecodable_record_costs_itself_only() {
 }
 
 #[tokio::test]
-async fn an_undecodable_record_that_cannot_be_put_aside_comes_again() {
+async fn an_undecodable_record_without_a_dead_letter_is_redelivered() {
     let function = Function::new(Echo);
     function.produced.fail_nth(1);
     let unreadable = json!({ "partition": 0, "offset": 1, "key": 5 });
