@@ -153,7 +153,7 @@ on!(moto, "A2A_TEST_MOTO");
 on!(
     endpoint,
     "A2A_TEST_DYNAMODB_ENDPOINT",
-    ignore = "it is for whoever names an engine or the service in A2A_TEST_DYNAMODB_ENDPOINT"
+    ignore = "needs an engine or the service named in A2A_TEST_DYNAMODB_ENDPOINT"
 );
 
 async fn what_expires_is_gone(table: Table) {

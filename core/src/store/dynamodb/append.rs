@@ -10,11 +10,9 @@
 //!   head a transaction of two.
 //!
 //! What is too large for that is written before, in parts under a unique name: nothing reads them
-//! until the slot names them. So large content is written
-//! plainly, at half the units of a transaction. A writer that then loses the slot leaves its
-//! parts behind, to expire: what looks lost may have succeeded unacknowledged, so nothing is
-//! removed.
-//! Must never know: how it is read.
+//! until the slot names them. So large content is written plainly, at half the units of a
+//! transaction. A writer that then loses the slot leaves its parts behind, to expire: what looks
+//! lost may have succeeded unacknowledged, so nothing is removed. Must never know: how it is read.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use futures_util::{StreamExt, TryStreamExt, stream};

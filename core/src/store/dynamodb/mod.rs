@@ -1,7 +1,18 @@
 //! Journals in a DynamoDB table.
 //!
-//! Owns: the store made of the parts beside it: [`append`] and [`read`] for one journal, [`list`]
-//! for many, [`table`] for the service. Must never know: states and rules.
+//! An [`append`] writes one slot and the head, a [`read`] queries them, a [`list`] queries an index
+//! and then gets the heads; all of them send through the [`table`].
+//!
+//! | file | what |
+//! |---|---|
+//! | [`append`], [`read`], [`list`] | the contract's operations |
+//! | [`table`] | requests and pages of queries; the table's check and creation |
+//! | [`item`], [`keys`], [`pack`] | attributes, keys, compression: the layout in the table |
+//! | [`known`] | which journals this process has seen lately, so that appends need no read |
+//! | [`fault`] | what the service's errors mean |
+//! | [`address`], [`account`], [`http`] | the URL, credentials, connections |
+//!
+//! Owns: the store made of these. Must never know: states and rules.
 
 mod account;
 mod address;

@@ -22,6 +22,7 @@ const AT_ONCE: usize = 64;
 /// How long a tenant that has nothing running stays known, in milliseconds by this process's clock;
 /// another's may differ by less than a day.
 const KEPT: i64 = 24 * 60 * 60 * 1_000;
+
 impl RedisStore {
     /// Says that this tenant may have something running, unless it was said lately.
     pub(super) async fn announce(&self, tenant: &Arc<str>) -> Result<(), StoreError> {
