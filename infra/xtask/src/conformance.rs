@@ -39,7 +39,7 @@ const TESTS: &str = "tests/compatibility";
 /// Builds the programs, then runs the kit against each target.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     let options = Options::parse(args)?;
-    needs::satisfy(true)?;
+    needs::satisfy(needs::For::Engines)?;
     let kit = Kit::open(&options.kit)?;
     let [runner, function] = cargo::build_examples(["runner", "function"])?;
     let mut code = ExitCode::SUCCESS;

@@ -75,7 +75,7 @@ const STORES: &[Engine] = &[
 impl Engines {
     /// Starts all at once, and tells of every one that does not start.
     pub(crate) fn start() -> Result<Self, String> {
-        needs::satisfy(true)?;
+        needs::satisfy(needs::For::Engines)?;
         let (kafka, stores) = thread::scope(|scope| {
             let kafka = scope.spawn(Kafka::start);
             let stores: Vec<_> =

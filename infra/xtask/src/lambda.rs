@@ -35,7 +35,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
         return cargo::run("run", &event_source(&[]), &[]);
     }
-    needs::satisfy(true)?;
+    needs::satisfy(needs::For::Engines)?;
     let watch = tools::cargo_lambda()?.display().to_string();
     TcpListener::bind((Ipv4Addr::LOCALHOST, PORT))
         .map_err(|error| format!("port {PORT} is not free for `cargo lambda watch`: {error}"))?;

@@ -66,6 +66,13 @@ const COMMANDS: &[Command] = &[
         run: chaos,
     },
     Command {
+        name: "setup",
+        usage: "setup",
+        about: "install what the system lacks for all of these, or name it; each command does so for \
+                itself",
+        run: setup,
+    },
+    Command {
         name: "up",
         usage: "up",
         about: "start the same engines to work with, and print where they are",
@@ -144,11 +151,15 @@ fn help_text() -> String {
     )
 }
 
+fn setup(_: &[String]) -> Outcome {
+    needs::satisfy(needs::For::Everything).map(|()| ExitCode::SUCCESS)
+}
+
 /// `cargo test --workspace` beside the engines, whose addresses the tests find in `A2A_TEST_KAFKA`
 /// and its like. With the Kafka function's TLS and logins: they are tested, too.
 fn test(args: &[String]) -> Outcome {
     if args.first().is_some_and(|arg| arg == "--quick") {
-        needs::satisfy(false)?;
+        needs::satisfy(needs::For::Build)?;
         return quick(&args[1..]);
     }
     let engines = Engines::start()?;
@@ -178,7 +189,7 @@ fn quick(args: &[String]) -> Outcome {
 /// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `kafka` that path
 /// alone, with `stores` the stores beside the engines of the tests, else everything else.
 fn bench(args: &[String]) -> Outcome {
-    needs::satisfy(true)?;
+    needs::satisfy(needs::For::Engines)?;
     let program = cargo::build_release("a2a-bench")?;
     let mut args = args.to_vec();
     if args.first().is_some_and(|arg| arg == "lambda") {
@@ -201,7 +212,7 @@ fn bench(args: &[String]) -> Outcome {
 
 /// `a2a-chaos`, as the tests build it, beside the engines and whatever brokers it asks for.
 fn chaos(args: &[String]) -> Outcome {
-    needs::satisfy(true)?;
+    needs::satisfy(needs::For::Engines)?;
     let [program] = cargo::build_programs(["a2a-chaos"])?;
     if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
         return cargo::exec(&program, args, &[]);

@@ -41,12 +41,30 @@ pub(crate) const REDIS: &[&str] = &["redis-server", "valkey-server"];
 /// PostgreSQL refuses to serve as root, so root's must be where another user reaches it.
 pub(crate) const POSTGRES: &[&str] = &["/usr/lib/postgresql/*/bin/initdb", "initdb"];
 
-/// Makes sure that everything is there that the tests, or with `engines` off their build, take.
+/// What the check of the templates takes.
+const TEMPLATES: &[Need] = &[need(&["node"], "nodejs"), need(&["npm"], "npm")];
+
+/// What a command takes.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum For {
+    /// Building the workspace.
+    Build,
+    /// That, and running the engines.
+    Engines,
+    /// All that there is a command for.
+    Everything,
+}
+
+/// Makes sure that everything is there that a command takes.
 ///
 /// # Errors
 /// One sentence that names every missing package, where `apt-get` cannot install them.
-pub(crate) fn satisfy(engines: bool) -> Result<(), String> {
-    let lists = if engines { &[BUILD, ENGINES, FOR_ROOT][..] } else { &[BUILD] };
+pub(crate) fn satisfy(purpose: For) -> Result<(), String> {
+    let lists = match purpose {
+        For::Build => &[BUILD][..],
+        For::Engines => &[BUILD, ENGINES, FOR_ROOT],
+        For::Everything => &[BUILD, ENGINES, FOR_ROOT, TEMPLATES],
+    };
     let needs = lists.iter().copied().flatten();
     let of_root = |need: &&Need| is_root() || FOR_ROOT.iter().all(|it| it.package != need.package);
     let missing = needs.filter(of_root).filter(|need| find(need.any_of).is_none());

@@ -27,7 +27,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/lambda")
 /// Builds both functions for release, checks their sizes and what `cargo lambda deploy` would do.
 /// `args` go to `cargo lambda build`, for example `--arm64`.
 pub(crate) fn package(args: &[String]) -> Result<ExitCode, String> {
-    needs::satisfy(true)?;
+    needs::satisfy(needs::For::Engines)?;
     let lambda = tools::cargo_lambda()?;
     build(&lambda, args)?;
     for function in FUNCTIONS {

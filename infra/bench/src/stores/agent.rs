@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use a2a_core::{
     AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller,
-    DefaultRequestHandler, EventQueue, Message, Part, Reply, RequestContext, IdempotencyKey,
+    DefaultRequestHandler, EventQueue, IdempotencyKey, Message, Part, Reply, RequestContext,
     SendMessageRequest, async_trait,
 };
 
@@ -28,7 +28,11 @@ impl Agent {
     }
 
     /// Serves one call, which has an idempotency key or none.
-    pub(super) async fn call(&self, key: Option<IdempotencyKey>, call: Call) -> Result<Reply, String> {
+    pub(super) async fn call(
+        &self,
+        key: Option<IdempotencyKey>,
+        call: Call,
+    ) -> Result<Reply, String> {
         let caller = Caller { owner: Arc::clone(&self.owner), key, ..Caller::default() };
         self.handler.call(caller, call).await.map_err(|error| format!("a call failed: {error}"))
     }

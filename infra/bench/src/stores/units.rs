@@ -3,7 +3,7 @@
 //! Owns: the operations and the aims.
 
 use a2a_core::store;
-use a2a_core::{Call, GetTaskRequest, Reply, IdempotencyKey, SendMessageResponse, TaskState};
+use a2a_core::{Call, GetTaskRequest, IdempotencyKey, Reply, SendMessageResponse, TaskState};
 
 use super::agent::{Agent, ask};
 use super::capacity::{Capacity, Cost, sum};
