@@ -92,14 +92,13 @@ impl Cluster {
     /// when the system gives no thread.
     pub(super) fn reply_consumer(&self, topic: &str) -> Result<Arc<ReplyConsumer>, Error> {
         let mut consumers = lock(&self.consumers);
-        consumers.retain(|_, reply_consumer| reply_consumer.strong_count() > 0);
-        if let Some(reply_consumer) = consumers.get(topic).and_then(Weak::upgrade) {
-            return Ok(reply_consumer);
+        consumers.retain(|_, replies| replies.strong_count() > 0);
+        if let Some(replies) = consumers.get(topic).and_then(Weak::upgrade) {
+            return Ok(replies);
         }
-        let reply_consumer =
-            ReplyConsumer::open(&self.brokers, topic, &self.settings, &self.pending)?;
-        consumers.insert(topic.to_owned(), Arc::downgrade(&reply_consumer));
-        Ok(reply_consumer)
+        let replies = ReplyConsumer::open(&self.brokers, topic, &self.settings, &self.pending)?;
+        consumers.insert(topic.to_owned(), Arc::downgrade(&replies));
+        Ok(replies)
     }
 
     /// How many partitions a topic has; none while that is not known.

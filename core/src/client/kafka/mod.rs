@@ -93,7 +93,7 @@ pub struct KafkaTransport {
     address: Arc<AgentAddress>,
     options: Arc<KafkaOptions>,
     cluster: Arc<Cluster>,
-    reply_consumer: Arc<ReplyConsumer>,
+    replies: Arc<ReplyConsumer>,
     refusals: Arc<Refusals>,
 }
 
@@ -109,9 +109,9 @@ impl KafkaTransport {
     pub fn new(url: &str, options: KafkaOptions) -> Result<Self, Error> {
         let address = AgentAddress::read(url)?;
         let cluster = Cluster::of(&address.brokers, &options.settings)?;
-        let reply_consumer = cluster.reply_consumer(&address.replies)?;
+        let replies = cluster.reply_consumer(&address.replies)?;
         let (refusals, options) = (Arc::new(Refusals::of(&address)), Arc::new(options));
-        Ok(Self { address: Arc::new(address), options, cluster, reply_consumer, refusals })
+        Ok(Self { address: Arc::new(address), options, cluster, replies, refusals })
     }
 
     /// Whether that is an agent's address.
@@ -125,11 +125,11 @@ impl KafkaTransport {
     /// A new request, whose answers go into that queue.
     fn request(
         &self,
-        reply_queue: &Arc<ReplyQueue>,
+        queue: &Arc<ReplyQueue>,
         parameters: &Parameters,
         call: &Call,
     ) -> Result<Request, Error> {
-        let pending = self.cluster.pending.open(reply_queue);
+        let pending = self.cluster.pending.open(queue);
         let key = self.cluster.pending.correlation_id(pending.number);
         let idempotency_key = match &parameters.idempotency_key {
             Some(key) => Some(&**key),
@@ -167,11 +167,11 @@ impl KafkaTransport {
     }
 
     async fn unary(&self, parameters: &Parameters, call: &Call) -> Result<Reply, Error> {
-        let reply_queue = Arc::default();
-        let mut request = self.request(&reply_queue, parameters, call)?;
+        let queue = Arc::default();
+        let mut request = self.request(&queue, parameters, call)?;
         let reply = tokio::select! {
             biased;
-            reply = reply_queue.next() => reply,
+            reply = queue.next() => reply,
             error = request.send() => return Err(error),
             () = sleep(parameters.timeout) => return Err(request.gave_up(parameters.timeout)),
         };

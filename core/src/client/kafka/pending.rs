@@ -31,9 +31,9 @@ impl Default for PendingRequests {
 
 impl PendingRequests {
     /// Gives a new number to a request whose answers go into this queue.
-    pub(super) fn open(self: &Arc<Self>, reply_queue: &Arc<ReplyQueue>) -> PendingRequest {
+    pub(super) fn open(self: &Arc<Self>, queue: &Arc<ReplyQueue>) -> PendingRequest {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(number, Arc::clone(reply_queue));
+        self.lock().insert(number, Arc::clone(queue));
         PendingRequest { requests: Arc::clone(self), number }
     }
 
@@ -56,8 +56,8 @@ impl PendingRequests {
     /// Puts an answer where it is waited for.
     pub(super) fn deliver(&self, reply: ReplyRecord) {
         let number = reply.number;
-        let Some(reply_queue) = self.lock().get(&number).cloned() else { return };
-        if !reply_queue.put(reply) {
+        let Some(queue) = self.lock().get(&number).cloned() else { return };
+        if !queue.put(reply) {
             // What comes under this number from here on has a gap before it.
             self.lock().remove(&number);
         }

@@ -79,7 +79,7 @@ impl ReplyConsumer {
     ) -> Result<Arc<Self>, Error> {
         let errors = ConnectionErrors::default();
         let consumer = settings::consumer(brokers, settings, false, errors.clone())?;
-        let reply_consumer = Arc::new(Self {
+        let replies = Arc::new(Self {
             brokers: brokers.to_owned(),
             topic: topic.into(),
             pending: Arc::clone(pending),
@@ -88,14 +88,13 @@ impl ReplyConsumer {
             assignment: watch::Sender::new(Assignment::Unavailable(None)),
             partitions: Mutex::new(Partitions { count: 0, looked: Instant::now() }),
         });
-        let (consumer, reader) =
-            (Arc::clone(&reply_consumer.consumer), Arc::downgrade(&reply_consumer));
+        let (consumer, reader) = (Arc::clone(&replies.consumer), Arc::downgrade(&replies));
         let thread = std::thread::Builder::new().name("a2a-replies".to_owned());
         thread.spawn(move || read(&consumer, &reader)).map_err(|error| {
             let sentence = "There is no thread to read Kafka's answers.";
             Error::new(ErrorKind::Unavailable, sentence).with_source(error)
         })?;
-        Ok(reply_consumer)
+        Ok(replies)
     }
 
     /// Returns once no answer to what is asked from then on can be missed.
@@ -126,14 +125,10 @@ impl ReplyConsumer {
         }
         partitions.looked = Instant::now();
         drop(partitions);
-        let reply_consumer = Arc::clone(self);
+        let replies = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = reply_consumer.add_partitions() {
-                tracing::debug!(
-                    topic = &*reply_consumer.topic,
-                    error,
-                    "its partitions are not known"
-                );
+            if let Err(error) = replies.add_partitions() {
+                tracing::debug!(topic = &*replies.topic, error, "its partitions are not known");
             }
         });
     }
@@ -198,30 +193,30 @@ impl ReplyConsumer {
 }
 
 /// The thread: it ends when nobody needs the consumer any more.
-fn read(consumer: &BaseConsumer<ConnectionErrors>, reply_consumer: &Weak<ReplyConsumer>) {
+fn read(consumer: &BaseConsumer<ConnectionErrors>, replies: &Weak<ReplyConsumer>) {
     loop {
-        let Some(reply_consumer) = reply_consumer.upgrade() else { return };
-        match reply_consumer.assign_to_end() {
+        let Some(replies) = replies.upgrade() else { return };
+        match replies.assign_to_end() {
             Ok(()) => {
-                reply_consumer.assignment.send_replace(Assignment::Ready);
+                replies.assignment.send_replace(Assignment::Ready);
                 break;
             }
             Err(why) => {
-                reply_consumer.assignment.send_replace(Assignment::Unavailable(Some(why)));
+                replies.assignment.send_replace(Assignment::Unavailable(Some(why)));
             }
         }
-        drop(reply_consumer);
+        drop(replies);
         // What the brokers' connections have to say is heard here.
         let _ = consumer.poll(RETRY_BACKOFF);
     }
     loop {
         let received = consumer.poll(POLL_TIMEOUT);
-        let Some(reply_consumer) = reply_consumer.upgrade() else { return };
+        let Some(replies) = replies.upgrade() else { return };
         match received {
-            Some(Ok(message)) => reply_consumer.deliver(&message),
+            Some(Ok(message)) => replies.deliver(&message),
             // It goes on by itself, where it was.
             Some(Err(error)) => {
-                tracing::debug!(topic = &*reply_consumer.topic, %error, "no answers for now")
+                tracing::debug!(topic = &*replies.topic, %error, "no answers for now")
             }
             None => {}
         }

@@ -113,17 +113,17 @@ mod tests {
 
     #[test]
     fn an_overflow_is_told_after_all_that_was_taken() {
-        let reply_queue = ReplyQueue::default();
-        let taken = (0..300).filter(|number| reply_queue.put(reply(*number, 1))).count();
+        let queue = ReplyQueue::default();
+        let taken = (0..300).filter(|number| queue.put(reply(*number, 1))).count();
         assert_eq!(taken, REPLIES_LIMIT);
         for number in 0..256 {
-            assert!(!reply_queue.put(reply(1000, 1)), "nothing is taken after a gap");
-            let next = reply_queue.next().now_or_never().expect("it waits");
+            assert!(!queue.put(reply(1000, 1)), "nothing is taken after a gap");
+            let next = queue.next().now_or_never().expect("it waits");
             assert_eq!(next.map(|it| it.number), Some(number));
         }
-        assert!(reply_queue.next().now_or_never().expect("the reader is told").is_none());
-        assert!(reply_queue.next().now_or_never().is_none(), "once");
-        assert!(reply_queue.put(reply(7, 1)));
+        assert!(queue.next().now_or_never().expect("the reader is told").is_none());
+        assert!(queue.next().now_or_never().is_none(), "once");
+        assert!(queue.put(reply(7, 1)));
     }
 
     #[test]
@@ -132,29 +132,28 @@ mod tests {
             let cursor = Some(Cursor { version, index: 0 });
             ReplyRecord { place: Place { cursor, last: false }, ..reply(version, 1) }
         };
-        let reply_queue = ReplyQueue::after(Some(Cursor { version: 1, index: 5 }));
+        let queue = ReplyQueue::after(Some(Cursor { version: 1, index: 5 }));
         for version in [1, 2, 3, 1, 2, 3, 4] {
-            assert!(reply_queue.put(event(version)));
+            assert!(queue.put(event(version)));
         }
-        let next = || reply_queue.next().now_or_never().flatten().map(|next| next.number);
+        let next = || queue.next().now_or_never().flatten().map(|next| next.number);
         assert_eq!([next(), next(), next(), next()], [Some(2), Some(3), Some(4), None]);
     }
 
     #[test]
     fn bytes_are_bounded_but_one_answer_always_goes() {
-        let reply_queue = ReplyQueue::default();
-        assert!(reply_queue.put(reply(0, 5 * BYTES_LIMIT)));
-        assert!(!reply_queue.put(reply(1, 1)));
-        assert!(reply_queue.next().now_or_never().flatten().is_some());
-        assert!(reply_queue.next().now_or_never().expect("the reader is told").is_none());
-        assert!(reply_queue.put(reply(2, BYTES_LIMIT)));
+        let queue = ReplyQueue::default();
+        assert!(queue.put(reply(0, 5 * BYTES_LIMIT)));
+        assert!(!queue.put(reply(1, 1)));
+        assert!(queue.next().now_or_never().flatten().is_some());
+        assert!(queue.next().now_or_never().expect("the reader is told").is_none());
+        assert!(queue.put(reply(2, BYTES_LIMIT)));
     }
 
     #[tokio::test]
     async fn a_reader_that_waits_is_woken() {
-        let reply_queue = ReplyQueue::default();
-        let (next, taken) =
-            tokio::join!(reply_queue.next(), async { reply_queue.put(reply(3, 1)) });
+        let queue = ReplyQueue::default();
+        let (next, taken) = tokio::join!(queue.next(), async { queue.put(reply(3, 1)) });
         assert!(taken && next.is_some_and(|next| next.number == 3));
     }
 }

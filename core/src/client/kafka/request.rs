@@ -81,12 +81,12 @@ impl Request {
     /// # Errors
     /// It ends only when the request cannot be sent at all.
     pub(super) async fn send(&mut self) -> Error {
-        self.transport.reply_consumer.ready().await;
+        self.transport.replies.ready().await;
         loop {
             if self.sending.is_none() {
                 tokio::time::sleep_until(self.at).await;
                 self.listen().await;
-                self.transport.reply_consumer.look();
+                self.transport.replies.look();
                 let cluster = &self.transport.cluster;
                 let count = cluster.partitions(&self.record.topic).await;
                 let partition = count.map(|it| self.pace.partition(self.number(), self.copies, it));
@@ -116,8 +116,8 @@ impl Request {
             let KafkaTransport { refusals, cluster, .. } = &self.transport;
             self.refusals = refusals.reply_consumer(cluster, self.reached);
         }
-        if let Some(reply_consumer) = &self.refusals {
-            reply_consumer.tried().await;
+        if let Some(replies) = &self.refusals {
+            replies.tried().await;
         }
     }
 
@@ -139,7 +139,7 @@ impl Request {
             let why = why.unwrap_or_else(|| self.transport.cluster.unreachable());
             Error::new(ErrorKind::Unavailable, why)
         };
-        match self.transport.reply_consumer.assignment() {
+        match self.transport.replies.assignment() {
             Assignment::Unavailable(why) => unavailable(why),
             Assignment::Ready if !self.reached => unavailable(self.last_error.clone()),
             Assignment::Ready => {

@@ -35,7 +35,7 @@ pub(super) struct Reader {
     transport: KafkaTransport,
     parameters: Parameters,
     call: Call,
-    reply_queue: Arc<ReplyQueue>,
+    queue: Arc<ReplyQueue>,
     /// Whose answers are read now.
     request: Request,
     /// Whether it has been answered.
@@ -62,8 +62,8 @@ impl Reader {
         mut parameters: Parameters,
         call: Call,
     ) -> Result<Events, Error> {
-        let reply_queue = Arc::new(ReplyQueue::after(parameters.resume));
-        let request = transport.request(&reply_queue, &parameters, &call)?;
+        let queue = Arc::new(ReplyQueue::after(parameters.resume));
+        let request = transport.request(&queue, &parameters, &call)?;
         // It may be asked for again under another correlation id.
         parameters.idempotency_key.get_or_insert_with(|| request.id().into());
         let after = parameters.resume;
@@ -75,7 +75,7 @@ impl Reader {
             transport,
             parameters,
             call,
-            reply_queue,
+            queue,
             request,
             answered: false,
             after,
@@ -116,7 +116,7 @@ impl Reader {
             let waits = !self.answered;
             tokio::select! {
                 biased;
-                reply = self.reply_queue.next() => match reply {
+                reply = self.queue.next() => match reply {
                     Some(reply) => return self.read(&reply),
                     None => self.resume()?,
                 },
@@ -160,7 +160,7 @@ impl Reader {
     /// that begins with the first event all the same is understood: each is known by its cursor.
     fn resume(&mut self) -> Result<(), Error> {
         self.parameters.resume = self.after;
-        self.request = self.transport.request(&self.reply_queue, &self.parameters, &self.call)?;
+        self.request = self.transport.request(&self.queue, &self.parameters, &self.call)?;
         self.answered = false;
         Ok(())
     }
