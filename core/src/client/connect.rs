@@ -15,7 +15,7 @@ use super::{
     Client, Parameters, Transport,
     http::{Connection, below},
     jsonrpc::JsonRpcTransport,
-    later::Later,
+    lazy::LazyTransport,
     rest::RestTransport,
     retry::{Retrying, tried},
 };
@@ -168,7 +168,7 @@ impl Connector {
         } else {
             parse(url)?;
         }
-        Ok(Client::new(Arc::new(Later::new(self.clone(), url))))
+        Ok(Client::new(Arc::new(LazyTransport::new(self.clone(), url))))
     }
 
     /// A client of the agent with this card: over the first of its interfaces that this client

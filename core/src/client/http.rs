@@ -13,7 +13,10 @@ use http::{
 use reqwest::{Response, redirect};
 use url::Url;
 
-use super::{Parameters, resume::ends_stream};
+use super::{
+    Parameters,
+    failure::{ends_stream, within},
+};
 use crate::{
     call::{Event, Events, Reply, ReplyKind},
     error::{Error, ErrorKind},
@@ -92,9 +95,7 @@ impl Connection {
         kind: ReplyKind,
     ) -> Result<Answer, Error> {
         let asking = self.ask_untimed(parameters, request, kind);
-        tokio::time::timeout(parameters.timeout, asking).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::DeadlineExceeded, "The agent did not answer in time."))
-        })
+        within(parameters.timeout, "The agent did not answer in time.", asking).await
     }
 
     async fn ask_untimed(
@@ -256,12 +257,6 @@ impl EventStream {
             }
         }
     }
-}
-
-/// Whether the request that failed so was surely never seen by the agent.
-pub(super) fn never_sent(error: &Error) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref::<reqwest::Error>());
-    source.is_some_and(reqwest::Error::is_connect)
 }
 
 fn broken(origin: &str, error: reqwest::Error) -> Error {

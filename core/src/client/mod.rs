@@ -9,11 +9,12 @@
 //! [`Client::connect`] finds the way to an agent far away.
 
 mod connect;
+mod failure;
 mod http;
 mod jsonrpc;
 #[cfg(feature = "client-kafka")]
 pub mod kafka;
-mod later;
+mod lazy;
 mod rest;
 mod resume;
 mod retry;

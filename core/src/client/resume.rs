@@ -1,7 +1,7 @@
 //! Streams that are continued where they broke off.
 //!
-//! Owns: where a stream ends for its reader, and how the rest of a broken one is come by. Must
-//! never know: what breaks, bytes.
+//! Owns: how the rest of a broken stream is come by, and that no event is read twice. Must never
+//! know: which failure is a break (`failure`), bytes.
 //!
 //! A stream that breaks off before its last event is continued by a subscription to its task, after
 //! the last event that had an id. Where an agent gives no ids, the subscription begins with the task
@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{
     Parameters, Transport,
-    retry::{may_repeat, pause},
+    failure::{backoff, ends_stream, is_break, may_retry},
 };
 use crate::{
     call::{Call, Event, Events, Reply},
@@ -22,21 +22,6 @@ use crate::{
     task::Cursor,
     types::{GetTaskRequest, StreamResponse, SubscribeToTaskRequest, TaskState},
 };
-
-/// Whether an event is its stream's last, as the protocol has it: an answer without a task, a
-/// terminal state, and, where the stream answers a message, the question that comes of it. The
-/// answer to it is another message, with a stream of its own.
-pub(super) fn ends_stream(of_send: bool, response: &StreamResponse) -> bool {
-    match response {
-        StreamResponse::Message(_) => true,
-        StreamResponse::Task(task) => task.status.state.is_terminal(),
-        StreamResponse::StatusUpdate(update) => {
-            let state = update.status.state;
-            state.is_terminal() || (of_send && state == TaskState::InputRequired)
-        }
-        StreamResponse::ArtifactUpdate(_) => false,
-    }
-}
 
 /// The whole stream that the call asked for, of which these events are the beginning.
 pub(super) fn continued(
@@ -148,12 +133,12 @@ impl Reading {
             self.tries += 1;
             let unknown = self.task.is_none();
             if self.tries >= self.parameters.tries
-                || (unknown && !may_repeat(&self.parameters, &self.call, &why))
+                || (unknown && !may_retry(&self.parameters, &self.call, &why))
             {
                 return Err(why);
             }
             tracing::debug!(error = %why, tries = self.tries, "a stream is continued");
-            tokio::time::sleep(pause(self.tries)).await;
+            tokio::time::sleep(backoff(self.tries)).await;
             match self.rest().await {
                 Err(error) if is_break(&error) => why = error,
                 outcome => {
@@ -197,9 +182,4 @@ async fn asked(
         }
         _ => Err(super::another_kind()),
     }
-}
-
-/// Whether the stream broke, or the way to it; all else is the agent's word.
-fn is_break(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::DeadlineExceeded)
 }

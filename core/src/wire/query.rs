@@ -2,6 +2,9 @@
 //!
 //! Owns: reading a request from a query as leniently as from JSON, and writing one. Must never
 //! know: which paths have which parameters.
+//!
+//! It is our own over `form_urlencoded`: `serde_html_form` refuses a repeated name, of which the
+//! last value counts here, knows no boolean `1`, and visits a status as a name only.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 

@@ -3,6 +3,9 @@
 //!
 //! Owns: the frame, and taking frames apart again. Must never know: what the JSON says, when a
 //! stream ends.
+//!
+//! The decoder is our own because the reader bounds each event of a hostile server by what is held
+//! of it ([`Decoder::held`]), and takes bytes that need not be UTF-8.
 
 use std::io::Write;
 

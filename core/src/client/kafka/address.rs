@@ -1,4 +1,4 @@
-//! Where an agent is: `kafka://HOST:PORT[,HOST:PORT]/agent.NAME.requests[?reply-to=TOPIC]`.
+//! An agent's address: `kafka://HOST:PORT[,HOST:PORT]/agent.NAME.requests[?reply-to=TOPIC]`.
 //!
 //! Owns: reading that URL, and which topic answers come on. Must never know: whether anything of it
 //! is there.
@@ -7,7 +7,7 @@ use crate::error::Error;
 
 /// An agent's topics on a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
+pub(super) struct AgentAddress {
     /// The brokers, `HOST:PORT` with commas between.
     pub(super) brokers: String,
     /// Where requests go.
@@ -18,7 +18,7 @@ pub(super) struct Address {
     pub(super) asks_for_replies: bool,
 }
 
-impl Address {
+impl AgentAddress {
     /// Reads a URL.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn answers_come_on_the_agents_topic_or_the_clients() {
-        let read = |url| Address::read(url).unwrap();
+        let read = |url| AgentAddress::read(url).unwrap();
         let address = read("kafka://a:9092,[::1]:9093/agent.data.requests");
         let (brokers, replies) = (&*address.brokers, &*address.replies);
         assert_eq!((brokers, replies), ("a:9092,[::1]:9093", "agent.data.responses"));
@@ -132,7 +132,7 @@ mod tests {
             ("kafka://a:1/agent.da ta.requests", "does not allow"),
             ("kafka://a:1/x?reply-to=x", "another topic"),
         ] {
-            let error = Address::read(url).unwrap_err();
+            let error = AgentAddress::read(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidParams, "{url}");
             assert!(error.message().contains(why), "{url}: {error}");
             assert!(!error.message().contains("secret"), "{error}");

@@ -18,10 +18,10 @@ use rdkafka::{
 };
 
 use super::{
-    inbox::Inbox,
     partition::Partitions,
-    routes::Routes,
-    settings::{self, Settings, Troubles},
+    pending::PendingRequests,
+    reply_consumer::ReplyConsumer,
+    settings::{self, ConnectionErrors, Settings},
 };
 use crate::error::{Error, ErrorKind};
 
@@ -30,10 +30,10 @@ pub(super) struct Cluster {
     pub(super) brokers: String,
     pub(super) settings: Settings,
     /// Of all its reply topics: an answer is known by its key alone.
-    pub(super) routes: Arc<Routes>,
-    producer: Mutex<FutureProducer<Troubles>>,
-    troubles: Troubles,
-    inboxes: Mutex<HashMap<String, Weak<Inbox>>>,
+    pub(super) pending: Arc<PendingRequests>,
+    producer: Mutex<FutureProducer<ConnectionErrors>>,
+    errors: ConnectionErrors,
+    consumers: Mutex<HashMap<String, Weak<ReplyConsumer>>>,
     partitions: Partitions,
 }
 
@@ -55,8 +55,8 @@ pub(super) struct Record {
 pub(super) enum Unsent {
     /// It never will.
     Refused(Error),
-    /// Something is away, in one sentence; it may be sent again.
-    Away(String),
+    /// Retriable: a broker or topic is unavailable, in one sentence.
+    Unavailable(String),
 }
 
 impl Cluster {
@@ -71,14 +71,14 @@ impl Cluster {
         if let Some(cluster) = clusters.get(&key).and_then(Weak::upgrade) {
             return Ok(cluster);
         }
-        let troubles = Troubles::default();
+        let errors = ConnectionErrors::default();
         let cluster = Arc::new(Self {
             brokers: brokers.to_owned(),
             settings: settings.clone(),
-            routes: Arc::default(),
-            producer: Mutex::new(settings::producer(brokers, settings, troubles.clone())?),
-            troubles,
-            inboxes: Mutex::default(),
+            pending: Arc::default(),
+            producer: Mutex::new(settings::producer(brokers, settings, errors.clone())?),
+            errors,
+            consumers: Mutex::default(),
             partitions: Partitions::default(),
         });
         clusters.insert(key, Arc::downgrade(&cluster));
@@ -90,15 +90,15 @@ impl Cluster {
     /// # Errors
     /// [`ErrorKind::InvalidParams`] when librdkafka refuses a setting, [`ErrorKind::Unavailable`]
     /// when the system gives no thread.
-    pub(super) fn inbox(&self, topic: &str) -> Result<Arc<Inbox>, Error> {
-        let mut inboxes = lock(&self.inboxes);
-        inboxes.retain(|_, inbox| inbox.strong_count() > 0);
-        if let Some(inbox) = inboxes.get(topic).and_then(Weak::upgrade) {
-            return Ok(inbox);
+    pub(super) fn reply_consumer(&self, topic: &str) -> Result<Arc<ReplyConsumer>, Error> {
+        let mut consumers = lock(&self.consumers);
+        consumers.retain(|_, replies| replies.strong_count() > 0);
+        if let Some(replies) = consumers.get(topic).and_then(Weak::upgrade) {
+            return Ok(replies);
         }
-        let inbox = Inbox::open(&self.brokers, topic, &self.settings, &self.routes)?;
-        inboxes.insert(topic.to_owned(), Arc::downgrade(&inbox));
-        Ok(inbox)
+        let replies = ReplyConsumer::open(&self.brokers, topic, &self.settings, &self.pending)?;
+        consumers.insert(topic.to_owned(), Arc::downgrade(&replies));
+        Ok(replies)
     }
 
     /// How many partitions a topic has; none while that is not known.
@@ -138,7 +138,7 @@ impl Cluster {
 
     /// One sentence on brokers that do not do what they should.
     pub(super) fn unreachable(&self) -> String {
-        self.troubles.unreachable(&self.brokers, "no broker answers")
+        self.errors.unreachable(&self.brokers, "no broker answers")
     }
 
     fn unsent(&self, record: &Record, error: &KafkaError) -> Unsent {
@@ -155,20 +155,20 @@ impl Cluster {
             }
             Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
                 self.partitions.forget(topic);
-                Unsent::Away(format!("There is no Kafka topic {topic} at {}.", self.brokers))
+                Unsent::Unavailable(format!("There is no Kafka topic {topic} at {}.", self.brokers))
             }
             Some(Code::Fatal) => {
                 self.renew(error);
-                Unsent::Away(format!("Kafka's producer had to be made anew: {error}."))
+                Unsent::Unavailable(format!("Kafka's producer had to be made anew: {error}."))
             }
-            _ => Unsent::Away(self.troubles.unreachable(&self.brokers, error)),
+            _ => Unsent::Unavailable(self.errors.unreachable(&self.brokers, error)),
         }
     }
 
     /// A producer whose sequence is broken takes nothing any more.
     fn renew(&self, error: &KafkaError) {
         tracing::warn!(brokers = self.brokers, %error, "Kafka's producer is made anew");
-        match settings::producer(&self.brokers, &self.settings, self.troubles.clone()) {
+        match settings::producer(&self.brokers, &self.settings, self.errors.clone()) {
             Ok(new) => *lock(&self.producer) = new,
             Err(error) => tracing::error!(%error, "Kafka's producer could not be made anew"),
         }

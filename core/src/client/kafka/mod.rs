@@ -2,14 +2,14 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `address` | where an agent is: `kafka://HOST:PORT/agent.NAME.requests` |
+//! | `address` | an agent's address: `kafka://HOST:PORT/agent.NAME.requests` |
 //! | `settings` | librdkafka's clients, set up |
 //! | `cluster` | sharing them in this process: one producer per cluster, one consumer per reply topic |
-//! | `inbox` | that consumer: standing where no answer is missed |
-//! | `routes` | which answer is whose |
+//! | `reply_consumer` | that consumer: assigned where no answer is missed |
+//! | `pending` | the pending requests, by correlation id |
 //! | `refusals` | where it is heard that a reply topic is refused |
 //! | `partition` | which partition a request goes to: what is short never behind work |
-//! | `mailbox` | answers that wait for their reader, within a bound |
+//! | `reply_queue` | answers that wait for their reader, within a bound |
 //! | `request` | one request: when it is sent, and sent again |
 //! | `stream` | one stream: its events once, in order, to the last |
 //! | [`registry`] | `agent.registry`: which agents there are |
@@ -19,13 +19,13 @@
 
 mod address;
 mod cluster;
-mod inbox;
-mod mailbox;
 mod partition;
+mod pending;
 mod refusals;
 pub mod registry;
+mod reply_consumer;
+mod reply_queue;
 mod request;
-mod routes;
 mod settings;
 mod stream;
 
@@ -35,13 +35,13 @@ use async_trait::async_trait;
 use tokio::time::sleep;
 
 use self::{
-    address::Address,
+    address::AgentAddress,
     cluster::{Cluster, Record},
-    inbox::Inbox,
-    mailbox::{Arrival, Mailbox},
     partition::Pace,
     refusals::Refusals,
     registry::Registry,
+    reply_consumer::ReplyConsumer,
+    reply_queue::{ReplyQueue, ReplyRecord},
     request::Request,
     stream::Reader,
 };
@@ -90,10 +90,10 @@ impl fmt::Debug for KafkaOptions {
 /// the agent's runner has died.
 #[derive(Clone)]
 pub struct KafkaTransport {
-    address: Arc<Address>,
+    address: Arc<AgentAddress>,
     options: Arc<KafkaOptions>,
     cluster: Arc<Cluster>,
-    inbox: Arc<Inbox>,
+    replies: Arc<ReplyConsumer>,
     refusals: Arc<Refusals>,
 }
 
@@ -107,11 +107,11 @@ impl KafkaTransport {
     /// [`ErrorKind::InvalidParams`] in one sentence when the URL or a setting is wrong,
     /// [`ErrorKind::Unavailable`] when the system gives no thread.
     pub fn new(url: &str, options: KafkaOptions) -> Result<Self, Error> {
-        let address = Address::read(url)?;
+        let address = AgentAddress::read(url)?;
         let cluster = Cluster::of(&address.brokers, &options.settings)?;
-        let inbox = cluster.inbox(&address.replies)?;
+        let replies = cluster.reply_consumer(&address.replies)?;
         let (refusals, options) = (Arc::new(Refusals::of(&address)), Arc::new(options));
-        Ok(Self { address: Arc::new(address), options, cluster, inbox, refusals })
+        Ok(Self { address: Arc::new(address), options, cluster, replies, refusals })
     }
 
     /// Whether that is an agent's address.
@@ -119,18 +119,18 @@ impl KafkaTransport {
     /// # Errors
     /// As [`KafkaTransport::new`] when it is none.
     pub(super) fn check(url: &str) -> Result<(), Error> {
-        Address::read(url).map(drop)
+        AgentAddress::read(url).map(drop)
     }
 
-    /// A new request, whose answers go into that mailbox.
+    /// A new request, whose answers go into that queue.
     fn request(
         &self,
-        mailbox: &Arc<Mailbox>,
+        queue: &Arc<ReplyQueue>,
         parameters: &Parameters,
         call: &Call,
     ) -> Result<Request, Error> {
-        let route = self.cluster.routes.open(mailbox);
-        let key = self.cluster.routes.id(route.number);
+        let pending = self.cluster.pending.open(queue);
+        let key = self.cluster.pending.correlation_id(pending.number);
         let idempotency_key = match &parameters.idempotency_key {
             Some(key) => Some(&**key),
             // Its own retries need one.
@@ -157,7 +157,7 @@ impl KafkaTransport {
         let client::Request { value, headers } = encoded;
         let topic = self.address.requests.clone();
         let record = Record { topic, key, value: Some(value), headers };
-        Ok(Request::new(self, route, record, Pace::of(call), self.interval(parameters)))
+        Ok(Request::new(self, pending, record, Pace::of(call), self.interval(parameters)))
     }
 
     fn interval(&self, parameters: &Parameters) -> Duration {
@@ -167,22 +167,22 @@ impl KafkaTransport {
     }
 
     async fn unary(&self, parameters: &Parameters, call: &Call) -> Result<Reply, Error> {
-        let mailbox = Arc::default();
-        let mut request = self.request(&mailbox, parameters, call)?;
-        let arrival = tokio::select! {
+        let queue = Arc::default();
+        let mut request = self.request(&queue, parameters, call)?;
+        let reply = tokio::select! {
             biased;
-            arrival = mailbox.next() => arrival,
+            reply = queue.next() => reply,
             error = request.send() => return Err(error),
             () = sleep(parameters.timeout) => return Err(request.gave_up(parameters.timeout)),
         };
-        let arrival = arrival.ok_or_else(|| Error::internal("an empty mailbox had no room"))?;
-        self.heard(&arrival);
-        client::decode(request.id(), call.reply_kind(), &arrival.value)
+        let reply = reply.ok_or_else(|| Error::internal("an empty reply queue overflowed"))?;
+        self.heard(&reply);
+        client::decode(request.id(), call.reply_kind(), &reply.value)
     }
 
     /// An answer on the topic that was asked for tells that it is not refused.
-    fn heard(&self, arrival: &Arrival) {
-        if *arrival.topic == *self.address.replies {
+    fn heard(&self, reply: &ReplyRecord) {
+        if *reply.topic == *self.address.replies {
             self.refusals.accepted();
         }
     }

@@ -22,9 +22,9 @@ use rdkafka::{
 use crate::call::Call;
 
 /// How long a broker may take to say how many partitions a topic has.
-const PATIENCE: Duration = Duration::from_secs(2);
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long that is believed.
-const LOOK: Duration = Duration::from_secs(60);
+const METADATA_MAX_AGE: Duration = Duration::from_secs(60);
 
 /// How long a request holds up its partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Pace {
 
     /// The partition, of so many, for the request of that number, when it has been sent so often
     /// before.
-    pub(super) fn place(self, number: u64, before: u64, count: i32) -> i32 {
+    pub(super) fn partition(self, number: u64, before: u64, count: i32) -> i32 {
         let of = |turn: u64, count: i32| {
             let count = u64::try_from(count).unwrap_or(1).max(1);
             i32::try_from(turn % count).unwrap_or(0)
@@ -73,13 +73,13 @@ impl Partitions {
     ) -> Option<i32> {
         let known = self.lock().get(topic).copied();
         if let Some((count, at)) = known
-            && at.elapsed() < LOOK
+            && at.elapsed() < METADATA_MAX_AGE
         {
             return Some(count);
         }
         let (producer, name) = (producer(), topic.to_owned());
         let told = tokio::task::spawn_blocking(move || {
-            let metadata = producer.client().fetch_metadata(Some(&name), PATIENCE).ok()?;
+            let metadata = producer.client().fetch_metadata(Some(&name), METADATA_TIMEOUT).ok()?;
             i32::try_from(metadata.topics().first()?.partitions().len()).ok()
         });
         let told = told.await.ok().flatten().filter(|count| *count > 0);
@@ -104,14 +104,15 @@ mod tests {
 
     #[test]
     fn what_is_short_has_a_partition_to_itself() {
-        let places = |pace: Pace, count| Vec::from_iter((0..4).map(|it| pace.place(it, 0, count)));
-        assert_eq!(places(Pace::Work, 3), [1, 2, 1, 2]);
-        assert_eq!(places(Pace::Work, 2), [1, 1, 1, 1]);
-        assert_eq!(places(Pace::Short, 3), [0, 0, 0, 0]);
-        assert_eq!([places(Pace::Work, 1), places(Pace::Short, 1)], [[0; 4], [0; 4]]);
+        let partitions =
+            |pace: Pace, count| Vec::from_iter((0..4).map(|it| pace.partition(it, 0, count)));
+        assert_eq!(partitions(Pace::Work, 3), [1, 2, 1, 2]);
+        assert_eq!(partitions(Pace::Work, 2), [1, 1, 1, 1]);
+        assert_eq!(partitions(Pace::Short, 3), [0, 0, 0, 0]);
+        assert_eq!([partitions(Pace::Work, 1), partitions(Pace::Short, 1)], [[0; 4], [0; 4]]);
         // Sent again, it goes where it has not been.
-        let again = Vec::from_iter((0..4).map(|before| Pace::Short.place(7, before, 3)));
+        let again = Vec::from_iter((0..4).map(|before| Pace::Short.partition(7, before, 3)));
         assert_eq!(again, [0, 1, 2, 0]);
-        assert_eq!(Pace::Work.place(7, 0, 3), Pace::Work.place(7, 1, 3));
+        assert_eq!(Pace::Work.partition(7, 0, 3), Pace::Work.partition(7, 1, 3));
     }
 }

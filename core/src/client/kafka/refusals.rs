@@ -11,7 +11,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{address::Address, cluster::Cluster, inbox::Inbox};
+use super::{address::AgentAddress, cluster::Cluster, reply_consumer::ReplyConsumer};
 
 /// The refusals of one agent.
 pub(super) struct Refusals {
@@ -22,7 +22,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    pub(super) fn of(address: &Address) -> Self {
+    pub(super) fn of(address: &AgentAddress) -> Self {
         let topic = address.asks_for_replies.then(|| address.own_topic()).flatten();
         Self { topic, accepted: AtomicBool::new(false) }
     }
@@ -34,8 +34,12 @@ impl Refusals {
 
     /// The consumer of the topic they come on, where they have to be listened for. A topic that
     /// cannot be read is none: then there is nothing to hear.
-    pub(super) fn inbox(&self, cluster: &Cluster, silence: bool) -> Option<Arc<Inbox>> {
-        self.awaited(silence).and_then(|topic| cluster.inbox(topic).ok())
+    pub(super) fn reply_consumer(
+        &self,
+        cluster: &Cluster,
+        silence: bool,
+    ) -> Option<Arc<ReplyConsumer>> {
+        self.awaited(silence).and_then(|topic| cluster.reply_consumer(topic).ok())
     }
 
     fn awaited(&self, silence: bool) -> Option<&str> {
@@ -50,7 +54,7 @@ mod tests {
 
     fn refusals(query: &str) -> Refusals {
         let url = format!("kafka://a:1/agent.data.requests{query}");
-        Refusals::of(&Address::read(&url).unwrap())
+        Refusals::of(&AgentAddress::read(&url).unwrap())
     }
 
     #[test]
@@ -67,7 +71,7 @@ mod tests {
         for query in ["", "?reply-to=agent.data.responses"] {
             assert_eq!(refusals(query).awaited(true), None, "{query}");
         }
-        let address = Address::read("kafka://a:1/questions?reply-to=answers").unwrap();
+        let address = AgentAddress::read("kafka://a:1/questions?reply-to=answers").unwrap();
         assert_eq!(Refusals::of(&address).awaited(true), None);
     }
 }

@@ -23,7 +23,7 @@ use rdkafka::{
 use super::{
     KafkaOptions,
     cluster::{Cluster, Record, Unsent},
-    settings::{self, Troubles},
+    settings::{self, ConnectionErrors},
 };
 use crate::{
     env::Env,
@@ -112,16 +112,19 @@ impl Registry {
     pub async fn create(&self) -> Result<(), Error> {
         let registry = self.clone();
         let looking = tokio::task::spawn_blocking(move || {
-            registry.open(registry.timeout, &Troubles::default()).map(|(_, topic)| topic.count())
+            registry
+                .open(registry.timeout, &ConnectionErrors::default())
+                .map(|(_, topic)| topic.count())
         });
         // Whoever may write to it may have no right to make it.
         if looking.await.map_err(Error::internal)?? > 0 {
             return Ok(());
         }
-        let unavailable = |error: KafkaError| self.unavailable(&Troubles::default(), &error);
+        let unavailable =
+            |error: KafkaError| self.unavailable(&ConnectionErrors::default(), &error);
         let config = settings::config(&self.cluster.brokers, &self.cluster.settings);
-        let admin: AdminClient<Troubles> =
-            config.create_with_context(Troubles::default()).map_err(unavailable)?;
+        let admin: AdminClient<ConnectionErrors> =
+            config.create_with_context(ConnectionErrors::default()).map_err(unavailable)?;
         // One partition, so that entries have one order. Compaction passes over the segment that
         // is being written, and instances write every few seconds: so segments are short.
         let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(-1))
@@ -158,7 +161,9 @@ impl Registry {
         match written {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Unsent::Refused(error))) => Err(error),
-            Ok(Err(Unsent::Away(sentence))) => Err(Error::new(ErrorKind::Unavailable, sentence)),
+            Ok(Err(Unsent::Unavailable(sentence))) => {
+                Err(Error::new(ErrorKind::Unavailable, sentence))
+            }
             Err(_) => Err(Error::new(ErrorKind::Unavailable, self.cluster.unreachable())),
         }
     }
@@ -168,9 +173,9 @@ impl Registry {
     fn read(&self) -> Result<Vec<Entry>, Error> {
         let until = Instant::now() + self.timeout;
         let left = || until.saturating_duration_since(Instant::now());
-        let troubles = Troubles::default();
-        let unavailable = |error: KafkaError| self.unavailable(&troubles, &error);
-        let (consumer, all) = self.open(left(), &troubles)?;
+        let errors = ConnectionErrors::default();
+        let unavailable = |error: KafkaError| self.unavailable(&errors, &error);
+        let (consumer, all) = self.open(left(), &errors)?;
         consumer.assign(&all).map_err(unavailable)?;
         let mut unread = all.count();
         let mut entries = Vec::new();
@@ -189,11 +194,11 @@ impl Registry {
     fn open(
         &self,
         timeout: Duration,
-        troubles: &Troubles,
-    ) -> Result<(BaseConsumer<Troubles>, TopicPartitionList), Error> {
+        errors: &ConnectionErrors,
+    ) -> Result<(BaseConsumer<ConnectionErrors>, TopicPartitionList), Error> {
         let Cluster { brokers, settings, .. } = &*self.cluster;
-        let unavailable = |error: KafkaError| self.unavailable(troubles, &error);
-        let consumer = settings::consumer(brokers, settings, true, troubles.clone())?;
+        let unavailable = |error: KafkaError| self.unavailable(errors, &error);
+        let consumer = settings::consumer(brokers, settings, true, errors.clone())?;
         let metadata = consumer.fetch_metadata(Some(TOPIC), timeout).map_err(|error| {
             // What the connection has to say is heard here.
             let _ = consumer.poll(Duration::ZERO);
@@ -208,8 +213,8 @@ impl Registry {
         Ok((consumer, all))
     }
 
-    fn unavailable(&self, troubles: &Troubles, error: &KafkaError) -> Error {
-        Error::new(ErrorKind::Unavailable, troubles.unreachable(&self.cluster.brokers, error))
+    fn unavailable(&self, errors: &ConnectionErrors, error: &KafkaError) -> Error {
+        Error::new(ErrorKind::Unavailable, errors.unreachable(&self.cluster.brokers, error))
     }
 }
 

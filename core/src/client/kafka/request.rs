@@ -3,7 +3,7 @@
 //! Owns: when it is sent, when it is sent again, and what silence means at the end. Must never
 //! know: what the answer says, streams.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -11,19 +11,19 @@ use tokio::time::Instant;
 use super::{
     KafkaTransport,
     cluster::{Record, Unsent},
-    inbox::{Inbox, Standing},
     partition::Pace,
-    routes::Route,
+    pending::PendingRequest,
+    reply_consumer::{Assignment, ReplyConsumer},
 };
 use crate::error::{Error, ErrorKind};
 
-/// How long it takes to try again after a broker did not take the request.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The pause before the next try after a broker did not take the request.
+const RETRY_BACKOFF: Duration = Duration::from_millis(200);
 
 /// A request and how far it has come.
 pub(super) struct Request {
     transport: KafkaTransport,
-    route: Route,
+    pending: PendingRequest,
     record: Arc<Record>,
     pace: Pace,
     /// How often it was sent.
@@ -35,23 +35,23 @@ pub(super) struct Request {
     at: Instant,
     /// Whether a broker has it.
     reached: bool,
-    trouble: Option<String>,
+    last_error: Option<String>,
     /// Held while a refusal is listened for.
-    refusals: Option<Arc<Inbox>>,
+    refusals: Option<Arc<ReplyConsumer>>,
 }
 
 impl Request {
     /// A request that is sent as soon as its answer cannot be missed.
     pub(super) fn new(
         transport: &KafkaTransport,
-        route: Route,
+        pending: PendingRequest,
         record: Record,
         pace: Pace,
         interval: Duration,
     ) -> Self {
         Self {
             transport: transport.clone(),
-            route,
+            pending,
             record: Arc::new(record),
             pace,
             copies: 0,
@@ -59,14 +59,14 @@ impl Request {
             sending: None,
             at: Instant::now(),
             reached: false,
-            trouble: None,
+            last_error: None,
             refusals: None,
         }
     }
 
     /// What its answers' keys say.
     pub(super) fn number(&self) -> u64 {
-        self.route.number
+        self.pending.number
     }
 
     /// Its key.
@@ -81,22 +81,20 @@ impl Request {
     /// # Errors
     /// It ends only when the request cannot be sent at all.
     pub(super) async fn send(&mut self) -> Error {
-        self.transport.inbox.ready().await;
+        self.transport.replies.ready().await;
         loop {
             if self.sending.is_none() {
                 tokio::time::sleep_until(self.at).await;
                 self.listen().await;
-                self.transport.inbox.look();
+                self.transport.replies.look();
                 let cluster = &self.transport.cluster;
                 let count = cluster.partitions(&self.record.topic).await;
-                let place = count.map(|it| self.pace.place(self.number(), self.copies, it));
+                let partition = count.map(|it| self.pace.partition(self.number(), self.copies, it));
                 self.copies += 1;
-                self.sending = Some(self.transport.cluster.produce(&self.record, place));
+                self.sending = Some(self.transport.cluster.produce(&self.record, partition));
             }
-            let sent = match &mut self.sending {
-                Some(sending) => sending.await,
-                None => pending().await,
-            };
+            let Some(sending) = &mut self.sending else { continue };
+            let sent = sending.await;
             self.sending = None;
             match sent {
                 Ok(()) => {
@@ -104,9 +102,9 @@ impl Request {
                     self.at = Instant::now() + self.interval;
                 }
                 Err(Unsent::Refused(error)) => return error,
-                Err(Unsent::Away(sentence)) => {
-                    self.trouble = Some(sentence);
-                    self.at = Instant::now() + PAUSE;
+                Err(Unsent::Unavailable(sentence)) => {
+                    self.last_error = Some(sentence);
+                    self.at = Instant::now() + RETRY_BACKOFF;
                 }
             }
         }
@@ -116,10 +114,10 @@ impl Request {
     async fn listen(&mut self) {
         if self.refusals.is_none() {
             let KafkaTransport { refusals, cluster, .. } = &self.transport;
-            self.refusals = refusals.inbox(cluster, self.reached);
+            self.refusals = refusals.reply_consumer(cluster, self.reached);
         }
-        if let Some(inbox) = &self.refusals {
-            inbox.tried().await;
+        if let Some(replies) = &self.refusals {
+            replies.tried().await;
         }
     }
 
@@ -141,10 +139,10 @@ impl Request {
             let why = why.unwrap_or_else(|| self.transport.cluster.unreachable());
             Error::new(ErrorKind::Unavailable, why)
         };
-        match self.transport.inbox.standing() {
-            Standing::Away(why) => unavailable(why),
-            Standing::Ready if !self.reached => unavailable(self.trouble.clone()),
-            Standing::Ready => {
+        match self.transport.replies.assignment() {
+            Assignment::Unavailable(why) => unavailable(why),
+            Assignment::Ready if !self.reached => unavailable(self.last_error.clone()),
+            Assignment::Ready => {
                 let seconds = after.as_secs_f64();
                 let address = &self.transport.address;
                 let on = if address.asks_for_replies {

@@ -1,6 +1,6 @@
 //! librdkafka's clients, set up.
 //!
-//! Owns: their settings and what they say of their troubles. Must never know: what is sent.
+//! Owns: their settings and what they say of their connections. Must never know: what is sent.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ pub(super) fn config(brokers: &str, settings: &Settings) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("client.id", "a2a-client")
-        // A broker that was away is found again soon; one that swallows everything is found out.
+        // A broker that was unavailable is found again soon; one that swallows everything is found out.
         .set("socket.timeout.ms", "5000")
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "1000")
@@ -47,8 +47,8 @@ pub(super) fn config(brokers: &str, settings: &Settings) -> ClientConfig {
 pub(super) fn producer(
     brokers: &str,
     settings: &Settings,
-    troubles: Troubles,
-) -> Result<FutureProducer<Troubles>, Error> {
+    errors: ConnectionErrors,
+) -> Result<FutureProducer<ConnectionErrors>, Error> {
     let mut config = config(brokers, settings);
     for (name, value) in [
         ("acks", "all"),
@@ -64,7 +64,7 @@ pub(super) fn producer(
             config.set(name, value);
         }
     }
-    config.create_with_context(troubles).map_err(|error| refused(&error))
+    config.create_with_context(errors).map_err(|error| refused(&error))
 }
 
 /// A consumer that belongs to nobody: it commits nothing and joins no group. One is named because
@@ -76,8 +76,8 @@ pub(super) fn consumer(
     brokers: &str,
     settings: &Settings,
     to_end: bool,
-    troubles: Troubles,
-) -> Result<BaseConsumer<Troubles>, Error> {
+    errors: ConnectionErrors,
+) -> Result<BaseConsumer<ConnectionErrors>, Error> {
     let mut config = config(brokers, settings);
     for (name, value) in [
         ("group.id", "a2a-client"),
@@ -95,9 +95,9 @@ pub(super) fn consumer(
         .set("enable.auto.commit", "false")
         .set("allow.auto.create.topics", "false")
         .set("enable.partition.eof", to_end.to_string())
-        // Where its place is gone (a topic made anew), nothing that is there may be missed.
+        // Where its offset is gone (a topic made anew), nothing that is there may be missed.
         .set("auto.offset.reset", "earliest");
-    config.create_with_context(troubles).map_err(|error| refused(&error))
+    config.create_with_context(errors).map_err(|error| refused(&error))
 }
 
 /// The values stay private: one may be a password.
@@ -109,12 +109,12 @@ fn refused(error: &KafkaError) -> Error {
     Error::invalid_field("settings", format!("are refused by Kafka's client: {why}"))
 }
 
-/// What a client said last of its connections: brokers that are away, logins that are refused show
+/// What a client said last of its connections: unavailable brokers, logins that are refused show
 /// nowhere else.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Troubles(Arc<Mutex<Option<String>>>);
+pub(super) struct ConnectionErrors(Arc<Mutex<Option<String>>>);
 
-impl Troubles {
+impl ConnectionErrors {
     /// One sentence on brokers that do not do what they should.
     pub(super) fn unreachable(&self, brokers: &str, error: impl Display) -> String {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -123,7 +123,7 @@ impl Troubles {
     }
 }
 
-impl ClientContext for Troubles {
+impl ClientContext for ConnectionErrors {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka");
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
@@ -134,7 +134,7 @@ impl ClientContext for Troubles {
     }
 }
 
-impl ConsumerContext for Troubles {}
+impl ConsumerContext for ConnectionErrors {}
 
 #[cfg(test)]
 mod tests {
@@ -144,7 +144,8 @@ mod tests {
     fn a_setting_that_is_refused_is_named_without_its_value() {
         for (name, value) in [("no.such.setting", "secret"), ("socket.timeout.ms", "secret")] {
             let settings = Settings::from([(name.to_owned(), value.to_owned())]);
-            let error = producer("127.0.0.1:1", &settings, Troubles::default()).err().unwrap();
+            let error =
+                producer("127.0.0.1:1", &settings, ConnectionErrors::default()).err().unwrap();
             assert!(error.message().contains(name), "{error}");
             assert!(!error.message().contains(value), "{error}");
         }
@@ -154,7 +155,7 @@ mod tests {
     fn what_the_contract_needs_cannot_be_set_otherwise() {
         let settings = [("enable.auto.commit", "true"), ("bootstrap.servers", "elsewhere:1")];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        assert!(consumer("127.0.0.1:1", &settings, false, Troubles::default()).is_ok());
+        assert!(consumer("127.0.0.1:1", &settings, false, ConnectionErrors::default()).is_ok());
         assert_eq!(config("127.0.0.1:1", &settings).get("bootstrap.servers"), Some("127.0.0.1:1"));
     }
 }

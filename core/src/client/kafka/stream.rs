@@ -5,16 +5,20 @@
 //!
 //! A stream is the journal, read from a cursor. So what is missing is asked for after the last
 //! cursor: when the reader was so slow that events had no room, and when the task rests although
-//! its last event has not come. Events that come again are known by their cursor (`mailbox`).
+//! its last event has not come. Redelivered events are known by their cursor (`reply_queue`).
 
-use std::{future::pending, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, future::BoxFuture, stream};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Fuse, FusedFuture},
+    stream,
+};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     KafkaTransport,
-    mailbox::{Arrival, Mailbox},
+    reply_queue::{ReplyQueue, ReplyRecord},
     request::Request,
 };
 use crate::{
@@ -31,7 +35,7 @@ pub(super) struct Reader {
     transport: KafkaTransport,
     parameters: Parameters,
     call: Call,
-    mailbox: Arc<Mailbox>,
+    queue: Arc<ReplyQueue>,
     /// Whose answers are read now.
     request: Request,
     /// Whether it has been answered.
@@ -45,7 +49,8 @@ pub(super) struct Reader {
     done: bool,
 }
 
-type Asking = Option<BoxFuture<'static, Result<Reply, Error>>>;
+/// A question for the task's state that may be under way.
+type StateQuery = Fuse<BoxFuture<'static, Result<Reply, Error>>>;
 
 impl Reader {
     /// Asks for a stream and answers it once its first event is there.
@@ -57,8 +62,8 @@ impl Reader {
         mut parameters: Parameters,
         call: Call,
     ) -> Result<Events, Error> {
-        let mailbox = Arc::new(Mailbox::after(parameters.resume));
-        let request = transport.request(&mailbox, &parameters, &call)?;
+        let queue = Arc::new(ReplyQueue::after(parameters.resume));
+        let request = transport.request(&queue, &parameters, &call)?;
         // It may be asked for again under another correlation id.
         parameters.idempotency_key.get_or_insert_with(|| request.id().into());
         let after = parameters.resume;
@@ -70,7 +75,7 @@ impl Reader {
             transport,
             parameters,
             call,
-            mailbox,
+            queue,
             request,
             answered: false,
             after,
@@ -106,26 +111,25 @@ impl Reader {
         // Only silence while somebody listens counts.
         let mut heard = Instant::now();
         let mut ask_at = heard + interval / 2;
-        let mut asking: Asking = None;
+        let mut query = StateQuery::terminated();
         loop {
             let waits = !self.answered;
             tokio::select! {
                 biased;
-                arrival = self.mailbox.next() => match arrival {
-                    Some(arrival) => return self.read(&arrival),
+                reply = self.queue.next() => match reply {
+                    Some(reply) => return self.read(&reply),
                     None => self.resume()?,
                 },
                 error = self.request.send(), if waits => return Err(error),
-                answer = answer(&mut asking) => {
-                    asking = None;
+                answer = &mut query => {
                     ask_at = Instant::now() + interval / 2;
                     if self.heed(answer)? {
                         heard = Instant::now();
                         self.request.postpone();
                     }
                 }
-                () = sleep_until(ask_at), if self.task.is_some() && asking.is_none() => {
-                    asking = self.ask(interval);
+                () = sleep_until(ask_at), if self.task.is_some() && query.is_terminated() => {
+                    query = self.query_state(interval);
                 }
                 () = sleep_until(heard + timeout) => return Err(self.request.gave_up(timeout)),
             }
@@ -133,14 +137,14 @@ impl Reader {
     }
 
     /// The event of an answer.
-    fn read(&mut self, arrival: &Arrival) -> Result<Event, Error> {
-        self.transport.heard(arrival);
-        if arrival.number == self.request.number() {
+    fn read(&mut self, reply: &ReplyRecord) -> Result<Event, Error> {
+        self.transport.heard(reply);
+        if reply.number == self.request.number() {
             self.answered = true;
             self.request.answered();
         }
-        let id = self.transport.cluster.routes.id(arrival.number);
-        let event = client::decode_event(&id, arrival.place, &arrival.value)?;
+        let id = self.transport.cluster.pending.correlation_id(reply.number);
+        let event = client::decode_event(&id, reply.headers, &reply.value)?;
         self.after = event.cursor.or(self.after);
         self.task = match &event.response {
             StreamResponse::Task(task) => Some(Arc::clone(&task.id)),
@@ -156,22 +160,24 @@ impl Reader {
     /// that begins with the first event all the same is understood: each is known by its cursor.
     fn resume(&mut self) -> Result<(), Error> {
         self.parameters.resume = self.after;
-        self.request = self.transport.request(&self.mailbox, &self.parameters, &self.call)?;
+        self.request = self.transport.request(&self.queue, &self.parameters, &self.call)?;
         self.answered = false;
         Ok(())
     }
 
     /// Asks how the task is, so that an agent that thinks is told from one that is gone.
-    fn ask(&self, timeout: std::time::Duration) -> Asking {
+    fn query_state(&self, timeout: Duration) -> StateQuery {
+        let Some(task) = &self.task else { return StateQuery::terminated() };
         let request = GetTaskRequest {
             tenant: self.call.tenant().cloned(),
-            id: Arc::clone(self.task.as_ref()?),
+            id: Arc::clone(task),
             history_length: Some(0),
         };
         let mut parameters = self.parameters.clone();
         (parameters.timeout, parameters.resume) = (timeout, None);
         let transport = self.transport.clone();
-        Some(Box::pin(async move { transport.unary(&parameters, &Call::GetTask(request)).await }))
+        let call = Call::GetTask(request);
+        async move { transport.unary(&parameters, &call).await }.boxed().fuse()
     }
 
     /// Answers whether that was a sign of life. A task that rests has no more events to wait for:
@@ -190,12 +196,5 @@ impl Reader {
             return Ok(true);
         }
         Ok(!state.is_terminal())
-    }
-}
-
-async fn answer(asking: &mut Asking) -> Result<Reply, Error> {
-    match asking {
-        Some(asking) => asking.await,
-        None => pending().await,
     }
 }

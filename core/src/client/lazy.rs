@@ -8,43 +8,41 @@ use std::fmt;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::{Client, Connector, Parameters, Transport};
+use super::{Client, Connector, Parameters, Transport, failure::within};
 use crate::{
     call::{Call, Reply},
-    error::{Error, ErrorKind},
+    error::Error,
 };
 
 /// The way to an agent that need not be there yet.
-pub(super) struct Later {
+pub(super) struct LazyTransport {
     connector: Connector,
     url: String,
     found: OnceCell<Client>,
 }
 
-impl Later {
+impl LazyTransport {
     pub(super) fn new(connector: Connector, url: &str) -> Self {
         Self { connector, url: url.to_owned(), found: OnceCell::new() }
     }
 }
 
 #[async_trait]
-impl Transport for Later {
+impl Transport for LazyTransport {
     async fn call(&self, parameters: &Parameters, call: Call) -> Result<Reply, Error> {
         // Calls that come together look once.
         let finding = self.found.get_or_try_init(|| self.connector.connect(&self.url));
-        let found = tokio::time::timeout(parameters.timeout, finding).await.unwrap_or_else(|_| {
-            let sentence = "The agent did not show its card in time.";
-            Err(Error::new(ErrorKind::DeadlineExceeded, sentence))
-        });
-        found?.transport.call(parameters, call).await
+        let sentence = "The agent did not show its card in time.";
+        let found = within(parameters.timeout, sentence, finding).await?;
+        found.transport.call(parameters, call).await
     }
 }
 
-impl fmt::Debug for Later {
+impl fmt::Debug for LazyTransport {
     /// Leaves the address out: it may hold credentials.
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter
-            .debug_struct("Later")
+            .debug_struct("LazyTransport")
             .field("connector", &self.connector)
             .field("found", &self.found.get())
             .finish_non_exhaustive()

@@ -13,62 +13,63 @@ use tokio::sync::Notify;
 use crate::{task::Cursor, wire::kafka::client::EventHeaders};
 
 /// How many answers wait for their reader at most.
-const MOST: usize = 256;
+const REPLIES_LIMIT: usize = 256;
 /// How many bytes of answers wait at most; a larger single one still does.
-const MOST_BYTES: usize = 1 << 20;
+const BYTES_LIMIT: usize = 1 << 20;
 
 /// An answer as it came.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct ReplyRecord {
     /// Which request it answers.
     pub(super) number: u64,
     /// Which topic it came on.
     pub(super) topic: Arc<str>,
     /// Where it stands in its stream.
-    pub(super) place: EventHeaders,
+    pub(super) headers: EventHeaders,
     /// JSON.
     pub(super) value: Vec<u8>,
 }
 
 /// The answers to one call that nobody has read yet. It has one reader.
 #[derive(Debug, Default)]
-pub(super) struct Mailbox {
+pub(super) struct ReplyQueue {
     inner: Mutex<Inner>,
     news: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    waiting: VecDeque<Arrival>,
+    waiting: VecDeque<ReplyRecord>,
     bytes: usize,
     /// The last event that was taken: a stream's events come in order.
     seen: Option<Cursor>,
     overflowed: bool,
 }
 
-impl Mailbox {
+impl ReplyQueue {
     /// An empty one for what comes after that event.
     pub(super) fn after(seen: Option<Cursor>) -> Self {
         Self { inner: Mutex::new(Inner { seen, ..Inner::default() }), news: Notify::new() }
     }
 
-    /// Takes an answer, after all that came before it; an event that has come before is passed
-    /// over. Without room for it the reader has fallen behind: from here on nothing is taken until
-    /// they know. Answers whether what comes next may be taken.
-    pub(super) fn put(&self, arrival: Arrival) -> bool {
+    /// Takes an answer, after all that came before it; a redelivered event is passed over. Over the
+    /// limit the reader has fallen behind: from here on nothing is taken until they know. Answers
+    /// whether what comes next may be taken.
+    pub(super) fn put(&self, reply: ReplyRecord) -> bool {
         let mut inner = self.lock();
-        let cursor = arrival.place.cursor;
+        let cursor = reply.headers.cursor;
         if !inner.overflowed && cursor.is_some() && cursor <= inner.seen {
             return true;
         }
-        let bytes = inner.bytes + arrival.value.len();
-        let room = inner.waiting.is_empty() || inner.waiting.len() < MOST && bytes <= MOST_BYTES;
+        let bytes = inner.bytes + reply.value.len();
+        let room =
+            inner.waiting.is_empty() || inner.waiting.len() < REPLIES_LIMIT && bytes <= BYTES_LIMIT;
         inner.overflowed |= !room;
         let taken = !inner.overflowed;
         if taken {
             inner.bytes = bytes;
             inner.seen = cursor.or(inner.seen);
-            inner.waiting.push_back(arrival);
+            inner.waiting.push_back(reply);
         }
         drop(inner);
         self.news.notify_one();
@@ -76,7 +77,7 @@ impl Mailbox {
     }
 
     /// The next answer; none, once, when all that was taken is read and something was not.
-    pub(super) async fn next(&self) -> Option<Arrival> {
+    pub(super) async fn next(&self) -> Option<ReplyRecord> {
         loop {
             if let Some(next) = self.take() {
                 return next;
@@ -85,11 +86,11 @@ impl Mailbox {
         }
     }
 
-    fn take(&self) -> Option<Option<Arrival>> {
+    fn take(&self) -> Option<Option<ReplyRecord>> {
         let mut inner = self.lock();
-        if let Some(arrival) = inner.waiting.pop_front() {
-            inner.bytes -= arrival.value.len();
-            return Some(Some(arrival));
+        if let Some(reply) = inner.waiting.pop_front() {
+            inner.bytes -= reply.value.len();
+            return Some(Some(reply));
         }
         std::mem::take(&mut inner.overflowed).then_some(None)
     }
@@ -105,54 +106,54 @@ mod tests {
 
     use super::*;
 
-    fn arrival(number: u64, bytes: usize) -> Arrival {
-        let (topic, place) = ("replies".into(), EventHeaders::default());
-        Arrival { number, topic, place, value: vec![b' '; bytes] }
+    fn reply(number: u64, bytes: usize) -> ReplyRecord {
+        let (topic, headers) = ("replies".into(), EventHeaders::default());
+        ReplyRecord { number, topic, headers, value: vec![b' '; bytes] }
     }
 
     #[test]
-    fn what_has_no_room_is_told_after_all_that_has() {
-        let mailbox = Mailbox::default();
-        let taken = (0..300).filter(|number| mailbox.put(arrival(*number, 1))).count();
-        assert_eq!(taken, MOST);
+    fn an_overflow_is_told_after_all_that_was_taken() {
+        let queue = ReplyQueue::default();
+        let taken = (0..300).filter(|number| queue.put(reply(*number, 1))).count();
+        assert_eq!(taken, REPLIES_LIMIT);
         for number in 0..256 {
-            assert!(!mailbox.put(arrival(1000, 1)), "nothing is taken after a gap");
-            let next = mailbox.next().now_or_never().expect("it waits");
+            assert!(!queue.put(reply(1000, 1)), "nothing is taken after a gap");
+            let next = queue.next().now_or_never().expect("it waits");
             assert_eq!(next.map(|it| it.number), Some(number));
         }
-        assert!(mailbox.next().now_or_never().expect("the reader is told").is_none());
-        assert!(mailbox.next().now_or_never().is_none(), "once");
-        assert!(mailbox.put(arrival(7, 1)));
+        assert!(queue.next().now_or_never().expect("the reader is told").is_none());
+        assert!(queue.next().now_or_never().is_none(), "once");
+        assert!(queue.put(reply(7, 1)));
     }
 
     #[test]
-    fn an_event_that_comes_again_is_passed_over() {
+    fn a_redelivered_event_is_passed_over() {
         let event = |version| {
             let cursor = Some(Cursor { version, index: 0 });
-            Arrival { place: EventHeaders { cursor, last: false }, ..arrival(version, 1) }
+            ReplyRecord { headers: EventHeaders { cursor, last: false }, ..reply(version, 1) }
         };
-        let mailbox = Mailbox::after(Some(Cursor { version: 1, index: 5 }));
+        let queue = ReplyQueue::after(Some(Cursor { version: 1, index: 5 }));
         for version in [1, 2, 3, 1, 2, 3, 4] {
-            assert!(mailbox.put(event(version)));
+            assert!(queue.put(event(version)));
         }
-        let next = || mailbox.next().now_or_never().flatten().map(|next| next.number);
+        let next = || queue.next().now_or_never().flatten().map(|next| next.number);
         assert_eq!([next(), next(), next(), next()], [Some(2), Some(3), Some(4), None]);
     }
 
     #[test]
     fn bytes_are_bounded_but_one_answer_always_goes() {
-        let mailbox = Mailbox::default();
-        assert!(mailbox.put(arrival(0, 5 * MOST_BYTES)));
-        assert!(!mailbox.put(arrival(1, 1)));
-        assert!(mailbox.next().now_or_never().flatten().is_some());
-        assert!(mailbox.next().now_or_never().expect("the reader is told").is_none());
-        assert!(mailbox.put(arrival(2, MOST_BYTES)));
+        let queue = ReplyQueue::default();
+        assert!(queue.put(reply(0, 5 * BYTES_LIMIT)));
+        assert!(!queue.put(reply(1, 1)));
+        assert!(queue.next().now_or_never().flatten().is_some());
+        assert!(queue.next().now_or_never().expect("the reader is told").is_none());
+        assert!(queue.put(reply(2, BYTES_LIMIT)));
     }
 
     #[tokio::test]
     async fn a_reader_that_waits_is_woken() {
-        let mailbox = Mailbox::default();
-        let (next, taken) = tokio::join!(mailbox.next(), async { mailbox.put(arrival(3, 1)) });
+        let queue = ReplyQueue::default();
+        let (next, taken) = tokio::join!(queue.next(), async { queue.put(reply(3, 1)) });
         assert!(taken && next.is_some_and(|next| next.number == 3));
     }
 }

@@ -1,6 +1,6 @@
 //! The one consumer of a reply topic in this process.
 //!
-//! Owns: standing at the topic's end before anything is asked, and keeping all its partitions. Must
+//! Owns: being assigned the topic's end before anything is asked, and all its partitions. Must
 //! never know: what was asked, what an answer says, who waits how long.
 //!
 //! It has a thread of its own, so that it serves callers of every runtime and none can hold it up.
@@ -21,9 +21,9 @@ use rdkafka::{
 use tokio::sync::watch;
 
 use super::{
-    mailbox::Arrival,
-    routes::Routes,
-    settings::{self, Settings, Troubles},
+    pending::PendingRequests,
+    reply_queue::ReplyRecord,
+    settings::{self, ConnectionErrors, Settings},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -31,30 +31,30 @@ use crate::{
 };
 
 /// How long a broker may take to say something before it is asked again.
-const PATIENCE: Duration = Duration::from_secs(2);
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the thread waits for a record before it looks whether anybody still needs it.
-const TURN: Duration = Duration::from_millis(100);
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long it is left at that when the topic cannot be read.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_BACKOFF: Duration = Duration::from_millis(200);
 /// How often it is looked whether the topic has got more partitions, while there are calls.
-const LOOK: Duration = Duration::from_secs(10);
+const METADATA_MAX_AGE: Duration = Duration::from_secs(10);
 
 /// A reply topic as this process reads it.
-pub(super) struct Inbox {
+pub(super) struct ReplyConsumer {
     brokers: String,
     topic: Arc<str>,
-    routes: Arc<Routes>,
-    consumer: Arc<BaseConsumer<Troubles>>,
-    troubles: Troubles,
-    standing: watch::Sender<Standing>,
+    pending: Arc<PendingRequests>,
+    consumer: Arc<BaseConsumer<ConnectionErrors>>,
+    errors: ConnectionErrors,
+    assignment: watch::Sender<Assignment>,
     partitions: Mutex<Partitions>,
 }
 
-/// Whether the consumer stands where no answer can be missed.
+/// Whether the consumer is assigned offsets from which no answer can be missed.
 #[derive(Clone, Debug)]
-pub(super) enum Standing {
+pub(super) enum Assignment {
     /// Not yet, and why, in one sentence, once that is known.
-    Away(Option<String>),
+    Unavailable(Option<String>),
     /// It does.
     Ready,
 }
@@ -65,7 +65,7 @@ struct Partitions {
     looked: Instant,
 }
 
-impl Inbox {
+impl ReplyConsumer {
     /// Begins to read the topic.
     ///
     /// # Errors
@@ -75,58 +75,60 @@ impl Inbox {
         brokers: &str,
         topic: &str,
         settings: &Settings,
-        routes: &Arc<Routes>,
+        pending: &Arc<PendingRequests>,
     ) -> Result<Arc<Self>, Error> {
-        let troubles = Troubles::default();
-        let consumer = settings::consumer(brokers, settings, false, troubles.clone())?;
-        let inbox = Arc::new(Self {
+        let errors = ConnectionErrors::default();
+        let consumer = settings::consumer(brokers, settings, false, errors.clone())?;
+        let replies = Arc::new(Self {
             brokers: brokers.to_owned(),
             topic: topic.into(),
-            routes: Arc::clone(routes),
+            pending: Arc::clone(pending),
             consumer: Arc::new(consumer),
-            troubles,
-            standing: watch::Sender::new(Standing::Away(None)),
+            errors,
+            assignment: watch::Sender::new(Assignment::Unavailable(None)),
             partitions: Mutex::new(Partitions { count: 0, looked: Instant::now() }),
         });
-        let (consumer, reader) = (Arc::clone(&inbox.consumer), Arc::downgrade(&inbox));
+        let (consumer, reader) = (Arc::clone(&replies.consumer), Arc::downgrade(&replies));
         let thread = std::thread::Builder::new().name("a2a-replies".to_owned());
         thread.spawn(move || read(&consumer, &reader)).map_err(|error| {
             let sentence = "There is no thread to read Kafka's answers.";
             Error::new(ErrorKind::Unavailable, sentence).with_source(error)
         })?;
-        Ok(inbox)
+        Ok(replies)
     }
 
     /// Returns once no answer to what is asked from then on can be missed.
     pub(super) async fn ready(&self) {
-        let mut standing = self.standing.subscribe();
+        let mut assignment = self.assignment.subscribe();
         // The sender is this value's own.
-        let _ = standing.wait_for(|standing| matches!(standing, Standing::Ready)).await;
+        let _ = assignment.wait_for(|assignment| matches!(assignment, Assignment::Ready)).await;
     }
 
     /// Returns once that is so, or it is known why it is not.
     pub(super) async fn tried(&self) {
-        let mut standing = self.standing.subscribe();
-        let _ = standing.wait_for(|standing| !matches!(standing, Standing::Away(None))).await;
+        let mut assignment = self.assignment.subscribe();
+        let _ = assignment
+            .wait_for(|assignment| !matches!(assignment, Assignment::Unavailable(None)))
+            .await;
     }
 
     /// Whether that is so, and why not.
-    pub(super) fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
+    pub(super) fn assignment(&self) -> Assignment {
+        self.assignment.borrow().clone()
     }
 
     /// Looks for new partitions of the topic, in the background, if nobody did so lately.
     pub(super) fn look(self: &Arc<Self>) {
         let mut partitions = lock(&self.partitions);
-        if partitions.looked.elapsed() < LOOK {
+        if partitions.looked.elapsed() < METADATA_MAX_AGE {
             return;
         }
         partitions.looked = Instant::now();
         drop(partitions);
-        let inbox = Arc::clone(self);
+        let replies = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = inbox.add_partitions() {
-                tracing::debug!(topic = &*inbox.topic, error, "its partitions are not known");
+            if let Err(error) = replies.add_partitions() {
+                tracing::debug!(topic = &*replies.topic, error, "its partitions are not known");
             }
         });
     }
@@ -148,7 +150,7 @@ impl Inbox {
 
     /// How many partitions the topic has.
     fn count(&self) -> Result<i32, String> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.topic), PATIENCE);
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), METADATA_TIMEOUT);
         let metadata = metadata.map_err(|error| self.unreachable(&error))?;
         let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
         match i32::try_from(count) {
@@ -157,15 +159,15 @@ impl Inbox {
         }
     }
 
-    /// Puts the consumer at the topic's end: where exactly is known when this returns.
-    fn stand(&self) -> Result<(), String> {
+    /// Assigns the topic's end to the consumer: its offsets are known when this returns.
+    fn assign_to_end(&self) -> Result<(), String> {
         let count = self.count()?;
         let mut ends = TopicPartitionList::new();
         for partition in 0..count {
             ends.add_partition_offset(&self.topic, partition, Offset::End).map_err(told)?;
         }
         let unreachable = |error: KafkaError| self.unreachable(&error);
-        let ends = self.consumer.offsets_for_times(ends, PATIENCE).map_err(unreachable)?;
+        let ends = self.consumer.offsets_for_times(ends, METADATA_TIMEOUT).map_err(unreachable)?;
         for end in ends.elements() {
             end.error().map_err(unreachable)?;
         }
@@ -175,46 +177,51 @@ impl Inbox {
     }
 
     fn unreachable(&self, error: &KafkaError) -> String {
-        self.troubles.unreachable(&self.brokers, error)
+        self.errors.unreachable(&self.brokers, error)
     }
 
     fn deliver(&self, message: &BorrowedMessage<'_>) {
-        let Some(number) = message.key().and_then(|key| self.routes.number(key)) else { return };
-        if !self.routes.is_open(number) {
+        let Some(number) = message.key().and_then(|key| self.pending.number(key)) else { return };
+        if !self.pending.is_open(number) {
             return;
         }
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-        let place = EventHeaders::read(headers.map(|it| (it.key, it.value.unwrap_or_default())));
+        let of_event = EventHeaders::read(headers.map(|it| (it.key, it.value.unwrap_or_default())));
         let value = message.payload().unwrap_or_default().to_vec();
-        self.routes.deliver(Arrival { number, topic: Arc::clone(&self.topic), place, value });
+        self.pending.deliver(ReplyRecord {
+            number,
+            topic: Arc::clone(&self.topic),
+            headers: of_event,
+            value,
+        });
     }
 }
 
-/// The thread: it ends when nobody needs the inbox any more.
-fn read(consumer: &BaseConsumer<Troubles>, inbox: &Weak<Inbox>) {
+/// The thread: it ends when nobody needs the consumer any more.
+fn read(consumer: &BaseConsumer<ConnectionErrors>, replies: &Weak<ReplyConsumer>) {
     loop {
-        let Some(inbox) = inbox.upgrade() else { return };
-        match inbox.stand() {
+        let Some(replies) = replies.upgrade() else { return };
+        match replies.assign_to_end() {
             Ok(()) => {
-                inbox.standing.send_replace(Standing::Ready);
+                replies.assignment.send_replace(Assignment::Ready);
                 break;
             }
             Err(why) => {
-                inbox.standing.send_replace(Standing::Away(Some(why)));
+                replies.assignment.send_replace(Assignment::Unavailable(Some(why)));
             }
         }
-        drop(inbox);
+        drop(replies);
         // What the brokers' connections have to say is heard here.
-        let _ = consumer.poll(PAUSE);
+        let _ = consumer.poll(RETRY_BACKOFF);
     }
     loop {
-        let received = consumer.poll(TURN);
-        let Some(inbox) = inbox.upgrade() else { return };
+        let received = consumer.poll(POLL_TIMEOUT);
+        let Some(replies) = replies.upgrade() else { return };
         match received {
-            Some(Ok(message)) => inbox.deliver(&message),
+            Some(Ok(message)) => replies.deliver(&message),
             // It goes on by itself, where it was.
             Some(Err(error)) => {
-                tracing::debug!(topic = &*inbox.topic, %error, "no answers for now")
+                tracing::debug!(topic = &*replies.topic, %error, "no answers for now")
             }
             None => {}
         }

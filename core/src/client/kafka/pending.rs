@@ -1,5 +1,4 @@
-//! Which answer is whose: the correlation ids of a cluster's requests, and the mailboxes behind
-//! them.
+//! Pending requests by correlation id: which answer goes into which reply queue.
 //!
 //! Owns: ids that no other process has, and that an answer reaches its call whatever topic it comes
 //! on. Must never know: connections, topics, what was asked.
@@ -12,34 +11,34 @@ use std::{
     },
 };
 
-use super::mailbox::{Arrival, Mailbox};
+use super::reply_queue::{ReplyQueue, ReplyRecord};
 use crate::env::Env;
 
 /// The requests of this process to a cluster that are not answered yet.
-pub(super) struct Routes {
+pub(super) struct PendingRequests {
     /// What the keys of the requests begin with: no other process has it.
     prefix: String,
     numbers: AtomicU64,
-    mailboxes: Mutex<HashMap<u64, Arc<Mailbox>>>,
+    queues: Mutex<HashMap<u64, Arc<ReplyQueue>>>,
 }
 
-impl Default for Routes {
+impl Default for PendingRequests {
     fn default() -> Self {
         let prefix = format!("{}-", Env::system().id());
-        Self { prefix, numbers: AtomicU64::new(1), mailboxes: Mutex::default() }
+        Self { prefix, numbers: AtomicU64::new(1), queues: Mutex::default() }
     }
 }
 
-impl Routes {
-    /// Gives a new number to a request whose answers go into this mailbox.
-    pub(super) fn open(self: &Arc<Self>, mailbox: &Arc<Mailbox>) -> Route {
+impl PendingRequests {
+    /// Gives a new number to a request whose answers go into this queue.
+    pub(super) fn open(self: &Arc<Self>, queue: &Arc<ReplyQueue>) -> PendingRequest {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(number, Arc::clone(mailbox));
-        Route { routes: Arc::clone(self), number }
+        self.lock().insert(number, Arc::clone(queue));
+        PendingRequest { requests: Arc::clone(self), number }
     }
 
     /// The key of the request of that number.
-    pub(super) fn id(&self, number: u64) -> String {
+    pub(super) fn correlation_id(&self, number: u64) -> String {
         format!("{}{number}", self.prefix)
     }
 
@@ -55,28 +54,28 @@ impl Routes {
     }
 
     /// Puts an answer where it is waited for.
-    pub(super) fn deliver(&self, arrival: Arrival) {
-        let number = arrival.number;
-        let Some(mailbox) = self.lock().get(&number).cloned() else { return };
-        if !mailbox.put(arrival) {
+    pub(super) fn deliver(&self, reply: ReplyRecord) {
+        let number = reply.number;
+        let Some(queue) = self.lock().get(&number).cloned() else { return };
+        if !queue.put(reply) {
             // What comes under this number from here on has a gap before it.
             self.lock().remove(&number);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Mailbox>>> {
-        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<ReplyQueue>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request's way back; answers to it are dropped once this is.
-pub(super) struct Route {
-    routes: Arc<Routes>,
+/// One pending request; answers to it are dropped once this is.
+pub(super) struct PendingRequest {
+    requests: Arc<PendingRequests>,
     pub(super) number: u64,
 }
 
-impl Drop for Route {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
-        self.routes.lock().remove(&self.number);
+        self.requests.lock().remove(&self.number);
     }
 }
