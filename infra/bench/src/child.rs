@@ -1,14 +1,54 @@
 //! A server in a process of its own, started from this same program.
 //!
-//! It owns the process: where it listens, how much memory it has, and its end. A child also ends
-//! by itself when the driver dies, because its standard input then closes ([`crate::serve`]).
+//! It owns which servers there are, and the process: where it listens, how much memory it has, and
+//! its end. A child also ends by itself when the driver dies, because its standard input then
+//! closes ([`crate::serve`]). It must never know what is measured.
 
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 
-use crate::cli::Subject;
+use serde::{Deserialize, Serialize};
+
+/// A server to measure; the child is told which by its JSON.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) enum Subject {
+    /// The limit of HTTP: hyper, JSON parsed and written back
+    Echo,
+    /// The limit of SSE: hyper, events prepared beforehand
+    Sse,
+    /// Our agent over HTTP
+    Agent,
+    /// The limit of Kafka: each record written back
+    KafkaEcho(Route),
+    /// Our agent over Kafka
+    KafkaAgent(Route),
+}
+
+/// Where a Kafka server reads and writes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Route {
+    /// Bootstrap address
+    pub(crate) brokers: String,
+    /// Topic it reads
+    pub(crate) requests: String,
+    /// Topic it writes
+    pub(crate) replies: String,
+    /// Its consumer group
+    pub(crate) group: String,
+    /// How long a fetch may wait for records
+    pub(crate) fetch_wait_ms: u32,
+}
+
+impl FromStr for Subject {
+    type Err = serde_json::Error;
+
+    fn from_str(json: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(json)
+    }
+}
 
 /// A running server; dropping it kills the process.
 pub(crate) struct Server {
@@ -19,12 +59,10 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the server and waits for the one line it prints when it is ready.
     pub(crate) fn start(subject: &Subject) -> Result<Self, String> {
-        let words = subject.words();
-        let name = words.first().cloned().unwrap_or_default();
+        let name = serde_json::to_string(subject).map_err(|error| error.to_string())?;
         let program = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
         let mut process = Command::new(program)
-            .arg("serve")
-            .args(&words)
+            .args(["serve", &name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -84,5 +122,21 @@ mod tests {
         let status = "Name:\ta2a-bench\nVmHWM:\t   99 kB\nVmRSS:\t   12345 kB\nThreads:\t3\n";
         assert_eq!(resident_kib(status), Some(12_345.0));
         assert_eq!(resident_kib("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn a_subject_survives_the_way_to_the_child() {
+        let route = Route {
+            brokers: "127.0.0.1:1".into(),
+            requests: "a".into(),
+            replies: "b".into(),
+            group: "g".into(),
+            fetch_wait_ms: 1,
+        };
+        for subject in [Subject::Echo, Subject::KafkaAgent(route)] {
+            let json = serde_json::to_string(&subject).expect("JSON");
+            let parsed: Subject = json.parse().expect("a subject");
+            assert_eq!(format!("{parsed:?}"), format!("{subject:?}"));
+        }
     }
 }

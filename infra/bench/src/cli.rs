@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::child::{Server, Subject};
 use crate::stores;
 
 /// Measures our servers beside the limit of this machine.
@@ -25,7 +26,7 @@ pub(crate) struct Options {
     /// Samples of each figure; the median is shown
     #[arg(long, default_value_t = 5)]
     pub(crate) samples: usize,
-    /// Seconds of one HTTP sample
+    /// Seconds of one HTTP sample, whole ones
     #[arg(long, default_value_t = 3.0)]
     pub(crate) seconds: f64,
     /// Measure only these sections
@@ -65,6 +66,11 @@ impl Options {
     pub(crate) fn sections(&self) -> Vec<Section> {
         let all = Section::value_variants().iter().copied();
         all.filter(|section| self.only.is_empty() || self.only.contains(section)).collect()
+    }
+
+    /// Our server beside the limit's, unless it is left out.
+    pub(crate) fn ours(&self, subject: &Subject) -> Result<Option<Server>, String> {
+        (!self.limits_only).then(|| Server::start(subject)).transpose()
     }
 
     /// How long one HTTP sample takes.
@@ -115,90 +121,7 @@ pub(crate) enum Command {
     Follow(stores::Crowd),
     /// Serves one subject and prints where
     #[command(hide = true)]
-    Serve {
-        #[command(subcommand)]
-        subject: Subject,
-    },
-}
-
-/// A server to measure.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum Subject {
-    /// The limit of HTTP: hyper, JSON parsed and written back
-    Echo(Port),
-    /// The limit of SSE: hyper, events prepared beforehand
-    Sse(Port),
-    /// Our agent over HTTP
-    Agent(Port),
-    /// The limit of Kafka: each record written back
-    KafkaEcho(Route),
-    /// Our agent over Kafka
-    KafkaAgent(Route),
-}
-
-/// Where an HTTP server listens.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Port {
-    /// 0 for any free one
-    #[arg(long, default_value_t = 0)]
-    pub(crate) port: u16,
-}
-
-/// Where a Kafka server reads and writes.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Route {
-    /// Bootstrap address
-    #[arg(long)]
-    pub(crate) brokers: String,
-    /// Topic it reads
-    #[arg(long)]
-    pub(crate) requests: String,
-    /// Topic it writes
-    #[arg(long)]
-    pub(crate) replies: String,
-    /// Its consumer group
-    #[arg(long)]
-    pub(crate) group: String,
-    /// How long a fetch may wait for records
-    #[arg(long, default_value_t = 500)]
-    pub(crate) fetch_wait_ms: u32,
-}
-
-impl Subject {
-    /// The words that make [`Cli`] parse to this subject.
-    pub(crate) fn words(&self) -> Vec<String> {
-        let (name, flags) = match self {
-            Self::Echo(port) => ("echo", port.flags()),
-            Self::Sse(port) => ("sse", port.flags()),
-            Self::Agent(port) => ("agent", port.flags()),
-            Self::KafkaEcho(route) => ("kafka-echo", route.flags()),
-            Self::KafkaAgent(route) => ("kafka-agent", route.flags()),
-        };
-        let flags = flags.into_iter().map(|(flag, value)| format!("--{flag}={value}"));
-        std::iter::once(name.to_owned()).chain(flags).collect()
-    }
-}
-
-/// Flags without their dashes, and their values.
-type Flags = Vec<(&'static str, String)>;
-
-impl Port {
-    fn flags(&self) -> Flags {
-        vec![("port", self.port.to_string())]
-    }
-}
-
-impl Route {
-    fn flags(&self) -> Flags {
-        let Self { brokers, requests, replies, group, fetch_wait_ms } = self;
-        vec![
-            ("brokers", brokers.clone()),
-            ("requests", requests.clone()),
-            ("replies", replies.clone()),
-            ("group", group.clone()),
-            ("fetch-wait-ms", fetch_wait_ms.to_string()),
-        ]
-    }
+    Serve { subject: Subject },
 }
 
 #[cfg(test)]
@@ -221,25 +144,6 @@ mod tests {
         let only = parse("a2a-bench --only memory,http --samples 1").sections();
         assert_eq!(only, [Section::Http, Section::Memory]);
         assert!(Cli::try_parse_from(["a2a-bench", "--only", "grpc"]).is_err());
-    }
-
-    #[test]
-    fn a_subject_survives_the_way_to_the_child() {
-        let route = Route {
-            brokers: "127.0.0.1:1".into(),
-            requests: "a".into(),
-            replies: "b".into(),
-            group: "g".into(),
-            fetch_wait_ms: 1,
-        };
-        for subject in [Subject::Echo(Port { port: 7 }), Subject::KafkaAgent(route)] {
-            let words = ["a2a-bench".to_owned(), "serve".to_owned()];
-            let cli = Cli::try_parse_from(words.into_iter().chain(subject.words()));
-            let Some(Command::Serve { subject: parsed }) = cli.expect("valid").command else {
-                panic!("not a serve command");
-            };
-            assert_eq!(format!("{parsed:?}"), format!("{subject:?}"));
-        }
     }
 
     #[test]

@@ -2,16 +2,14 @@
 //!
 //! Each figure has the echo answer the very bytes our server gets for it, so both read the same.
 
-mod connection;
+pub(crate) mod client;
 pub(crate) mod echo;
 pub(crate) mod load;
 
-pub(crate) use connection::{Connection, Framing};
-
 use std::time::Duration;
 
-use crate::child::Server;
-use crate::cli::{Options, Port, Subject};
+use crate::child::{Server, Subject};
+use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
 use crate::subjects::Ask;
@@ -21,49 +19,33 @@ use load::Load;
 const FIGURES: [(Ask, &str, f64); 2] = [(Ask::Message, "message", 0.60), (Ask::Task, "task", 0.45)];
 
 /// Code paths, allocators and sockets are warm after this long.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_secs(1);
 
-/// Measures every figure.
+/// Measures every figure: the limit and ours in turn, after a warm-up of both.
 pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
-    let echo = Server::start(&Subject::Echo(Port { port: 0 }))?;
-    let agent = match options.limits_only {
-        true => None,
-        false => Some(Server::start(&Subject::Agent(Port { port: 0 }))?),
-    };
+    let echo = Server::start(&Subject::Echo)?;
+    let agent = options.ours(&Subject::Agent)?;
     let mut rows = Vec::new();
     for (ask, name, share) in FIGURES {
         for binding in [Binding::Rest, Binding::JsonRpc] {
             let name = format!("HTTP, {name}, {}", binding.name());
             let row = Row::new(name, "req/s", Aim::ShareOfLimit(share));
-            rows.push(figure(options, row, binding, ask, &echo, agent.as_ref()).await?);
+            let (request, connections) = (requests::http(binding, ask), options.connections);
+            let load = |server: &'_ Server, expected| Load {
+                address: server.address().to_owned(),
+                request: request.clone(),
+                expected,
+                connections,
+            };
+            let limit = load(&echo, requests::ECHOED);
+            let ours = agent.as_ref().map(|agent| load(agent, requests::expected(ask)));
+            for load in [Some(&limit), ours.as_ref()].into_iter().flatten() {
+                load.run(WARM_UP).await?;
+            }
+            let subjects = (&limit, ours.as_ref());
+            let time = options.sample_time();
+            rows.push(row.sampled(options.samples, subjects, async |it| it.run(time).await).await?);
         }
     }
     Ok(rows)
-}
-
-/// The limit and ours in turn, after a warm-up of both.
-async fn figure(
-    options: &Options,
-    mut row: Row,
-    binding: Binding,
-    ask: Ask,
-    echo: &Server,
-    agent: Option<&Server>,
-) -> Result<Row, String> {
-    let request = requests::http(binding, ask);
-    let load = |server: &Server, expected| {
-        Load::new(server.address(), &request, expected, options.connections)
-    };
-    let limit = load(echo, requests::ECHOED);
-    let ours = agent.map(|agent| load(agent, requests::expected(ask)));
-    for load in [Some(&limit), ours.as_ref()].into_iter().flatten() {
-        load.run(WARM_UP).await?;
-    }
-    for _ in 0..options.samples {
-        row.limit.push(limit.run(options.sample_time()).await?);
-        if let Some(ours) = &ours {
-            row.ours.push(ours.run(options.sample_time()).await?);
-        }
-    }
-    Ok(row)
 }

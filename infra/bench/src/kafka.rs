@@ -7,15 +7,17 @@ pub(crate) mod echo;
 mod link;
 pub(crate) mod settings;
 
-use crate::child::Server;
-use crate::cli::{Options, Route, Subject};
+use crate::child::{Route, Server, Subject};
+use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::requests;
 use crate::stats::Sample;
 use crate::subjects::Ask;
 use broker::Broker;
-use link::Link;
+use link::{Link, Requests};
 
+/// What our answers hold.
+const MESSAGE: &str = requests::expected(Ask::Message);
 /// What we want of the raw echo's rate.
 const SHARE: f64 = 0.60;
 /// What we want where that share is more than this.
@@ -41,6 +43,13 @@ struct Ready {
     server: Server,
 }
 
+impl Ready {
+    async fn run(&self, count: usize, window: usize) -> Result<Sample, String> {
+        let payload = &requests::record(Ask::Message);
+        self.link.run(Requests { payload, count, window }).await
+    }
+}
+
 /// Measures every broker there is.
 pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     let mut rows = on(options, &Broker::in_process()?).await?;
@@ -63,29 +72,17 @@ async fn on(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> {
     let limit = start(broker, "echo", Subject::KafkaEcho, requests::ECHOED, warm_up).await?;
     let ours = match options.limits_only {
         true => None,
-        false => {
-            let expected = requests::expected(Ask::Message);
-            Some(start(broker, "agent", Subject::KafkaAgent, expected, warm_up).await?)
-        }
+        false => Some(start(broker, "agent", Subject::KafkaAgent, MESSAGE, warm_up).await?),
     };
-    let name = broker.name();
-    let window = options.window;
-    let mut many =
-        Row::new(format!("Kafka, {name}, {window} in flight"), "req/s", Aim::ShareOfLimit(SHARE));
-    let mut alone =
-        Row::new(format!("Kafka, {name}, one at a time"), "ms p50", Aim::Beside(BESIDE_MS));
-    for _ in 0..options.samples {
-        many.limit.push(limit.link.run(options.records, window).await?);
-        if let Some(ours) = &ours {
-            many.ours.push(ours.link.run(options.records, window).await?);
-        }
-    }
-    for _ in 0..options.samples {
-        alone.limit.push(limit.link.run(ALONE, 1).await?.in_millis());
-        if let Some(ours) = &ours {
-            alone.ours.push(ours.link.run(ALONE, 1).await?.in_millis());
-        }
-    }
+    let subjects = (&limit, ours.as_ref());
+    let (name, window) = (broker.name(), options.window);
+    let many = format!("Kafka, {name}, {window} in flight");
+    let many = Row::new(many, "req/s", Aim::ShareOfLimit(SHARE));
+    let sample = async |it: &Ready| it.run(options.records, window).await;
+    let many = many.sampled(options.samples, subjects, sample).await?;
+    let alone = Row::new(format!("Kafka, {name}, one at a time"), "ms p50", Aim::Beside(BESIDE_MS));
+    let sample = async |it: &Ready| Ok(it.run(ALONE, 1).await?.in_millis());
+    let alone = alone.sampled(options.samples, subjects, sample).await?;
     let mut rows = vec![many];
     rows.extend(least(&rows[0], name));
     rows.push(alone);
@@ -102,25 +99,27 @@ fn least(many: &Row, name: &str) -> Option<Row> {
 
 /// Events a second of streams. One that is not whole or not in order ends the run.
 async fn streams(options: &Options, broker: &Broker) -> Result<Row, String> {
-    let expected = requests::expected(Ask::Message);
-    let ours = start(broker, "streams", Subject::KafkaAgent, expected, 1).await?;
+    let ours = start(broker, "streams", Subject::KafkaAgent, MESSAGE, 1).await?;
     let request = requests::record(Ask::Stream(CHUNKS));
     let name = format!("Kafka, {STREAMS} streams of {CHUNKS} x 64 B, each in order");
     let mut row = Row::new(name, "event/s", Aim::None);
-    ours.link.streams(&request, CHUNKS, STREAMS_WINDOW, STREAMS_WINDOW).await?;
+    let run = async |count| {
+        let requests = Requests { payload: &request, count, window: STREAMS_WINDOW };
+        ours.link.streams(requests, CHUNKS).await
+    };
+    run(STREAMS_WINDOW).await?;
     for _ in 0..options.samples {
-        row.ours.push(ours.link.streams(&request, CHUNKS, STREAMS, STREAMS_WINDOW).await?);
+        row.ours.push(run(STREAMS).await?);
     }
     Ok(row)
 }
 
 /// The resident memory of a fresh server while it answers `options.requests` requests.
 async fn memory(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> {
-    let expected = requests::expected(Ask::Message);
-    let ours = start(broker, "memory", Subject::KafkaAgent, expected, 1).await?;
+    let ours = start(broker, "memory", Subject::KafkaAgent, MESSAGE, 1).await?;
     let mut readings = Vec::with_capacity(READINGS);
     for _ in 0..READINGS {
-        ours.link.run((options.requests / READINGS).max(1), options.window).await?;
+        ours.run((options.requests / READINGS).max(1), options.window).await?;
         readings.push(ours.server.resident_mb()?);
     }
     let rows = readings.iter().enumerate().map(|(index, resident)| {
@@ -144,12 +143,13 @@ async fn start(
 ) -> Result<Ready, String> {
     let route = route(broker, name);
     broker.create_topics([&route.requests, &route.replies]).await?;
-    let link = Link::open(&route, requests::record(Ask::Message), expected)?;
+    let link = Link::open(&route, expected)?;
     let server = Server::start(&subject(route))?;
     // The first answers take seconds, while the group settles; then the brokers' code gets warm.
-    link.run(1, 1).await?;
-    link.run(warm_up, 256).await?;
-    Ok(Ready { link, server })
+    let ready = Ready { link, server };
+    ready.run(1, 1).await?;
+    ready.run(warm_up, 256).await?;
+    Ok(ready)
 }
 
 /// Topics and a group that are new in each run: a broker may outlive one.
@@ -173,10 +173,11 @@ mod tests {
         let broker = Broker::in_process()?;
         let route = route(&broker, "test");
         broker.create_topics([&route.requests, &route.replies]).await?;
-        let link = Link::open(&route, requests::record(Ask::Message), expected)?;
+        let link = Link::open(&route, expected)?;
+        let payload = &requests::record(Ask::Message);
         tokio::select! {
             ended = echo::serve(&route, || ()) => Err(format!("the echo ended: {ended:?}")),
-            sample = link.run(50, 8) => sample,
+            sample = link.run(Requests { payload, count: 50, window: 8 }) => sample,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Resident memory of our server after sends at full speed: what it keeps for good shows here.
 
-use crate::child::Server;
-use crate::cli::{Options, Port, Subject};
+use crate::child::{Server, Subject};
+use crate::cli::Options;
 use crate::http::load::Load;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
@@ -31,12 +31,13 @@ pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
 
 async fn after_load(
     options: &Options,
-    subject: fn(Port) -> Subject,
+    subject: Subject,
     expected: &'static str,
 ) -> Result<(Sample, Sample), String> {
-    let server = Server::start(&subject(Port { port: 0 }))?;
+    let server = Server::start(&subject)?;
     let request = requests::http(Binding::Rest, Ask::Task);
-    let load = Load::new(server.address(), &request, expected, options.connections);
+    let (address, connections) = (server.address().to_owned(), options.connections);
+    let load = Load { address, request, expected, connections };
     let rate = load.run(options.memory_time()).await?;
     Ok((Sample::of(server.resident_mb()?), rate))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::stats::Series;
+use crate::stats::{Sample, Series};
 
 /// A figure of ours beside what this machine can do at best.
 #[derive(Clone, Debug)]
@@ -24,6 +24,23 @@ impl Row {
     pub(crate) fn new(name: impl Into<String>, unit: &'static str, aim: Aim) -> Self {
         let (ours, limit) = (Series::default(), Series::default());
         Self { name: name.into(), unit, ours, limit, aim }
+    }
+
+    /// Takes samples of the limit and of ours in turn, so that what the machine does meanwhile
+    /// meets both alike.
+    pub(crate) async fn sampled<T>(
+        mut self,
+        samples: usize,
+        (limit, ours): (&T, Option<&T>),
+        sample: impl AsyncFn(&T) -> Result<Sample, String>,
+    ) -> Result<Self, String> {
+        for _ in 0..samples {
+            self.limit.push(sample(limit).await?);
+            if let Some(ours) = ours {
+                self.ours.push(sample(ours).await?);
+            }
+        }
+        Ok(self)
     }
 
     fn ratio(&self) -> Option<f64> {
@@ -175,7 +192,6 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Sample;
 
     fn row(aim: Aim, ours: &[f64], limit: &[f64]) -> Row {
         let mut row = Row::new("sends", "req/s", aim);

@@ -1,4 +1,4 @@
-//! The bytes sent to servers, prepared beforehand, and what an answer must hold.
+//! What is sent to servers, prepared beforehand, and what an answer must hold.
 
 use serde_json::{Value, json};
 
@@ -23,24 +23,26 @@ impl Binding {
     }
 }
 
-/// A whole HTTP request that asks our agent for `ask`.
-pub(crate) fn http(binding: Binding, ask: Ask) -> Vec<u8> {
-    let streaming = matches!(ask, Ask::Stream(_));
-    let path = match (binding, streaming) {
-        (Binding::Rest, false) => "/message:send",
-        (Binding::Rest, true) => "/message:stream",
-        (Binding::JsonRpc, _) => "/",
-    };
-    let body = match binding {
-        Binding::Rest => params(ask),
-        Binding::JsonRpc => envelope(ask),
-    };
-    post(path, &body.to_string())
+/// A POST.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) path: String,
+    pub(crate) body: String,
 }
 
-/// A whole HTTP request that asks the raw SSE server for a stream.
-pub(crate) fn raw_stream(chunks: usize) -> Vec<u8> {
-    post(&format!("/stream/{chunks}"), "")
+/// A request that asks our agent for `ask`.
+pub(crate) fn http(binding: Binding, ask: Ask) -> Request {
+    let (path, body) = match (binding, ask) {
+        (Binding::JsonRpc, _) => ("/", envelope(ask)),
+        (Binding::Rest, Ask::Stream(_)) => ("/message:stream", params(ask)),
+        (Binding::Rest, _) => ("/message:send", params(ask)),
+    };
+    Request { path: path.to_owned(), body: body.to_string() }
+}
+
+/// A request that asks the raw SSE server for a stream.
+pub(crate) fn raw_stream(chunks: usize) -> Request {
+    Request { path: format!("/stream/{chunks}"), body: String::new() }
 }
 
 /// The value of a Kafka record that asks our agent for `ask`.
@@ -49,7 +51,7 @@ pub(crate) fn record(ask: Ask) -> Vec<u8> {
 }
 
 /// What our agent's answer must hold. It is nowhere in the request, so an echo does not pass.
-pub(crate) fn expected(ask: Ask) -> &'static str {
+pub(crate) const fn expected(ask: Ask) -> &'static str {
     match ask {
         Ask::Message => "ROLE_AGENT",
         Ask::Task | Ask::Stream(_) => "TASK_STATE_COMPLETED",
@@ -77,46 +79,29 @@ fn envelope(ask: Ask) -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params(ask) })
 }
 
-fn post(path: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\na2a-version: 1.0\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_request_says_the_length_of_its_body() {
-        for binding in [Binding::Rest, Binding::JsonRpc] {
-            let request = String::from_utf8(http(binding, Ask::Task)).expect("text");
-            let (head, body) = request.split_once("\r\n\r\n").expect("a head and a body");
-            assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
-            assert!(serde_json::from_str::<Value>(body).is_ok(), "{body}");
-        }
-    }
-
-    #[test]
     fn an_echo_cannot_pass_for_our_answer() {
         for ask in [Ask::Message, Ask::Task, Ask::Stream(3)] {
-            let request = String::from_utf8(http(Binding::JsonRpc, ask)).expect("text");
-            assert!(!request.contains(expected(ask)));
-            assert!(request.contains(ECHOED));
+            let Request { body, .. } = http(Binding::JsonRpc, ask);
+            assert!(!body.contains(expected(ask)));
+            assert!(body.contains(ECHOED));
         }
     }
 
     #[test]
     fn the_operation_is_where_the_binding_has_it() {
-        let has = |binding, ask, text: &str| {
-            String::from_utf8(http(binding, ask)).expect("text").contains(text)
-        };
-        assert!(has(Binding::Rest, Ask::Message, "POST /message:send "));
-        assert!(has(Binding::Rest, Ask::Stream(2), "POST /message:stream "));
-        assert!(has(Binding::JsonRpc, Ask::Message, "\"SendMessage\""));
-        assert!(has(Binding::JsonRpc, Ask::Stream(2), "\"SendStreamingMessage\""));
+        let path = |ask| http(Binding::Rest, ask).path;
+        assert_eq!(path(Ask::Message), "/message:send");
+        assert_eq!(path(Ask::Stream(2)), "/message:stream");
+        let body = |ask| http(Binding::JsonRpc, ask).body;
+        assert!(body(Ask::Message).contains("\"SendMessage\""));
+        assert!(body(Ask::Stream(2)).contains("\"SendStreamingMessage\""));
+        for binding in [Binding::Rest, Binding::JsonRpc] {
+            assert!(serde_json::from_str::<Value>(&http(binding, Ask::Task).body).is_ok());
+        }
     }
 }

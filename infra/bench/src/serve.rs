@@ -8,7 +8,7 @@ use std::thread;
 
 use tokio::net::TcpListener;
 
-use crate::cli::{Port, Subject};
+use crate::child::Subject;
 use crate::{http, kafka, sse, subjects};
 
 /// Worker threads of every server: the machine the figures are stated for has two cores.
@@ -24,9 +24,9 @@ pub(crate) fn run(subject: Subject) -> Result<(), String> {
 
 async fn serve(subject: Subject) -> Result<(), String> {
     match subject {
-        Subject::Echo(port) => http::echo::serve(listen(&port).await?).await,
-        Subject::Sse(port) => sse::server::serve(listen(&port).await?).await,
-        Subject::Agent(port) => subjects::serve_http(listen(&port).await?).await,
+        Subject::Echo => http::echo::serve(listen().await?).await,
+        Subject::Sse => sse::server::serve(listen().await?).await,
+        Subject::Agent => subjects::serve_http(listen().await?).await,
         Subject::KafkaEcho(route) => kafka::echo::serve(&route, || say("ready")).await,
         Subject::KafkaAgent(route) => subjects::serve_kafka(&route, || say("ready")).await,
     }
@@ -34,9 +34,9 @@ async fn serve(subject: Subject) -> Result<(), String> {
 
 /// Binds and tells the driver where. Whoever connects before the server accepts waits in the
 /// listener's queue.
-async fn listen(Port { port }: &Port) -> Result<TcpListener, String> {
-    let error = |error| format!("cannot listen on 127.0.0.1:{port}: {error}");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).await.map_err(error)?;
+async fn listen() -> Result<TcpListener, String> {
+    let error = |error| format!("cannot listen on 127.0.0.1: {error}");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(error)?;
     say(&listener.local_addr().map_err(error)?.to_string());
     Ok(listener)
 }

@@ -1,13 +1,12 @@
 //! Events a second over SSE, and whether an event of a long stream costs more than one of a
 //! short stream.
 
-mod chunked;
 mod client;
 pub(crate) mod events;
 pub(crate) mod server;
 
-use crate::child::Server;
-use crate::cli::{Options, Port, Subject};
+use crate::child::{Server, Subject};
+use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
 use crate::stats::Sample;
@@ -24,11 +23,8 @@ const COST_AIM: f64 = 1.2;
 
 /// Measures the rate of many streams and the cost of one long stream.
 pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
-    let raw = Server::start(&Subject::Sse(Port { port: 0 }))?;
-    let agent = match options.limits_only {
-        true => None,
-        false => Some(Server::start(&Subject::Agent(Port { port: 0 }))?),
-    };
+    let raw = Server::start(&Subject::Sse)?;
+    let agent = options.ours(&Subject::Agent)?;
     let raw = |chunks| Streams::new(raw.address(), requests::raw_stream(chunks), chunks);
     let ours = |chunks| {
         let request = requests::http(Binding::Rest, Ask::Stream(chunks));
@@ -45,17 +41,13 @@ pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
 /// Events a second of `options.streams` streams, some at a time.
 async fn rate(options: &Options, raw: &Streams, ours: Option<&Streams>) -> Result<Row, String> {
     let name = format!("SSE, {} streams of {CHUNKS} x 64 B", options.streams);
-    let mut row = Row::new(name, "event/s", Aim::AtLeast(EVENTS_AIM));
+    let row = Row::new(name, "event/s", Aim::AtLeast(EVENTS_AIM));
     for streams in [Some(raw), ours].into_iter().flatten() {
         streams.run(options.connections, options.connections).await?;
     }
-    for _ in 0..options.samples {
-        row.limit.push(raw.run(options.streams, options.connections).await?.rate());
-        if let Some(ours) = ours {
-            row.ours.push(ours.run(options.streams, options.connections).await?.rate());
-        }
-    }
-    Ok(row)
+    let (streams, at_a_time) = (options.streams, options.connections);
+    let sample = async |it: &Streams| Ok(it.run(streams, at_a_time).await?.rate());
+    row.sampled(options.samples, (raw, ours), sample).await
 }
 
 /// Microseconds per chunk of one long stream beside those of as many chunks in short streams, one
@@ -68,11 +60,10 @@ async fn cost(
     aim: Aim,
 ) -> Result<Row, String> {
     let name = format!("SSE, {of}: 1 stream of {LONG} beside {} of {SHORT}", LONG / SHORT);
-    let mut row = Row::new(name, "us/chunk", aim);
+    let row = Row::new(name, "us/chunk", aim);
     short.run(LONG / SHORT, 1).await?;
-    for _ in 0..options.samples {
-        row.limit.push(Sample::of(short.run(LONG / SHORT, 1).await?.micros_per_chunk()));
-        row.ours.push(Sample::of(long.run(1, 1).await?.micros_per_chunk()));
-    }
-    Ok(row)
+    let sample = async |(it, streams): &(&Streams, usize)| {
+        Ok(Sample::of(it.run(*streams, 1).await?.micros_per_chunk()))
+    };
+    row.sampled(options.samples, (&(short, LONG / SHORT), Some(&(long, 1))), sample).await
 }

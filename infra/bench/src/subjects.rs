@@ -17,7 +17,7 @@ use a2a_local::{consumer::Source, kafka::consume};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Route;
+use crate::child::Route;
 
 /// What the agent is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,50 +1,44 @@
 //! The driver's way to a server over Kafka: requests out, replies in, matched by key.
 
-mod streams;
-
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::settings;
-use crate::cli::Route;
+use crate::child::Route;
+use crate::sse::events::Events;
 use crate::stats::Sample;
 
 /// No reply at all for this long means that none will come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is sent: so many times the same, never more than `window` of them without an answer.
+pub(super) struct Requests<'a> {
+    pub(super) payload: &'a [u8],
+    pub(super) count: usize,
+    pub(super) window: usize,
+}
 
 /// A producer of requests and a consumer of replies.
 pub(super) struct Link {
     producer: ThreadedProducer<DefaultProducerContext>,
     consumer: StreamConsumer,
     topic: String,
-    payload: Vec<u8>,
     expected: &'static str,
     /// The number of the next run: keys of two runs differ, so a late reply is not taken for one
     /// of the present run.
     run: Cell<u32>,
 }
 
-/// The requests of one run.
-struct Run {
-    number: u32,
-    sent: Vec<Instant>,
-    latencies: Vec<Option<u32>>,
-    answered: usize,
-}
-
 impl Link {
     /// Opens both ends. The consumer has its partitions given: no group has to settle for it.
-    pub(super) fn open(
-        route: &Route,
-        payload: Vec<u8>,
-        expected: &'static str,
-    ) -> Result<Self, String> {
+    pub(super) fn open(route: &Route, expected: &'static str) -> Result<Self, String> {
         let error = |error| format!("no link to {}: {error}", route.brokers);
         let producer = settings::producer(&route.brokers).create().map_err(error)?;
         let group = format!("{}-driver", route.group);
@@ -56,94 +50,98 @@ impl Link {
                 .map_err(error)?;
         }
         consumer.assign(&partitions).map_err(error)?;
-        let topic = route.requests.clone();
-        Ok(Self { producer, consumer, topic, payload, expected, run: Cell::new(0) })
+        Ok(Self { producer, consumer, topic: route.requests.clone(), expected, run: Cell::new(0) })
     }
 
-    /// Sends `records` requests, never more than `window` without an answer, until all are
-    /// answered once.
-    pub(super) async fn run(&self, records: usize, window: usize) -> Result<Sample, String> {
-        let number = self.run.replace(self.run.get() + 1);
-        let sent = Vec::with_capacity(records);
-        let mut run = Run { number, sent, latencies: vec![None; records], answered: 0 };
+    /// Answers the rate at which requests are answered once, and their latencies. A second answer
+    /// to the same request does not count.
+    pub(super) async fn run(&self, requests: Requests<'_>) -> Result<Sample, String> {
+        let count = requests.count;
+        let mut latencies = Vec::with_capacity(count);
+        let open = || Some(Instant::now());
+        let answer = |sent: &mut Option<Instant>, message: &BorrowedMessage<'_>| {
+            let payload = String::from_utf8_lossy(message.payload().unwrap_or_default());
+            if latencies.is_empty() && !payload.contains(self.expected) {
+                return Err(format!("a reply has no {:?}: {payload}", self.expected));
+            }
+            let Some(sent) = sent.take() else { return Ok(false) };
+            latencies.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
+            Ok(true)
+        };
+        let seconds = self.exchange(requests, open, answer).await?;
+        Ok(Sample::rate(count as f64 / seconds, &mut latencies))
+    }
+
+    /// Answers the events a second of streams of so many chunks. Each request is answered with a
+    /// record per event, and every event must come, in order, before the run counts.
+    pub(super) async fn streams(
+        &self,
+        requests: Requests<'_>,
+        chunks: usize,
+    ) -> Result<Sample, String> {
+        let mut events = 0;
+        let answer = |stream: &mut Events, message: &BorrowedMessage<'_>| {
+            stream.event(&String::from_utf8_lossy(message.payload().unwrap_or_default()))?;
+            let is_last = message
+                .headers()
+                .is_some_and(|headers| headers.iter().any(|header| header.key == "a2a-last"));
+            if is_last {
+                events += stream.finish(chunks)?;
+            }
+            Ok(is_last)
+        };
+        let seconds = self.exchange(requests, Events::default, answer).await?;
+        Ok(Sample::of(events as f64 / seconds))
+    }
+
+    /// Sends and receives until all are answered, and answers how many seconds that took. `answer`
+    /// takes each reply, and tells whether its request is answered with it.
+    async fn exchange<T>(
+        &self,
+        Requests { payload, count, window }: Requests<'_>,
+        open: impl Fn() -> T,
+        mut answer: impl FnMut(&mut T, &BorrowedMessage<'_>) -> Result<bool, String>,
+    ) -> Result<f64, String> {
+        let run = self.run.replace(self.run.get() + 1);
+        let (mut asked, mut answered) = (HashMap::with_capacity(count), 0);
         let began = Instant::now();
-        while run.answered < records {
-            while run.sent.len() < records && run.sent.len() - run.answered < window.max(1) {
-                self.send(&mut run)?;
+        while answered < count {
+            while asked.len() < count && asked.len() - answered < window.max(1) {
+                let key = format!("{run}-{}", asked.len());
+                let record = BaseRecord::to(&self.topic).key(&key).payload(payload);
+                let sent = self.producer.send(record);
+                sent.map_err(|(error, _)| format!("cannot send a request: {error}"))?;
+                asked.insert(key, open());
             }
-            self.receive(&mut run).await?;
-        }
-        let seconds = began.elapsed().as_secs_f64();
-        let mut latencies: Vec<u32> = run.latencies.into_iter().flatten().collect();
-        Ok(Sample::rate(records as f64 / seconds, &mut latencies))
-    }
-
-    fn send(&self, run: &mut Run) -> Result<(), String> {
-        let key = key(run.number, run.sent.len());
-        let record = BaseRecord::to(&self.topic).key(&key).payload(&self.payload);
-        run.sent.push(Instant::now());
-        self.producer.send(record).map_err(|(error, _)| format!("cannot send a request: {error}"))
-    }
-
-    async fn receive(&self, run: &mut Run) -> Result<(), String> {
-        match self.next().await {
-            Ok(Some(message)) => self.take(run, &message),
-            Ok(None) => Ok(()),
-            Err(reason) => {
-                let (answered, asked) = (run.answered, run.sent.len());
-                Err(format!("{reason}; {answered} of {asked} are answered"))
+            let message = self.next().await;
+            let message = message
+                .map_err(|it| format!("{it}; {answered} of {} are answered", asked.len()))?;
+            let Some(message) = message else { continue };
+            let key = message.key().and_then(|key| str::from_utf8(key).ok()).unwrap_or_default();
+            if let Some(asked) = asked.get_mut(key) {
+                answered += usize::from(answer(asked, &message)?);
             }
         }
+        Ok(began.elapsed().as_secs_f64())
     }
 
     /// The next record of the replies' topic; none after trouble that passes.
     async fn next(&self) -> Result<Option<BorrowedMessage<'_>>, String> {
-        match tokio::time::timeout(PATIENCE, self.consumer.recv()).await {
-            Err(_) => Err(format!("no reply for {} s", PATIENCE.as_secs())),
-            Ok(Err(error)) if is_passing(&error) => Ok(None),
+        match tokio::time::timeout(REPLY_TIMEOUT, self.consumer.recv()).await {
+            Err(_) => Err(format!("no reply for {} s", REPLY_TIMEOUT.as_secs())),
+            Ok(Err(error)) if is_transient(&error) => Ok(None),
             Ok(Err(error)) => Err(format!("cannot read replies: {error}")),
             Ok(Ok(message)) => Ok(Some(message)),
         }
     }
-
-    /// Counts a reply. A second one to the same request counts once, one of an earlier run not.
-    fn take(&self, run: &mut Run, message: &BorrowedMessage<'_>) -> Result<(), String> {
-        let key = message.key().and_then(|key| str::from_utf8(key).ok()).unwrap_or_default();
-        let Some(index) = index(run.number, key) else { return Ok(()) };
-        let payload = String::from_utf8_lossy(message.payload().unwrap_or_default());
-        if run.answered == 0 && !payload.contains(self.expected) {
-            return Err(format!("a reply has no {:?}: {payload}", self.expected));
-        }
-        let (Some(sent), Some(latency)) = (run.sent.get(index), run.latencies.get_mut(index))
-        else {
-            return Err(format!("a reply's key {key} is none that was sent"));
-        };
-        if latency.is_none() {
-            *latency = Some(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
-            run.answered += 1;
-        }
-        Ok(())
-    }
 }
 
 /// What a client gets over by itself: a connection or a leader that is not there yet.
-fn is_passing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{
-        AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, UnknownTopicOrPartition,
-    };
-    let passing =
-        [AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, UnknownTopicOrPartition];
-    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
-}
-
-fn key(run: u32, index: usize) -> String {
-    format!("{run}-{index}")
-}
-
-/// The request's number in this run, if the key is of this run.
-fn index(run: u32, key: &str) -> Option<usize> {
-    let (of, index) = key.split_once('-')?;
-    if of.parse() == Ok(run) { index.parse().ok() } else { None }
+fn is_transient(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(Code::AllBrokersDown | Code::BrokerTransportFailure))
+        || matches!(code, Some(Code::NotLeaderForPartition | Code::UnknownTopicOrPartition))
 }
 
 #[cfg(test)]
@@ -151,18 +149,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_leads_back_to_its_request() {
-        assert_eq!(index(3, &key(3, 41)), Some(41));
-        assert_eq!(index(4, &key(3, 41)), None);
-        assert_eq!(index(0, ""), None);
-        assert_eq!(index(0, "0-x"), None);
-    }
-
-    #[test]
-    fn only_connection_trouble_passes() {
-        let passing = KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure);
-        assert!(is_passing(&passing));
+    fn only_connection_trouble_is_transient() {
+        let transient = KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure);
+        assert!(is_transient(&transient));
         let lasting = KafkaError::MessageConsumption(RDKafkaErrorCode::TopicAuthorizationFailed);
-        assert!(!is_passing(&lasting));
+        assert!(!is_transient(&lasting));
     }
 }

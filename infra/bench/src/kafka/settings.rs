@@ -2,7 +2,7 @@
 
 use rdkafka::ClientConfig;
 
-use crate::cli::Route;
+use crate::child::Route;
 
 /// Partitions of every topic.
 pub(crate) const PARTITIONS: i32 = 6;
