@@ -6,6 +6,7 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
@@ -168,7 +169,12 @@ impl Connector {
         } else {
             parse(url)?;
         }
-        Ok(Client::new(Arc::new(LazyTransport::new(self.clone(), url))))
+        let (connector, url) = (self.clone(), url.to_owned());
+        let find = move || {
+            let (connector, url) = (connector.clone(), url.clone());
+            async move { connector.connect(&url).await }.boxed()
+        };
+        Ok(Client::new(Arc::new(LazyTransport::new(Box::new(find)))))
     }
 
     /// A client of the agent with this card: over the first of its interfaces that this client

@@ -6,9 +6,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{Client, Connector, Parameters, Transport, failure::within};
+use super::{Client, Parameters, Transport, failure::within};
 use crate::{
     call::{Call, Reply},
     error::Error,
@@ -16,14 +17,16 @@ use crate::{
 
 /// The way to an agent that need not be there yet.
 pub(super) struct LazyTransport {
-    connector: Connector,
-    url: String,
+    find: Box<Find>,
     found: OnceCell<Client>,
 }
 
+/// Looks for an agent.
+type Find = dyn Fn() -> BoxFuture<'static, Result<Client, Error>> + Send + Sync;
+
 impl LazyTransport {
-    pub(super) fn new(connector: Connector, url: &str) -> Self {
-        Self { connector, url: url.to_owned(), found: OnceCell::new() }
+    pub(super) fn new(find: Box<Find>) -> Self {
+        Self { find, found: OnceCell::new() }
     }
 }
 
@@ -31,7 +34,7 @@ impl LazyTransport {
 impl Transport for LazyTransport {
     async fn call(&self, parameters: &Parameters, call: Call) -> Result<Reply, Error> {
         // Calls that come together look once.
-        let finding = self.found.get_or_try_init(|| self.connector.connect(&self.url));
+        let finding = self.found.get_or_try_init(|| (self.find)());
         let sentence = "The agent did not show its card in time.";
         let found = within(parameters.timeout, sentence, finding).await?;
         found.transport.call(parameters, call).await
@@ -39,11 +42,9 @@ impl Transport for LazyTransport {
 }
 
 impl fmt::Debug for LazyTransport {
-    /// Leaves the address out: it may hold credentials.
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter
             .debug_struct("LazyTransport")
-            .field("connector", &self.connector)
             .field("found", &self.found.get())
             .finish_non_exhaustive()
     }

@@ -21,8 +21,8 @@ use rdkafka::{
 };
 
 use super::{
-    KafkaOptions,
     cluster::{Cluster, Record, Unsent},
+    options::KafkaOptions,
     settings::{self, ConnectionErrors},
 };
 use crate::{

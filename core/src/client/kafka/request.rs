@@ -6,23 +6,31 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
-    KafkaTransport,
     cluster::{Record, Unsent},
+    connection::Connection,
     partition::Pace,
     pending::PendingRequest,
     reply_consumer::{Assignment, ReplyConsumer},
+    reply_queue::ReplyQueue,
 };
-use crate::error::{Error, ErrorKind};
+use crate::{
+    call::{Call, Reply},
+    client::Parameters,
+    env::Env,
+    error::{Error, ErrorKind},
+    types::Timestamp,
+    wire::kafka::client::{self, Beside},
+};
 
 /// The pause before the next try after a broker did not take the request.
 const RETRY_BACKOFF: Duration = Duration::from_millis(200);
 
 /// A request and how far it has come.
 pub(super) struct Request {
-    transport: KafkaTransport,
+    connection: Connection,
     pending: PendingRequest,
     record: Arc<Record>,
     pace: Pace,
@@ -41,27 +49,56 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// A request that is sent as soon as its answer cannot be missed.
-    pub(super) fn new(
-        transport: &KafkaTransport,
-        pending: PendingRequest,
-        record: Record,
-        pace: Pace,
-        interval: Duration,
-    ) -> Self {
-        Self {
-            transport: transport.clone(),
+    /// A request that is sent as soon as its answer cannot be missed, whose answers go into that
+    /// queue.
+    pub(super) fn open(
+        connection: &Connection,
+        queue: &Arc<ReplyQueue>,
+        parameters: &Parameters,
+        call: &Call,
+    ) -> Result<Self, Error> {
+        let pending = connection.cluster.pending.open(queue);
+        let key = connection.cluster.pending.correlation_id(pending.number);
+        let idempotency_key = match &parameters.idempotency_key {
+            Some(key) => Some(&**key),
+            // Its own retries need one.
+            None => matches!(
+                call,
+                Call::SendMessage(_) | Call::SendStreamingMessage(_) | Call::CancelTask(_)
+            )
+            .then_some(&*key),
+        };
+        let authorization =
+            connection.options.bearer.as_ref().map(|token| format!("Bearer {token}"));
+        let beside = Beside {
+            extensions: &parameters.extensions,
+            idempotency_key,
+            resume: parameters.resume,
+            traceparent: parameters.traceparent.as_deref(),
+            reply_to: connection.address.asks_for_replies.then_some(&*connection.address.replies),
+            deadline: deadline(parameters, call),
+            authorization: authorization.as_deref(),
+        };
+        let encoded = client::encode(&key, call, &beside).ok_or_else(|| {
+            let sentence = "This call is none that is made over Kafka.";
+            Error::new(ErrorKind::UnsupportedOperation, sentence)
+        })?;
+        let client::Request { value, headers } = encoded;
+        let topic = connection.address.requests.clone();
+        let record = Record { topic, key, value: Some(value), headers };
+        Ok(Self {
+            connection: connection.clone(),
             pending,
             record: Arc::new(record),
-            pace,
+            pace: Pace::of(call),
             copies: 0,
-            interval,
+            interval: connection.interval(parameters),
             sending: None,
             at: Instant::now(),
             reached: false,
             last_error: None,
             refusals: None,
-        }
+        })
     }
 
     /// What its answers' keys say.
@@ -81,17 +118,17 @@ impl Request {
     /// # Errors
     /// It ends only when the request cannot be sent at all.
     pub(super) async fn send(&mut self) -> Error {
-        self.transport.replies.ready().await;
+        self.connection.replies.ready().await;
         loop {
             if self.sending.is_none() {
                 tokio::time::sleep_until(self.at).await;
                 self.listen().await;
-                self.transport.replies.look();
-                let cluster = &self.transport.cluster;
+                self.connection.replies.look();
+                let cluster = &self.connection.cluster;
                 let count = cluster.partitions(&self.record.topic).await;
                 let partition = count.map(|it| self.pace.partition(self.number(), self.copies, it));
                 self.copies += 1;
-                self.sending = Some(self.transport.cluster.produce(&self.record, partition));
+                self.sending = Some(self.connection.cluster.produce(&self.record, partition));
             }
             let Some(sending) = &mut self.sending else { continue };
             let sent = sending.await;
@@ -113,7 +150,7 @@ impl Request {
     /// Sees to it that a refusal of the reply topic is heard, as far as that can be.
     async fn listen(&mut self) {
         if self.refusals.is_none() {
-            let KafkaTransport { refusals, cluster, .. } = &self.transport;
+            let Connection { refusals, cluster, .. } = &self.connection;
             self.refusals = refusals.reply_consumer(cluster, self.reached);
         }
         if let Some(replies) = &self.refusals {
@@ -136,15 +173,15 @@ impl Request {
     /// Why there is no answer after that time.
     pub(super) fn gave_up(&self, after: Duration) -> Error {
         let unavailable = |why: Option<String>| {
-            let why = why.unwrap_or_else(|| self.transport.cluster.unreachable());
+            let why = why.unwrap_or_else(|| self.connection.cluster.unreachable());
             Error::new(ErrorKind::Unavailable, why)
         };
-        match self.transport.replies.assignment() {
+        match self.connection.replies.assignment() {
             Assignment::Unavailable(why) => unavailable(why),
             Assignment::Ready if !self.reached => unavailable(self.last_error.clone()),
             Assignment::Ready => {
                 let seconds = after.as_secs_f64();
-                let address = &self.transport.address;
+                let address = &self.connection.address;
                 let on = if address.asks_for_replies {
                     format!(" on the topic {}", address.replies)
                 } else {
@@ -155,4 +192,40 @@ impl Request {
             }
         }
     }
+}
+
+/// Makes a call that has one answer.
+///
+/// # Errors
+/// The agent's refusal, or why there is no answer.
+pub(super) async fn unary(
+    connection: &Connection,
+    parameters: &Parameters,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let queue = Arc::default();
+    let mut request = Request::open(connection, &queue, parameters, call)?;
+    let reply = tokio::select! {
+        biased;
+        reply = queue.next() => reply,
+        error = request.send() => return Err(error),
+        () = sleep(parameters.timeout) => return Err(request.gave_up(parameters.timeout)),
+    };
+    let reply = reply.ok_or_else(|| Error::internal("an empty reply queue overflowed"))?;
+    connection.heard(&reply);
+    client::decode(request.id(), call.reply_kind(), &reply.value)
+}
+
+/// From when on nobody waits for the answer. What outlives its answer has none: a stream goes on
+/// for as long as it is heard, and so does work whose answer is wanted at once.
+fn deadline(parameters: &Parameters, call: &Call) -> Option<Timestamp> {
+    let outlives = match call {
+        Call::SendMessage(request) => {
+            request.configuration.as_ref().is_some_and(|it| it.return_immediately)
+        }
+        call => call.is_streaming(),
+    };
+    let timeout = i64::try_from(parameters.timeout.as_millis()).unwrap_or(i64::MAX);
+    let at = || Timestamp::from_millis(Env::system().now().as_millis().saturating_add(timeout));
+    (!outlives).then(at)
 }

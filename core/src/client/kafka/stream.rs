@@ -17,9 +17,9 @@ use futures_util::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    KafkaTransport,
+    connection::Connection,
     reply_queue::{ReplyQueue, ReplyRecord},
-    request::Request,
+    request::{self, Request},
 };
 use crate::{
     call::{Call, Event, Events, Reply},
@@ -32,7 +32,7 @@ use crate::{
 
 /// A stream's reader.
 pub(super) struct Reader {
-    transport: KafkaTransport,
+    connection: Connection,
     parameters: Parameters,
     call: Call,
     queue: Arc<ReplyQueue>,
@@ -58,12 +58,12 @@ impl Reader {
     /// # Errors
     /// The agent's refusal, or why there is none.
     pub(super) async fn open(
-        transport: KafkaTransport,
+        connection: Connection,
         mut parameters: Parameters,
         call: Call,
     ) -> Result<Events, Error> {
         let queue = Arc::new(ReplyQueue::after(parameters.resume));
-        let request = transport.request(&queue, &parameters, &call)?;
+        let request = Request::open(&connection, &queue, &parameters, &call)?;
         // It may be asked for again under another correlation id.
         parameters.idempotency_key.get_or_insert_with(|| request.id().into());
         let after = parameters.resume;
@@ -72,7 +72,7 @@ impl Reader {
             _ => None,
         };
         let mut reader = Self {
-            transport,
+            connection,
             parameters,
             call,
             queue,
@@ -107,7 +107,7 @@ impl Reader {
 
     async fn event(&mut self) -> Result<Event, Error> {
         let (interval, timeout) =
-            (self.transport.interval(&self.parameters), self.parameters.timeout);
+            (self.connection.interval(&self.parameters), self.parameters.timeout);
         // Only silence while somebody listens counts.
         let mut heard = Instant::now();
         let mut ask_at = heard + interval / 2;
@@ -138,12 +138,12 @@ impl Reader {
 
     /// The event of an answer.
     fn read(&mut self, reply: &ReplyRecord) -> Result<Event, Error> {
-        self.transport.heard(reply);
+        self.connection.heard(reply);
         if reply.number == self.request.number() {
             self.answered = true;
             self.request.answered();
         }
-        let id = self.transport.cluster.pending.correlation_id(reply.number);
+        let id = self.connection.cluster.pending.correlation_id(reply.number);
         let event = client::decode_event(&id, reply.headers, &reply.value)?;
         self.after = event.cursor.or(self.after);
         self.task = match &event.response {
@@ -160,7 +160,7 @@ impl Reader {
     /// that begins with the first event all the same is understood: each is known by its cursor.
     fn resume(&mut self) -> Result<(), Error> {
         self.parameters.resume = self.after;
-        self.request = self.transport.request(&self.queue, &self.parameters, &self.call)?;
+        self.request = Request::open(&self.connection, &self.queue, &self.parameters, &self.call)?;
         self.answered = false;
         Ok(())
     }
@@ -175,9 +175,9 @@ impl Reader {
         };
         let mut parameters = self.parameters.clone();
         (parameters.timeout, parameters.resume) = (timeout, None);
-        let transport = self.transport.clone();
+        let connection = self.connection.clone();
         let call = Call::GetTask(request);
-        async move { transport.unary(&parameters, &call).await }.boxed().fuse()
+        async move { request::unary(&connection, &parameters, &call).await }.boxed().fuse()
     }
 
     /// Answers whether that was a sign of life. A task that rests has no more events to wait for:

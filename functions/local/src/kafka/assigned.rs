@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Invoke;
+use super::invoke::Invoke;
 use crate::{
     consumer::{self, Consumer, Revocation, Source},
     partition::{Batch, Capacity, Delivery, Load, PartitionQueue, Reason, Settled},
