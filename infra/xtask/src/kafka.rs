@@ -36,15 +36,17 @@ process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{clear},SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{scram},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{clear},SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{scram},CONTROLLER://127.0.0.1:{controller}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+listeners={listeners}
+advertised.listeners={listeners}
+listener.security.protocol.map=\
+CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs={folder}/data
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/broker.pem
 sasl.enabled.mechanisms=SCRAM-SHA-512
-listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\
+org.apache.kafka.common.security.scram.ScramLoginModule required;
 auto.create.topics.enable=true
 num.partitions=3
 group.initial.rebalance.delay.ms=0
@@ -58,13 +60,18 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 ";
 
+const LISTENERS: &str = "PLAINTEXT://127.0.0.1:{clear},SSL://127.0.0.1:{tls},\
+                         SASL_SSL://127.0.0.1:{scram},CONTROLLER://127.0.0.1:{controller}";
+
 /// `slf4j-simple` is what makes the broker's log visible at all.
 const POM: &str = "\
 <project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>
 <groupId>local</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version></dependency>
-<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
+<version>{version}</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId>
+<version>1.7.36</version></dependency>
 </dependencies></project>
 ";
 
@@ -185,7 +192,8 @@ fn fetch(folder: &Path) -> Result<(), String> {
 }
 
 fn write_settings(folder: &Path, ports: &[u16; 4]) -> Result<(), String> {
-    let mut text = SETTINGS.replace("{folder}", &folder.display().to_string());
+    let text = SETTINGS.replace("{listeners}", LISTENERS);
+    let mut text = text.replace("{folder}", &folder.display().to_string());
     for (name, port) in ["{clear}", "{tls}", "{scram}", "{controller}"].iter().zip(ports) {
         text = text.replace(name, &port.to_string());
     }

@@ -31,6 +31,7 @@ const ENGINES: &[Need] = &[
     need(&["java"], "default-jre-headless"),
     need(&["mvn"], "maven"),
     need(&["openssl"], "openssl"),
+    need(&["wrk"], "wrk"),
     need(&["/usr/lib/python3*/ensurepip/__init__.py", "/usr/local/bin/python3"], "python3-venv"),
 ];
 

@@ -18,9 +18,10 @@ use tempfile::TempDir;
 use crate::tools::tail;
 
 /// `$1` is the folder, `$2` the signal, `$3` where the output goes if not to ours, the rest the
-/// command line. A program that has ended by itself is sent nothing: its process id may be another's by now. One
-/// that does not heed the signal in 10 seconds is killed. The folder stays where it holds a file
-/// `keep`. A background job of a shell reads from nowhere unless told otherwise, hence descriptor 3.
+/// command line. A program that has ended by itself is sent nothing: its process id may be
+/// another's by now. One that does not heed the signal in 10 seconds is killed. The folder stays
+/// where it holds a file `keep`. A background job of a shell reads from nowhere unless told
+/// otherwise, hence descriptor 3.
 const SCRIPT: &str = r#"
 folder=$1 signal=$2 log=$3; shift 3
 exec 3<&0
