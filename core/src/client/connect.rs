@@ -169,12 +169,12 @@ impl Connector {
         } else {
             parse(url)?;
         }
-        let (connector, url) = (self.clone(), url.to_owned());
+        let (shown, connector, url) = (format!("{self:?}"), self.clone(), url.to_owned());
         let find = move || {
             let (connector, url) = (connector.clone(), url.clone());
             async move { connector.connect(&url).await }.boxed()
         };
-        Ok(Client::new(Arc::new(LazyTransport::new(Box::new(find)))))
+        Ok(Client::new(Arc::new(LazyTransport::new(shown, Box::new(find)))))
     }
 
     /// A client of the agent with this card: over the first of its interfaces that this client

@@ -18,6 +18,8 @@ use crate::{
 /// The way to an agent that need not be there yet.
 pub(super) struct LazyTransport {
     find: Box<Find>,
+    /// Who looks, for the log.
+    connector: String,
     found: OnceCell<Client>,
 }
 
@@ -25,8 +27,8 @@ pub(super) struct LazyTransport {
 type Find = dyn Fn() -> BoxFuture<'static, Result<Client, Error>> + Send + Sync;
 
 impl LazyTransport {
-    pub(super) fn new(find: Box<Find>) -> Self {
-        Self { find, found: OnceCell::new() }
+    pub(super) fn new(connector: String, find: Box<Find>) -> Self {
+        Self { find, connector, found: OnceCell::new() }
     }
 }
 
@@ -45,6 +47,7 @@ impl fmt::Debug for LazyTransport {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter
             .debug_struct("LazyTransport")
+            .field("connector", &format_args!("{}", self.connector))
             .field("found", &self.found.get())
             .finish_non_exhaustive()
     }

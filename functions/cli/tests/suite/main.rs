@@ -2,10 +2,10 @@
 //!
 //! | module | proves |
 //! |---|---|
-//! | [`people`] | what is printed where, what mistakes are told, how it exits |
-//! | [`scripts`] | every command with `--json`, over every transport |
-//! | [`streams`] | live progress, Ctrl-C, readers who leave, tasks that are canceled |
-//! | [`cluster`] | finding agents over Kafka alone, entering and withdrawing them |
+//! | [`engines::people`] | what is printed where, what mistakes are told, how it exits |
+//! | [`engines::scripts`] | every command with `--json`, over every transport |
+//! | [`engines::streams`] | live progress, Ctrl-C, readers who leave, tasks that are canceled |
+//! | [`engines::cluster`] | finding agents over Kafka alone, entering and withdrawing them |
 //!
 //! | module | owns |
 //! |---|---|
@@ -16,9 +16,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
 mod canned;
-mod cluster;
-mod people;
+mod engines;
 mod program;
-mod scripts;
 mod served;
-mod streams;

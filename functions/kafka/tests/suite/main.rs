@@ -5,8 +5,8 @@
 //! | [`golden`] | whole events: exactly what is produced, and what is to be redelivered |
 //! | [`bad_input`] | bad records, batches and deadlines, and an unavailable broker |
 //! | [`give_up`] | what is redelivered for too long, and topics that take nothing: nothing is held up |
-//! | [`freeze`] | the program, stopped with the last byte of each answer, loses nothing |
-//! | `login` (feature `msk`) | the program over TLS and SCRAM, and what a refused login costs |
+//! | [`engines::freeze`] | the program, stopped with the last byte of each answer, loses nothing |
+//! | `engines::login` (feature `msk`) | the program over TLS and SCRAM, and what a refused login costs |
 //!
 //! | module | owns |
 //! |---|---|
@@ -17,11 +17,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
 mod bad_input;
-mod freeze;
+mod engines;
 mod give_up;
 mod golden;
-#[cfg(feature = "msk")]
-mod login;
 mod program;
 mod support;
 mod topic;

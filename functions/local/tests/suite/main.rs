@@ -5,11 +5,11 @@
 //! | [`cases`] | only the transport changes: one script, every transport, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
 //! | [`balance`] | an agent that calls another one, over both transports |
-//! | [`peers`] | the same with its peer elsewhere: over HTTP, over a real Kafka, as a function |
-//! | [`several`] | several agents in one runner, each on its own |
-//! | [`real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
-//! | [`rebalance`] | partitions that are revoked while their records are worked on |
-//! | [`kafka_transport`], [`real_client`] | the client over Kafka: when things go wrong, and on a real one |
+//! | [`engines::peers`] | the same with its peer elsewhere: over HTTP, over a real Kafka, as a function |
+//! | [`engines::several`] | several agents in one runner, each on its own |
+//! | [`engines::real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
+//! | [`engines::rebalance`] | partitions that are revoked while their records are worked on |
+//! | [`kafka_transport`], [`engines::real_client`] | the client over Kafka: when things go wrong, and on a real one |
 //!
 //! | module | owns |
 //! |---|---|
@@ -24,17 +24,12 @@
 mod agents;
 mod balance;
 mod cases;
+mod engines;
 mod expect;
-mod instances;
 mod kafka_agent;
 mod kafka_client;
 mod kafka_transport;
-mod peers;
 mod process;
-mod real_client;
-mod real_kafka;
-mod rebalance;
 mod runner;
 mod script;
-mod several;
 mod transports;

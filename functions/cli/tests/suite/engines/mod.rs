@@ -1,0 +1,6 @@
+//! What needs an engine. `cargo xtask test` starts them; `cargo xtask test --quick` leaves this out.
+
+mod cluster;
+mod people;
+mod scripts;
+mod streams;

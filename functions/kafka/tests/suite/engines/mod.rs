@@ -1,0 +1,5 @@
+//! What needs an engine. `cargo xtask test` starts them; `cargo xtask test --quick` leaves this out.
+
+mod freeze;
+#[cfg(feature = "msk")]
+mod login;

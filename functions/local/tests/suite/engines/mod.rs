@@ -1,0 +1,8 @@
+//! What needs an engine. `cargo xtask test` starts them; `cargo xtask test --quick` leaves this out.
+
+mod instances;
+mod peers;
+mod real_client;
+mod real_kafka;
+mod rebalance;
+mod several;
