@@ -6,8 +6,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    matches::{Matches, Race, Totals},
+    matches::{Matches, Totals},
     question::{Language, Metric, Question},
+    race::Race,
 };
 
 /// One figure of one race.

@@ -12,7 +12,7 @@
 //! | `executor` | from a message to the events of its task |
 //! | `question`, `words` | what was asked, in English or Korean |
 //! | `answer` | what is said, and the figures as JSON |
-//! | `matches`, `table` | the figures, and the CSV they are read from |
+//! | `race`, `matches`, `table` | the figures, and the CSV they are read from |
 //! | `card` | the agent card |
 //!
 //! With the feature `balance` it offers a second agent, which calls the first (`balance`).
@@ -24,6 +24,7 @@ mod card;
 mod executor;
 mod matches;
 mod question;
+mod race;
 mod table;
 mod words;
 
@@ -33,7 +34,8 @@ use a2a_core::{Agent, AgentExecutor};
 
 pub use card::card;
 pub use executor::DataAnalysisExecutor;
-pub use matches::{Matches, Race, Totals};
+pub use matches::{Matches, Totals};
+pub use race::Race;
 pub use table::TableError;
 
 /// The environment variable that names the table of matches to answer from.

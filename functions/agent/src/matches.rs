@@ -1,4 +1,4 @@
-//! What is known of the games: the races, one game, and the totals that answer every question.
+//! What is known of the games: the totals of the games of each race, which answer every question.
 //!
 //! Owns the figures and how they are added up: once, so that an answer costs the same
 //! from 300 games as from three million. Must never know CSV (that is `table`), nor the words of a
@@ -6,59 +6,13 @@
 
 use std::{fs::File, io::Read, path::Path};
 
-use crate::table::{self, TableError};
+use crate::{
+    race::Race,
+    table::{self, Match, TableError},
+};
 
 /// The games that are compiled in.
 const SAMPLE: &str = include_str!("../data/sample.csv");
-
-/// A race somebody plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Race {
-    /// Terran, 테란.
-    Terran,
-    /// Zerg, 저그.
-    Zerg,
-    /// Protoss, 프로토스.
-    Protoss,
-}
-
-impl Race {
-    /// Every race, in the order in which an answer lists them.
-    pub const ALL: [Self; 3] = [Self::Terran, Self::Zerg, Self::Protoss];
-
-    /// The race's English name.
-    pub fn english(self) -> &'static str {
-        match self {
-            Self::Terran => "Terran",
-            Self::Zerg => "Zerg",
-            Self::Protoss => "Protoss",
-        }
-    }
-
-    /// The race's Korean name.
-    pub fn korean(self) -> &'static str {
-        match self {
-            Self::Terran => "테란",
-            Self::Zerg => "저그",
-            Self::Protoss => "프로토스",
-        }
-    }
-
-    /// The race of exactly this name, English in any case or Korean.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|race| race.english().eq_ignore_ascii_case(name) || race.korean() == name)
-    }
-}
-
-/// One game, as the one player saw it whose race it names.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Match {
-    pub(crate) race: Race,
-    pub(crate) won: bool,
-    pub(crate) minutes: f64,
-}
 
 /// What the games of one race add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -169,16 +123,6 @@ mod tests {
         assert_eq!(matches.of(Race::Zerg).average_minutes(), Some(20.0));
         assert_eq!(matches.of(Race::Protoss).win_rate(), None);
         assert_eq!(matches.of(Race::Protoss).average_minutes(), None);
-    }
-
-    #[test]
-    fn a_race_goes_by_both_its_names() {
-        for race in Race::ALL {
-            assert_eq!(Race::named(race.korean()), Some(race));
-            assert_eq!(Race::named(&race.english().to_uppercase()), Some(race));
-        }
-        assert_eq!(Race::named("Terrance"), None);
-        assert_eq!(Race::named(""), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Owns the reading of one text and how several texts of a conversation make one question. Must
 //! never know tasks, nor the figures themselves.
 
-use crate::{matches::Race, words::Words};
+use crate::{race::Race, words::Words};
 
 /// A figure the table can give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,15 @@ use std::{collections::HashMap, fmt, io};
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use crate::matches::{Match, Race};
+use crate::race::Race;
+
+/// One game, as the one player saw it whose race it names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Match {
+    pub(crate) race: Race,
+    pub(crate) won: bool,
+    pub(crate) minutes: f64,
+}
 
 /// The columns a table has to have.
 const COLUMNS: [&str; 4] = ["game_id", "race", "result", "duration_minutes"];

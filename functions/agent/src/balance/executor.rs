@@ -12,15 +12,14 @@ use a2a_core::{
 use futures_util::future::{join, join_all};
 
 use super::{
-    PEER,
-    peer::{self, Answer, Asked},
+    peer::{self, Answer, Asked, PEER},
     verdict::{Figure, Threshold, Verdict},
 };
 use crate::{
     answer::race_name,
     executor::said_in,
-    matches::Race,
     question::{Language, Question},
+    race::Race,
     words::Words,
 };
 

@@ -21,12 +21,11 @@ use std::sync::Arc;
 use a2a_core::{AgentCapabilities, AgentCard, AgentExecutor, AgentSkill, Peers};
 
 pub use executor::BalanceExecutor;
+pub use peer::PEER;
 pub use verdict::Threshold;
 
 use crate::card::texts;
 
-/// The name of the agent that is asked.
-pub const PEER: &str = "data";
 /// The environment variable that says how many points above or below 50 % a race may win and still
 /// be balanced: 0 to 50, with at most one decimal; 5 where it is unset.
 pub const THRESHOLD: &str = "A2A_BALANCE_THRESHOLD";

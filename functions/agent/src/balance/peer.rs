@@ -21,6 +21,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use tokio::time::{Instant, sleep};
 
+/// The name of the agent that is asked.
+pub const PEER: &str = "data";
+
 /// Under which key an artifact's metadata names the peer's task.
 pub(super) const PEER_TASK: &str = "urn:a2a-serverless:peer-task:v1";
 

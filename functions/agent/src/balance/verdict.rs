@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{percent, race_name},
-    matches::Race,
     question::Language,
+    race::Race,
 };
 
 /// How far from 50 % a balanced race's win rate may be, in tenths of a point.
