@@ -38,11 +38,10 @@ mod types;
 mod verdict;
 mod world;
 
-/// Few cases and no files: these properties run at every build.
+/// Few cases, unless `PROPTEST_CASES` asks for more, and no files: these properties run at every
+/// build.
 fn config() -> proptest::test_runner::Config {
-    proptest::test_runner::Config {
-        cases: 64,
-        failure_persistence: None,
-        ..proptest::test_runner::Config::default()
-    }
+    let default = proptest::test_runner::Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 64 };
+    proptest::test_runner::Config { cases, failure_persistence: None, ..default }
 }

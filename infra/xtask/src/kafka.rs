@@ -123,7 +123,7 @@ impl Kafka {
                 Ok(()) => return Ok(kafka),
                 Err(why) => reason = why,
             }
-            if !reason.contains("Address already in use") {
+            if !kafka.lost_its_port() {
                 break;
             }
         }
@@ -169,12 +169,32 @@ impl Kafka {
         self.process.take().map_or(Ok(()), Process::end_keeping)
     }
 
-    /// Starts it with its data, where it was, and waits until it is ready.
+    /// Starts it with its data, where it was. A client that tries to reach it may for a moment have
+    /// the port itself, so it tries again.
+    fn restart(&mut self) -> Result<(), String> {
+        let mut tries = 1..=5;
+        loop {
+            self.stop()?;
+            match self.run() {
+                Err(_) if self.lost_its_port() && tries.next().is_some() => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Said long before the end of its log: a broker that cannot start says much.
+    fn lost_its_port(&self) -> bool {
+        let log = self.process.as_ref().map(Process::log);
+        log.is_some_and(|log| log.contains("Address already in use"))
+    }
+
+    /// Starts it in its folder and waits until it is ready.
     fn run(&mut self) -> Result<(), String> {
         let began = Instant::now();
         let process = Process::start(&self.folder, "KILL", &self.command)?;
-        process.wait_until(|log| log.contains(READY)).map_err(|why| format!("Kafka {why}"))?;
+        let ready = process.wait_until(|log| log.contains(READY));
         self.process = Some(process);
+        ready.map_err(|why| format!("Kafka {why}"))?;
         let seconds = began.elapsed().as_secs_f32();
         eprintln!("xtask: Kafka {VERSION} on {}, ready in {seconds:.1} s", self.address());
         Ok(())
@@ -250,11 +270,7 @@ impl Brokers {
     fn answer(kafka: &mut Option<Kafka>, line: &str) -> Result<String, String> {
         match (line, &mut *kafka) {
             ("start", None) => Ok(kafka.insert(Kafka::start()?).address()),
-            ("start", Some(kafka)) => {
-                kafka.stop()?;
-                kafka.run()?;
-                Ok(kafka.address())
-            }
+            ("start", Some(kafka)) => kafka.restart().map(|()| kafka.address()),
             ("stop", Some(kafka)) => kafka.stop().map(|()| "stopped".to_owned()),
             ("stop", None) => Err("there is no broker to stop".to_owned()),
             _ => Err(format!("{line:?} is neither `start` nor `stop`")),

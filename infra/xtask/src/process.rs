@@ -67,8 +67,10 @@ impl Process {
     }
 
     fn spawn(folder: &Path, signal: &str, log: &Path, command: &[String]) -> Result<Self, String> {
-        // Left by the program that ran here before.
-        let _ = fs::remove_file(folder.join("exit"));
+        // Left by the program that ran here before, whose log says that it is ready.
+        for left in ["exit", "log"] {
+            let _ = fs::remove_file(folder.join(left));
+        }
         let mut shell = Command::new("sh");
         shell.args(["-c", SCRIPT, "process"]).arg(folder).arg(signal).arg(log).args(command);
         let shell = shell.stdin(Stdio::piped()).process_group(0).spawn();
@@ -191,12 +193,13 @@ mod tests {
     #[test]
     fn what_is_kept_can_be_started_again_and_goes_in_the_end() {
         let folder = temp_folder("xtask").expect("a folder").keep();
-        let first = start(&folder, "echo 1 >>\"$0/runs\"; exec sleep 600");
+        let first = start(&folder, "echo 1 >>\"$0/runs\"; echo ready; exec sleep 600");
         let runs = || fs::read_to_string(folder.join("runs")).unwrap_or_default();
-        within_seconds(|| (runs() == "1\n").then_some(()));
+        first.wait_until(|log| log == "ready\n").expect("it said so");
         first.end_keeping().expect("kept");
         assert_eq!(runs(), "1\n");
         let second = start(&folder, "echo 2 >>\"$0/runs\"; exec sleep 600");
+        assert_eq!(second.log(), "", "the first one's words are not the second one's");
         within_seconds(|| (runs() == "1\n2\n").then_some(()));
         assert_eq!(second.exited(), None, "the first one's end is not the second one's");
         drop(second);

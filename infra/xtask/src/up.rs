@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cache;
 use crate::engines::Engines;
@@ -20,6 +20,9 @@ use crate::engines::Engines;
 const HOLD: &str = "--hold";
 
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Another process takes the lock for a moment, too, when it looks whether engines are held.
+const LOOKING: Duration = Duration::from_secs(1);
 
 /// Starts the engines, unless they run, and prints where they are. What it starts outlives it.
 pub(crate) fn up(args: &[String]) -> Result<ExitCode, String> {
@@ -53,8 +56,9 @@ pub(crate) fn down(args: &[String]) -> Result<ExitCode, String> {
     }
     let state = State::open()?;
     let held = state.is_held()?;
-    state.write("stop", "")?;
+    // Said more than once: a holder that is just starting takes the first for an old one.
     while state.is_held()? {
+        state.write("stop", "")?;
         thread::sleep(PAUSE);
     }
     state.remove("exports");
@@ -124,7 +128,14 @@ impl State {
     /// What the holder does: starts the engines, says where they are, and holds them until it is
     /// told to stop. One that finds another there ends.
     fn hold(&self) -> Result<(), String> {
-        let Some(_lock) = self.lock()? else { return Ok(()) };
+        let began = Instant::now();
+        let _lock = loop {
+            match self.lock()? {
+                Some(lock) => break lock,
+                None if began.elapsed() > LOOKING => return Ok(()),
+                None => thread::sleep(PAUSE / 10),
+            }
+        };
         self.remove("stop");
         let engines = Engines::start()?;
         self.write("exports.partial", &exports(&engines.variables()))?;
