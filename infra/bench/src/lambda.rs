@@ -5,12 +5,15 @@
 //! and says where they are.
 
 mod batch;
+mod function;
 
 use std::path::Path;
 use std::time::Duration;
 
-use a2a_emulator::{Freeze, Function, function::Settings};
+use a2a_emulator::Function;
 use serde_json::{Value, json};
+
+use function::{INVOKE_LIMIT, STORE, median, start};
 
 use crate::cli::Options;
 use crate::report::{Aim, Row};
@@ -20,11 +23,6 @@ use crate::stats::Sample;
 const STARTS: usize = 10;
 /// Warm answers of one sample.
 const ANSWERS: usize = 400;
-/// As much as any of it may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-const STORE: (&str, &str) = ("A2A_STORE", "memory:");
-
 /// Measures both functions.
 pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     let Some(folder) = &options.lambda_dir else {
@@ -116,16 +114,10 @@ async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, 
 }
 
 async fn answer(function: &Function, event: &[u8], holds: &str) -> Result<Duration, String> {
-    let answer = function.invoke(event.to_vec(), PATIENCE).await.map_err(|it| it.to_string())?;
+    let answer =
+        function.invoke(event.to_vec(), INVOKE_LIMIT).await.map_err(|it| it.to_string())?;
     let text = answer.text();
     if text.contains(holds) { Ok(answer.took) } else { Err(format!("no {holds:?} in {text}")) }
-}
-
-/// Starts a function that is never frozen: here nothing is tested.
-async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Function, String> {
-    let mut settings = Settings::new(program, variables);
-    settings.freeze = Freeze::Never;
-    Function::start_with(settings).await.map_err(|failure| failure.to_string())
 }
 
 /// A Function URL's event.
@@ -148,10 +140,4 @@ fn request(method: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
         "body": body.map(Value::to_string), "isBase64Encoded": false,
     });
     event.to_string().into_bytes()
-}
-
-/// In seconds.
-fn median(times: &mut [Duration]) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
 }

@@ -10,7 +10,7 @@ use a2a_kafka::event::{Cluster, write};
 use bytes::Bytes;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use super::{PATIENCE, STORE, median, start};
+use super::function::{INVOKE_LIMIT, STORE, median, start};
 use crate::cli::Options;
 use crate::kafka::settings;
 use crate::report::{Aim, Row};
@@ -84,7 +84,8 @@ impl<'a> Batches<'a> {
     /// How long the next batch takes; the making of its event does not count.
     async fn next(&mut self) -> Result<Duration, String> {
         let event = self.event().await?;
-        let answer = self.function.invoke(event, PATIENCE).await.map_err(|it| it.to_string())?;
+        let answer =
+            self.function.invoke(event, INVOKE_LIMIT).await.map_err(|it| it.to_string())?;
         match &*answer.text() {
             r#"{"batchItemFailures":[]}"# => Ok(answer.took),
             text => Err(format!("records were not answered: {text}")),

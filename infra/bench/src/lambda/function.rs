@@ -1,0 +1,24 @@
+//! A function's process on the Runtime API, and what its times come to.
+
+use std::path::Path;
+use std::time::Duration;
+
+use a2a_emulator::{Freeze, Function, function::Settings};
+
+/// As much as any of it may take.
+pub(super) const INVOKE_LIMIT: Duration = Duration::from_secs(30);
+
+pub(super) const STORE: (&str, &str) = ("A2A_STORE", "memory:");
+
+/// Starts a function that is never frozen: here nothing is tested.
+pub(super) async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Function, String> {
+    let mut settings = Settings::new(program, variables);
+    settings.freeze = Freeze::Never;
+    Function::start_with(settings).await.map_err(|failure| failure.to_string())
+}
+
+/// In seconds.
+pub(super) fn median(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+}
