@@ -1,7 +1,9 @@
 // The app: one agent, with the parameters that `-c NAME=VALUE` gives. In an app of yours, use AgentStack.
 import { App } from "aws-cdk-lib";
-import { fromParameters } from "./parameters.ts";
-import { AgentStack } from "./stack.ts";
+import { AgentStack, declaredParameters } from "./stack.ts";
 
 const app = new App();
-new AgentStack(app, "A2aAgent", fromParameters((name) => app.node.tryGetContext(name)));
+const context = Object.entries(app.node.getAllContext());
+const known = declaredParameters();
+const parameters = Object.fromEntries(context.filter(([name]) => known.has(name)));
+new AgentStack(app, "A2aAgent", { parameters });

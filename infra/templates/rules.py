@@ -1,4 +1,4 @@
-"""What has to hold of the stack, of whichever variant: one function per rule, on `facts`."""
+"""What has to hold of the stack, of whichever variant: one function per rule, on what `resolved` gives."""
 
 import json
 from pathlib import Path
@@ -13,36 +13,73 @@ ITEM_ACTIONS = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem")
 UNNAMED = ("ec2:", "xray:")
 
 
-def every_route_streams(facts, given):
-    assert set(facts["routes"]) == {(path, "ANY") for path in ("/", "/{proxy+}", CARD)}
-    for route in facts["routes"].values():
-        assert route["mode"] == "STREAM" and route["calls"].endswith(STREAMING)
-        assert facts["HttpFunction"]["Timeout"] * 1000 <= route["timeout"] <= 900_000
+def every_route_streams(stack, given):
+    function, = each(stack, ["HttpFunction"])
+    assert set(routes(stack)) == {"/", "/{proxy+}", CARD}
+    for route in routes(stack).values():
+        integration = route["x-amazon-apigateway-integration"]
+        assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
+        assert integration["responseTransferMode"] == "STREAM" and integration["uri"].endswith(STREAMING)
+        assert function["Timeout"] * 1000 <= integration["timeoutInMillis"] <= 900_000
 
 
-def only_the_card_is_open(facts, given):
-    for (path, _), route in facts["routes"].items():
-        assert route["auth"] == ("NONE" if path == CARD else given.get("HttpAuth", "AWS_IAM"))
+def only_the_card_is_open(stack, given):
+    closed = [{"iam": []}] if given.get("HttpAuth", "AWS_IAM") == "AWS_IAM" else []
+    for path, route in routes(stack).items():
+        assert route.get("security", []) == ([] if path == CARD else closed)
 
 
-def functions_are_what_cargo_lambda_builds(facts, given):
-    for function in each(facts, FUNCTIONS):
+def the_api_is_logged_throttled_and_named(stack, given):
+    made = stack["Resources"]
+    assert made["Api"]["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+    assert made["ApiPermission"]["Properties"]["SourceArn"].endswith(":<Api>/*/*/*")
+    stage = made["ApiprodStage"]["Properties"]
+    assert stage["StageName"] == "prod"
+    assert stage["TracingEnabled"] == (given.get("Tracing") == "Active")
+    assert stage["AccessLogSetting"]["DestinationArn"] == "<ApiLogs.Arn>"
+    assert {"request", "caller", "status", "error"} <= set(json.loads(stage["AccessLogSetting"]["Format"]))
+    settings, = stage["MethodSettings"]
+    assert settings["ThrottlingRateLimit"] == int(given.get("ThrottleRate", 100))
+    assert settings["ThrottlingBurstLimit"] == int(given.get("ThrottleBurst", 200))
+    for name in ("ApiAccount", "ApiAccountRole"):
+        assert (name in made) == (given.get("ApiLogsRole", "create") == "create")
+        assert name not in made or kept(stack, name) == ["Retain"] * 2
+    url = "https://<Api>.execute-api.eu-west-1.amazonaws.com/prod/"
+    kafka = {"KafkaFunctionName": "<KafkaFunction>"} if "MskClusterArn" in given else {}
+    assert {name: output["Value"] for name, output in stack["Outputs"].items()} == {
+        "ApiUrl": url,
+        "CardUrl": f"{url}.well-known/agent-card.json",
+        "TableName": "<Tasks>",
+        "HttpFunctionName": "<HttpFunction>",
+        **kafka,
+    }
+
+
+def functions_are_what_cargo_lambda_builds(stack, given):
+    for function in each(stack, FUNCTIONS):
         assert function["Architectures"] == ["arm64"]
         assert (function["Runtime"], function["Handler"]) == ("provided.al2023", "bootstrap")
-        assert {"A2A_NAME", "A2A_STORE", "RUST_LOG"} <= set(function["Environment"]["Variables"])
-    assert facts["HttpFunction"]["Environment"]["Variables"]["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH"] == "true"
-    assert ("VpcConfig" in facts["HttpFunction"]) == (given.get("HttpInVpc") == "true")
+        assert function["MemorySize"] == int(given.get("MemorySize", 512))
+        assert function["TracingConfig"] == {"Mode": given.get("Tracing", "PassThrough")}
+        variables = function["Environment"]["Variables"]
+        assert variables["A2A_NAME"] == given.get("AgentName", "data")
+        assert variables["RUST_LOG"] == given.get("LogLevel", "info")
+    http, = each(stack, ["HttpFunction"])
+    assert http["Environment"]["Variables"]["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH"] == "true"
+    assert http["Environment"]["Variables"]["A2A_PUBLIC_URL"] == given.get("PublicUrl", "")
+    assert http["Timeout"] == int(given.get("HttpTimeout", 120))
+    assert ("VpcConfig" in http) == (given.get("HttpInVpc") == "true")
 
 
-def the_store_is_the_chosen_one(facts, given):
+def the_store_is_the_chosen_one(stack, given):
     own = "dynamodb://<Tasks>?region=eu-west-1"
     store = own if given.get("StoreUrl") == "dynamodb:" else given.get("StoreUrl", "memory:")
-    for function in each(facts, FUNCTIONS):
+    for function in each(stack, FUNCTIONS):
         assert function["Environment"]["Variables"]["A2A_STORE"] == store
 
 
-def every_instance_believes_the_same(facts, given):
-    for function in each(facts, FUNCTIONS):
+def every_instance_believes_the_same(stack, given):
+    for function in each(stack, FUNCTIONS):
         variables = function["Environment"]["Variables"]
         assert variables["A2A_SECRET"].startswith("arn:aws:cloudformation:")
         believed = [variables[name] for name in ("A2A_JWKS", "A2A_JWT_ISSUER", "A2A_JWT_AUDIENCE")]
@@ -50,8 +87,8 @@ def every_instance_believes_the_same(facts, given):
         assert variables["A2A_KAFKA_PUBLIC"] == given.get("KafkaPublic", "")
 
 
-def the_kafka_function_reaches_the_brokers(facts, given):
-    for function in each(facts, ["KafkaFunction"]):
+def the_kafka_function_reaches_the_brokers(stack, given):
+    for function in each(stack, ["KafkaFunction"]):
         variables = function["Environment"]["Variables"]
         assert (variables["A2A_KAFKA"], variables["A2A_KAFKA_AUTH"]) == (given["KafkaBrokers"], "iam")
         assert variables["A2A_KAFKA_SCOPE"] == given["MskClusterArn"]
@@ -59,15 +96,14 @@ def the_kafka_function_reaches_the_brokers(facts, given):
         assert variables["A2A_KAFKA_REPLY_TOPICS"] == given.get("ReplyTopics", "")
         assert function["VpcConfig"]["SubnetIds"] == given["SubnetIds"].split(",")
         assert function["VpcConfig"]["SecurityGroupIds"] == given["SecurityGroupIds"].split(",")
-        assert function["Timeout"] <= 14 * 60
+        assert function["Timeout"] == int(given.get("KafkaTimeout", 300)) <= 14 * 60
 
 
-def the_mapping_limits_retries(facts, given):
+def the_mapping_limits_retries(stack, given):
     name = given.get("AgentName", "data")
-    assert ("Requests" in facts) == ("MskClusterArn" in given)
-    for mapping in each(facts, ["Requests"]):
+    assert ("KafkaFunctionRequests" in stack["Resources"]) == ("MskClusterArn" in given)
+    for mapping in each(stack, ["KafkaFunctionRequests"]):
         assert mapping == {
-            "kept": ["Delete", "Delete"],
             "AmazonManagedKafkaEventSourceConfig": {"ConsumerGroupId": f"agent.{name}.lambda"},
             "BatchSize": 100,
             "BisectBatchOnFunctionError": True,
@@ -87,33 +123,39 @@ def the_mapping_limits_retries(facts, given):
         }
 
 
-def roles_name_actions_and_resources(facts, given):
-    for role in each(facts, ("HttpRole", "KafkaRole")):
-        assert role["managed"] == []
-        for action, where in role["allowed"].items():
-            assert "*" not in action
-            assert "*" not in where or action.startswith(UNNAMED), action
-        items = {action for action in role["allowed"] if action.startswith("dynamodb:")}
-        assert items == {f"dynamodb:{action}" for action in ITEM_ACTIONS}
-        assert role["allowed"]["dynamodb:PutItem"] == ["<Tasks.Arn>", "<Tasks.Arn>/index/*"]
+def roles_name_actions_and_resources(stack, given):
     for name in ("Http", "Kafka"):
-        for role in each(facts, [f"{name}Role"]):
-            assert role["allowed"]["logs:PutLogEvents"] == [f"<{name}Logs.Arn>"]
-    services = {action.split(":")[0] for action in facts["HttpRole"]["allowed"]}
+        for function in each(stack, [f"{name}Function"]):
+            assert function["Role"] == f"<{name}Role.Arn>"
+            assert allowed(stack, f"{name}Role")["logs:PutLogEvents"] == [f"<{name}Logs.Arn>"]
+        for role in each(stack, [f"{name}Role"]):
+            trust, = role["AssumeRolePolicyDocument"]["Statement"]
+            assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+            assert "ManagedPolicyArns" not in role
+            actions = allowed(stack, f"{name}Role")
+            for action, where in actions.items():
+                assert "*" not in action
+                assert "*" not in where or action.startswith(UNNAMED), action
+            items = {action for action in actions if action.startswith("dynamodb:")}
+            assert items == {f"dynamodb:{action}" for action in ITEM_ACTIONS}
+            assert actions["dynamodb:PutItem"] == ["<Tasks.Arn>", "<Tasks.Arn>/index/*"]
+            assert ("xray:PutTraceSegments" in actions) == (given.get("Tracing") == "Active")
+    services = {action.split(":")[0] for action in allowed(stack, "HttpRole")}
     in_vpc = {"ec2"} if given.get("HttpInVpc") == "true" else set()
     assert services - {"xray"} == {"logs", "dynamodb"} | in_vpc
 
 
-def kafka_actions_reach_their_topics_only(facts, given):
+def kafka_actions_reach_their_topics_only(stack, given):
     name = given.get("AgentName", "data")
-    for role in each(facts, ["KafkaRole"]):
+    if "MskClusterArn" in given:
+        actions = allowed(stack, "KafkaRole")
         cluster = given["MskClusterArn"]
         topics = f"{cluster.replace(':cluster/', ':topic/')}/"
         topic = f"{topics}agent.{name}."
         group = f"{cluster.replace(':cluster/', ':group/')}/agent.{name}.lambda"
         written = [topic + end for end in ("dead-letter", "failures", "responses")]
         written += [topics + given["ReplyTopics"]] if "ReplyTopics" in given else []
-        assert {action: where for action, where in role["allowed"].items() if action.startswith("kafka")} == {
+        assert {action: where for action, where in actions.items() if action.startswith("kafka")} == {
             "kafka:DescribeClusterV2": [cluster],
             "kafka:GetBootstrapBrokers": [cluster],
             "kafka-cluster:Connect": [cluster],
@@ -126,32 +168,54 @@ def kafka_actions_reach_their_topics_only(facts, given):
         }
 
 
-def logs_have_retention(facts, given):
+def logs_have_retention(stack, given):
     for name in ("Http", "Kafka"):
-        for function in each(facts, [f"{name}Function"]):
+        for function in each(stack, [f"{name}Function"]):
             assert function["LoggingConfig"] == {"LogGroup": f"<{name}Logs>"}
-    assert facts["Stage"]["log"][0] == "<ApiLogs.Arn>"
-    for logs in each(facts, ("HttpLogs", "KafkaLogs", "ApiLogs")):
+    for logs in each(stack, ("HttpLogs", "KafkaLogs", "ApiLogs")):
         assert logs["RetentionInDays"] == int(given.get("LogRetentionDays", 30))
 
 
-def the_table_is_that_of_table_json(facts, given):
-    table = facts["Tasks"]
+def the_table_is_that_of_table_json(stack, given):
+    table, = each(stack, ["Tasks"])
     assert {key: table[key] for key in TABLE} == TABLE
     assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["SSESpecification"] == {"SSEEnabled": True}
-    assert table["kept"] == [given.get("TableDeletionPolicy", "Retain")] * 2
+    assert kept(stack, "Tasks") == [given.get("TableDeletionPolicy", "Retain")] * 2
 
 
-def each(facts, names):
-    """Those of them that this variant has."""
-    return [facts[name] for name in names if name in facts]
+def each(stack, names):
+    """The properties of those of them that this variant has."""
+    return [stack["Resources"][name]["Properties"] for name in names if name in stack["Resources"]]
+
+
+def kept(stack, name):
+    return [stack["Resources"][name].get(policy) for policy in ("DeletionPolicy", "UpdateReplacePolicy")]
+
+
+def routes(stack):
+    """Path -> its only method, which is any."""
+    paths = stack["Resources"]["Api"]["Properties"]["Body"]["paths"]
+    return {path: methods["x-amazon-apigateway-any-method"] for path, methods in paths.items()}
+
+
+def allowed(stack, role):
+    """Action -> resources."""
+    found = {}
+    for policy in stack["Resources"][role]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow", statement
+            where = statement["Resource"]
+            for action in statement["Action"]:
+                found.setdefault(action, set()).update([where] if isinstance(where, str) else where)
+    return {action: sorted(where) for action, where in found.items()}
 
 
 RULES = [
     every_route_streams,
     only_the_card_is_open,
+    the_api_is_logged_throttled_and_named,
     functions_are_what_cargo_lambda_builds,
     the_store_is_the_chosen_one,
     every_instance_believes_the_same,

@@ -1,0 +1,77 @@
+"""What a transformed template makes: its conditions decided and its intrinsics evaluated."""
+
+import re
+
+PSEUDO = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-west-1",
+    "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/agent/0a1b2c3d",
+    "AWS::StackName": "agent",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+NO_VALUE = object()
+
+
+def resolved(template, given):
+    """The resources and outputs that there are with these parameters."""
+    resolver = Resolver(template, given)
+    return {
+        section: {
+            name: resolver.value({key: value for key, value in made.items() if key != "Condition"})
+            for name, made in template[section].items()
+            if "Condition" not in made or resolver.holds(made["Condition"])
+        }
+        for section in ("Resources", "Outputs")
+    }
+
+
+class Resolver:
+    """Evaluates intrinsics. A reference to a resource becomes its name in angle brackets."""
+
+    def __init__(self, template, given):
+        self.conditions = template["Conditions"]
+        declared = template.get("Parameters", {}).items()
+        self.values = {name: typed(it["Type"], given.get(name, it.get("Default"))) for name, it in declared}
+        self.values |= {**PSEUDO, "AWS::NoValue": NO_VALUE}
+
+    def holds(self, condition):
+        return self.value(self.conditions[condition])
+
+    def value(self, node):
+        if isinstance(node, list):
+            return [value for value in map(self.value, node) if value is not NO_VALUE]
+        if not isinstance(node, dict):
+            return node
+        for name, argument in node.items():
+            if name == "Fn::If":  # What is not chosen may refer to what there is not.
+                return self.value(argument[1 if self.holds(argument[0]) else 2])
+            if name in INTRINSICS:
+                return INTRINSICS[name](self, argument)
+        values = {key: self.value(inner) for key, inner in node.items()}
+        return {key: value for key, value in values.items() if value is not NO_VALUE}
+
+    def ref(self, name):
+        return self.values.get(name, f"<{name}>")
+
+    def sub(self, argument):
+        text, own = argument if isinstance(argument, list) else (argument, {})
+        own = self.value(own)
+        return re.sub(r"\$\{([^}]+)\}", lambda match: str(own.get(match[1], self.ref(match[1]))), text)
+
+
+INTRINSICS = {
+    "Ref": Resolver.ref,
+    "Fn::Sub": Resolver.sub,
+    "Fn::GetAtt": lambda _, it: f"<{it if isinstance(it, str) else '.'.join(it)}>",
+    "Fn::Join": lambda self, it: it[0].join(self.value(it[1])),
+    "Fn::Split": lambda self, it: self.value(it[1]).split(it[0]),
+    "Fn::Equals": lambda self, it: self.value(it[0]) == self.value(it[1]),
+    "Fn::Not": lambda self, it: not self.value(it[0]),
+}
+
+
+def typed(kind, text):
+    if kind == "Number":
+        return int(text)
+    return text.split(",") if kind == "CommaDelimitedList" else text
