@@ -1,7 +1,7 @@
 // infra/template.yaml as a CDK stack. Owns: how its parameters get their values, and how its functions get built;
 // what the stack contains is the template's to say.
 import { fileURLToPath } from "node:url";
-import { CfnCondition, CfnParameter, Stack, type StackProps, Token, Validations } from "aws-cdk-lib";
+import { type App, CfnCondition, CfnParameter, Stack, type StackProps, Token, Validations } from "aws-cdk-lib";
 import { Architecture } from "aws-cdk-lib/aws-lambda";
 import type { CfnFunction } from "aws-cdk-lib/aws-sam";
 import { CfnInclude } from "aws-cdk-lib/cloudformation-include";
@@ -45,8 +45,15 @@ export class AgentStack extends Stack {
   }
 }
 
+/** An agent with those of the template's parameters that the app's context has. */
+export function agentFromContext(app: App): AgentStack {
+  const known = declaredParameters();
+  const parameters = Object.entries(app.node.getAllContext()).filter(([name]) => known.has(name));
+  return new AgentStack(app, "A2aAgent", { parameters: Object.fromEntries(parameters) });
+}
+
 /** The template's parameters by name, as it declares them. */
-export function declaredParameters(): Map<string, CfnParameter> {
+function declaredParameters(): Map<string, CfnParameter> {
   const children = new CfnInclude(new Stack(), "Template", { templateFile }).node.findAll();
   return new Map(children.filter((child) => child instanceof CfnParameter).map((it) => [it.node.id, it]));
 }

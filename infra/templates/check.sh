@@ -37,7 +37,8 @@ if [[ ! -d node_modules || -L node_modules ]]; then
     ln -sfn "$modules/node_modules" node_modules
 fi
 
-export PATH=$PWD/node_modules/.bin:$PATH
+export PATH=$PWD/node_modules/.bin:$PATH CDK_TEMPLATES=$TMPDIR/templates
+mkdir "$CDK_TEMPLATES"
 tsc
 tsx --test --test-reporter=spec test/*.test.ts
 "$venv/bin/python" -B -m pytest -q -p no:cacheprovider "$here"

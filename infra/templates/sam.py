@@ -1,10 +1,7 @@
-"""What CloudFormation gets to see of infra/template.yaml, from SAM or from CDK."""
+"""infra/template.yaml as CloudFormation gets it."""
 
 import copy
-import json
 import os
-import subprocess
-import tempfile
 from pathlib import Path
 
 # Before the imports, which read it.
@@ -33,16 +30,6 @@ def transformed(text, parameters):
         if "CodeUri" in resource.get("Properties", {}):
             resource["Properties"]["CodeUri"] = "s3://some-bucket/code.zip"  # as `sam package` does
     return transform(template, copy.deepcopy(parameters), NoManagedPolicies())
-
-
-def from_cdk(parameters):
-    """The template that infra/cdk makes of those parameters, run as `cdk -c` does, building no function."""
-    # CDK's own findings are errors.
-    context = {"aws:cdk:bundling-stacks": [], "@aws-cdk/core:validateAgainstDefaultRules": True}
-    with tempfile.TemporaryDirectory() as out:
-        cdk = {"CDK_OUTDIR": out, "CDK_CONTEXT_JSON": json.dumps(context | parameters)}
-        subprocess.run(["tsx", "app.ts"], cwd=TEMPLATE.parent / "cdk", env=os.environ | cdk, check=True)
-        return (Path(out) / "A2aAgent.template.json").read_text()
 
 
 def lint(text):

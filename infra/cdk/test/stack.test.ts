@@ -1,22 +1,38 @@
-// What only an app can give: values that are not text. That the stack is infra/template.yaml, with the values that
-// `-c` gives, is checked in infra/templates.
+// What only CDK can check. That the stack is infra/template.yaml is checked in infra/templates, on what this writes to
+// the folder CDK_TEMPLATES.
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import test from "node:test";
 import { App, Fn } from "aws-cdk-lib";
 import { Match, Template } from "aws-cdk-lib/assertions";
-import { AgentStack, type Parameters } from "../stack.ts";
+import { agentFromContext, AgentStack, type Parameters } from "../stack.ts";
 
-/** The template of this stack, of which no code is built. CDK's own findings are errors. */
-function synthesized(parameters: Parameters): Template {
-  const context = { "aws:cdk:bundling-stacks": [], "@aws-cdk/core:validateAgainstDefaultRules": true };
-  const app = new App({ context });
-  new AgentStack(app, "Agent", { parameters });
-  return Template.fromJSON(app.synth().getStackByName("Agent").template);
+const variants = new URL("../../templates/variants.json", import.meta.url);
+const VARIANTS: Record<string, Record<string, string>> = JSON.parse(readFileSync(variants, "utf8"));
+
+/** The template of the stack that `add` adds, of which no code is built. CDK's own findings are errors. */
+function synthesized(add: (app: App) => AgentStack, context: Record<string, string> = {}): Template {
+  const own = { "aws:cdk:bundling-stacks": [], "@aws-cdk/core:validateAgainstDefaultRules": true };
+  const app = new App({ context: { ...context, ...own } });
+  const { stackName } = add(app);
+  return Template.fromJSON(app.synth().getStackByName(stackName).template);
+}
+
+function agent(parameters: Parameters): Template {
+  return synthesized((app) => new AgentStack(app, "Agent", { parameters }));
+}
+
+for (const [name, parameters] of Object.entries(VARIANTS)) {
+  test(`CDK finds nothing in the variant ${name}`, () => {
+    const template = synthesized(agentFromContext, parameters);
+    const folder = process.env["CDK_TEMPLATES"];
+    if (folder !== undefined) writeFileSync(`${folder}/${name}.json`, JSON.stringify(template.toJSON()));
+  });
 }
 
 test("the cluster's ARN may be known only to CloudFormation", () => {
   const subnets = ["subnet-0123456789abcdef0"];
-  const template = synthesized({ MskClusterArn: Fn.importValue("cluster"), SubnetIds: subnets, KafkaTimeout: 840 });
+  const template = agent({ MskClusterArn: Fn.importValue("cluster"), SubnetIds: subnets, KafkaTimeout: 840 });
   template.hasResource("AWS::Serverless::Function", {
     Condition: "WithKafka",
     Properties: { Timeout: 840, VpcConfig: { SubnetIds: subnets } },
@@ -37,7 +53,7 @@ test("the cluster's ARN may be known only to CloudFormation", () => {
 
 test("what the template does not allow is refused", () => {
   for (const wrong of [{ HttpAuth: "none" }, { AgentName: "a b" }, { KafkaTimeout: 841 }, { MinPollers: "two" }]) {
-    assert.throws(() => synthesized(wrong), /does not allow/);
+    assert.throws(() => agent(wrong), /does not allow/);
   }
-  assert.throws(() => synthesized({ HttpAut: "NONE" } as Parameters), /no parameters HttpAut/);
+  assert.throws(() => agent({ HttpAut: "NONE" } as Parameters), /no parameters HttpAut/);
 });
