@@ -15,11 +15,11 @@ const templateFile = fileURLToPath(new URL("../template.yaml", import.meta.url))
 export type ParameterName = keyof (typeof variants)["everything"];
 /** Any of them may be a token, such as another stack's output. */
 export type ParameterValue = string | number | string[];
-export type Parameters = { readonly [name in ParameterName]?: ParameterValue };
+export type Parameters = { [name in ParameterName]?: ParameterValue };
 
 export interface AgentProps extends StackProps {
   /** By their names in infra/template.yaml, which has their meanings and bounds. @default its defaults */
-  readonly parameters?: Parameters;
+  readonly parameters?: Readonly<Parameters>;
 }
 
 /** The stack with its parameters' values written in, so that none is left over from an earlier deployment. */
@@ -27,11 +27,11 @@ export class AgentStack extends Stack {
   constructor(scope: Construct, id: string, props: AgentProps = {}) {
     super(scope, id, props);
     this.addTransform("AWS::LanguageExtensions"); // It has to come first.
-    const given: Record<string, ParameterValue | undefined> = { ...props.parameters };
-    const known = declaredParameters();
-    const unknown = Object.keys(given).filter((name) => !known.has(name));
-    if (unknown.length > 0) throw new Error(`infra/template.yaml has no parameters ${unknown}`);
-    const parameters = Object.fromEntries([...known].map(([name, it]) => [name, checked(it, given[name])]));
+    const parameters = { ...props.parameters };
+    for (const parameter of declaredParameters()) {
+      const name = parameter.node.id as ParameterName;
+      parameters[name] = checked(parameter, parameters[name]);
+    }
     const template = new CfnInclude(this, "Template", { templateFile, parameters });
     for (const child of template.node.findAll()) {
       if (child instanceof CfnCondition) child.expression = Token.asAny(decided(this.resolve(child.expression)));
@@ -47,15 +47,14 @@ export class AgentStack extends Stack {
 
 /** An agent with those of the template's parameters that the app's context has. */
 export function agentFromContext(app: App): AgentStack {
-  const known = declaredParameters();
-  const parameters = Object.entries(app.node.getAllContext()).filter(([name]) => known.has(name));
-  return new AgentStack(app, "A2aAgent", { parameters: Object.fromEntries(parameters) });
+  const names = declaredParameters().map((parameter) => parameter.node.id);
+  const parameters = Object.fromEntries(names.map((name) => [name, app.node.tryGetContext(name)]));
+  return new AgentStack(app, "A2aAgent", { parameters });
 }
 
-/** The template's parameters by name, as it declares them. */
-function declaredParameters(): Map<string, CfnParameter> {
+function declaredParameters(): CfnParameter[] {
   const children = new CfnInclude(new Stack(), "Template", { templateFile }).node.findAll();
-  return new Map(children.filter((child) => child instanceof CfnParameter).map((it) => [it.node.id, it]));
+  return children.filter((child) => child instanceof CfnParameter);
 }
 
 /** The value for that parameter in its type. Throws where CloudFormation would refuse it. */

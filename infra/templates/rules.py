@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from resolve import PSEUDO
+
 TABLE = json.loads((Path(__file__).parents[1] / "table.json").read_text())
 FUNCTIONS = ("HttpFunction", "KafkaFunction")
 CARD = "/.well-known/agent-card.json"
@@ -45,14 +47,11 @@ def the_api_is_logged_throttled_and_named(stack, given):
         assert (name in made) == (given.get("ApiLogsRole", "create") == "create")
         assert name not in made or kept(stack, name) == ["Retain"] * 2
     url = "https://<Api>.execute-api.eu-west-1.amazonaws.com/prod/"
-    kafka = {"KafkaFunctionName": "<KafkaFunction>"} if "MskClusterArn" in given else {}
-    assert {name: output["Value"] for name, output in stack["Outputs"].items()} == {
-        "ApiUrl": url,
-        "CardUrl": f"{url}.well-known/agent-card.json",
-        "TableName": "<Tasks>",
-        "HttpFunctionName": "<HttpFunction>",
-        **kafka,
-    }
+    outputs = {name: output["Value"] for name, output in stack["Outputs"].items()}
+    assert outputs.pop("KafkaFunctionName", None) == ("<KafkaFunction>" if "MskClusterArn" in given else None)
+    card = f"{url}.well-known/agent-card.json"
+    names = {"TableName": "<Tasks>", "HttpFunctionName": "<HttpFunction>"}
+    assert outputs == {"ApiUrl": url, "CardUrl": card, **names}
 
 
 def functions_are_what_cargo_lambda_builds(stack, given):
@@ -61,41 +60,39 @@ def functions_are_what_cargo_lambda_builds(stack, given):
         assert (function["Runtime"], function["Handler"]) == ("provided.al2023", "bootstrap")
         assert function["MemorySize"] == int(given.get("MemorySize", 512))
         assert function["TracingConfig"] == {"Mode": given.get("Tracing", "PassThrough")}
-        variables = function["Environment"]["Variables"]
-        assert variables["A2A_NAME"] == given.get("AgentName", "data")
-        assert variables["RUST_LOG"] == given.get("LogLevel", "info")
     http, = each(stack, ["HttpFunction"])
-    assert http["Environment"]["Variables"]["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH"] == "true"
-    assert http["Environment"]["Variables"]["A2A_PUBLIC_URL"] == given.get("PublicUrl", "")
     assert http["Timeout"] == int(given.get("HttpTimeout", 120))
     assert ("VpcConfig" in http) == (given.get("HttpInVpc") == "true")
 
 
-def the_store_is_the_chosen_one(stack, given):
-    own = "dynamodb://<Tasks>?region=eu-west-1"
-    store = own if given.get("StoreUrl") == "dynamodb:" else given.get("StoreUrl", "memory:")
-    for function in each(stack, FUNCTIONS):
-        assert function["Environment"]["Variables"]["A2A_STORE"] == store
-
-
-def every_instance_believes_the_same(stack, given):
-    for function in each(stack, FUNCTIONS):
-        variables = function["Environment"]["Variables"]
-        assert variables["A2A_SECRET"].startswith("arn:aws:cloudformation:")
-        believed = [variables[name] for name in ("A2A_JWKS", "A2A_JWT_ISSUER", "A2A_JWT_AUDIENCE")]
-        assert believed == [given.get(name, "") for name in ("Jwks", "JwtIssuer", "JwtAudience")]
-        assert variables["A2A_KAFKA_PUBLIC"] == given.get("KafkaPublic", "")
+def functions_get_their_settings(stack, given):
+    store = given.get("StoreUrl", "memory:")
+    both = {
+        "A2A_NAME": given.get("AgentName", "data"),
+        "A2A_STORE": "dynamodb://<Tasks>?region=eu-west-1" if store == "dynamodb:" else store,
+        "A2A_SECRET": PSEUDO["AWS::StackId"],
+        "A2A_JWKS": given.get("Jwks", ""),
+        "A2A_JWT_ISSUER": given.get("JwtIssuer", ""),
+        "A2A_JWT_AUDIENCE": given.get("JwtAudience", ""),
+        "A2A_KAFKA_PUBLIC": given.get("KafkaPublic", ""),
+        "RUST_LOG": given.get("LogLevel", "info"),
+    }
+    http = {"A2A_PUBLIC_URL": given.get("PublicUrl", ""), "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH": "true"}
+    kafka = {
+        "A2A_KAFKA": given.get("KafkaBrokers"),
+        "A2A_KAFKA_AUTH": "iam",
+        "A2A_KAFKA_SCOPE": given.get("MskClusterArn"),
+        "A2A_KAFKA_MAX_AGE_SECONDS": given.get("GiveUpAfterSeconds", "300"),
+        "A2A_KAFKA_REPLY_TOPICS": given.get("ReplyTopics", ""),
+    }
+    variables = [function["Environment"]["Variables"] for function in each(stack, FUNCTIONS)]
+    assert variables == [both | http, both | kafka][:len(variables)]
 
 
 def the_kafka_function_reaches_the_brokers(stack, given):
     for function in each(stack, ["KafkaFunction"]):
-        variables = function["Environment"]["Variables"]
-        assert (variables["A2A_KAFKA"], variables["A2A_KAFKA_AUTH"]) == (given["KafkaBrokers"], "iam")
-        assert variables["A2A_KAFKA_SCOPE"] == given["MskClusterArn"]
-        assert int(variables["A2A_KAFKA_MAX_AGE_SECONDS"]) == int(given.get("GiveUpAfterSeconds", 300))
-        assert variables["A2A_KAFKA_REPLY_TOPICS"] == given.get("ReplyTopics", "")
-        assert function["VpcConfig"]["SubnetIds"] == given["SubnetIds"].split(",")
-        assert function["VpcConfig"]["SecurityGroupIds"] == given["SecurityGroupIds"].split(",")
+        lists = {name: given[name].split(",") for name in ("SubnetIds", "SecurityGroupIds")}
+        assert function["VpcConfig"] == lists
         assert function["Timeout"] == int(given.get("KafkaTimeout", 300)) <= 14 * 60
 
 
@@ -217,8 +214,7 @@ RULES = [
     only_the_card_is_open,
     the_api_is_logged_throttled_and_named,
     functions_are_what_cargo_lambda_builds,
-    the_store_is_the_chosen_one,
-    every_instance_believes_the_same,
+    functions_get_their_settings,
     the_kafka_function_reaches_the_brokers,
     the_mapping_limits_retries,
     roles_name_actions_and_resources,
