@@ -1,4 +1,4 @@
-"""What a transformed template makes: its conditions decided and its intrinsics evaluated."""
+"""What a transformed template makes: its conditions decided, its intrinsics evaluated; and how to look into that."""
 
 import re
 
@@ -75,3 +75,30 @@ def typed(kind, text):
     if kind == "Number":
         return int(text)
     return text.split(",") if kind == "CommaDelimitedList" else text
+
+
+def each(stack, names):
+    """The properties of those of them that this variant has."""
+    return [stack["Resources"][name]["Properties"] for name in names if name in stack["Resources"]]
+
+
+def kept(stack, name):
+    return [stack["Resources"][name].get(policy) for policy in ("DeletionPolicy", "UpdateReplacePolicy")]
+
+
+def routes(stack):
+    """Path -> its only method, which is any."""
+    paths = stack["Resources"]["Api"]["Properties"]["Body"]["paths"]
+    return {path: methods["x-amazon-apigateway-any-method"] for path, methods in paths.items()}
+
+
+def allowed(stack, role):
+    """Action -> resources."""
+    found = {}
+    for policy in stack["Resources"][role]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow", statement
+            where = statement["Resource"]
+            for action in statement["Action"]:
+                found.setdefault(action, set()).update([where] if isinstance(where, str) else where)
+    return {action: sorted(where) for action, where in found.items()}

@@ -1,9 +1,9 @@
-"""What has to hold of the stack, of whichever variant: one function per rule, on what `resolved` gives."""
+"""What has to hold of the stack, of whichever variant: each function is a rule, on what `resolved` gives."""
 
 import json
 from pathlib import Path
 
-from resolve import PSEUDO
+from resolve import PSEUDO, allowed, each, kept, routes
 
 TABLE = json.loads((Path(__file__).parents[1] / "table.json").read_text())
 FUNCTIONS = ("HttpFunction", "KafkaFunction")
@@ -49,9 +49,8 @@ def the_api_is_logged_throttled_and_named(stack, given):
     url = "https://<Api>.execute-api.eu-west-1.amazonaws.com/prod/"
     outputs = {name: output["Value"] for name, output in stack["Outputs"].items()}
     assert outputs.pop("KafkaFunctionName", None) == ("<KafkaFunction>" if "MskClusterArn" in given else None)
-    card = f"{url}.well-known/agent-card.json"
-    names = {"TableName": "<Tasks>", "HttpFunctionName": "<HttpFunction>"}
-    assert outputs == {"ApiUrl": url, "CardUrl": card, **names}
+    assert (outputs["ApiUrl"], outputs["CardUrl"]) == (url, f"{url}.well-known/agent-card.json")
+    assert (outputs["TableName"], outputs["HttpFunctionName"]) == ("<Tasks>", "<HttpFunction>")
 
 
 def functions_are_what_cargo_lambda_builds(stack, given):
@@ -60,9 +59,16 @@ def functions_are_what_cargo_lambda_builds(stack, given):
         assert (function["Runtime"], function["Handler"]) == ("provided.al2023", "bootstrap")
         assert function["MemorySize"] == int(given.get("MemorySize", 512))
         assert function["TracingConfig"] == {"Mode": given.get("Tracing", "PassThrough")}
-    http, = each(stack, ["HttpFunction"])
-    assert http["Timeout"] == int(given.get("HttpTimeout", 120))
-    assert ("VpcConfig" in http) == (given.get("HttpInVpc") == "true")
+
+
+def functions_reach_their_network_in_time(stack, given):
+    network = {name: given[name].split(",") for name in ("SubnetIds", "SecurityGroupIds") if name in given}
+    for function in each(stack, ["HttpFunction"]):
+        assert function.get("VpcConfig") == (network if given.get("HttpInVpc") == "true" else None)
+        assert function["Timeout"] == int(given.get("HttpTimeout", 120)) <= 15 * 60
+    for function in each(stack, ["KafkaFunction"]):
+        assert function["VpcConfig"] == network
+        assert function["Timeout"] == int(given.get("KafkaTimeout", 300)) <= 14 * 60
 
 
 def functions_get_their_settings(stack, given):
@@ -87,13 +93,6 @@ def functions_get_their_settings(stack, given):
     }
     variables = [function["Environment"]["Variables"] for function in each(stack, FUNCTIONS)]
     assert variables == [both | http, both | kafka][:len(variables)]
-
-
-def the_kafka_function_reaches_the_brokers(stack, given):
-    for function in each(stack, ["KafkaFunction"]):
-        lists = {name: given[name].split(",") for name in ("SubnetIds", "SecurityGroupIds")}
-        assert function["VpcConfig"] == lists
-        assert function["Timeout"] == int(given.get("KafkaTimeout", 300)) <= 14 * 60
 
 
 def the_mapping_limits_retries(stack, given):
@@ -180,45 +179,3 @@ def the_table_is_that_of_table_json(stack, given):
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert kept(stack, "Tasks") == [given.get("TableDeletionPolicy", "Retain")] * 2
-
-
-def each(stack, names):
-    """The properties of those of them that this variant has."""
-    return [stack["Resources"][name]["Properties"] for name in names if name in stack["Resources"]]
-
-
-def kept(stack, name):
-    return [stack["Resources"][name].get(policy) for policy in ("DeletionPolicy", "UpdateReplacePolicy")]
-
-
-def routes(stack):
-    """Path -> its only method, which is any."""
-    paths = stack["Resources"]["Api"]["Properties"]["Body"]["paths"]
-    return {path: methods["x-amazon-apigateway-any-method"] for path, methods in paths.items()}
-
-
-def allowed(stack, role):
-    """Action -> resources."""
-    found = {}
-    for policy in stack["Resources"][role]["Properties"]["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement["Effect"] == "Allow", statement
-            where = statement["Resource"]
-            for action in statement["Action"]:
-                found.setdefault(action, set()).update([where] if isinstance(where, str) else where)
-    return {action: sorted(where) for action, where in found.items()}
-
-
-RULES = [
-    every_route_streams,
-    only_the_card_is_open,
-    the_api_is_logged_throttled_and_named,
-    functions_are_what_cargo_lambda_builds,
-    functions_get_their_settings,
-    the_kafka_function_reaches_the_brokers,
-    the_mapping_limits_retries,
-    roles_name_actions_and_resources,
-    kafka_actions_reach_their_topics_only,
-    logs_have_retention,
-    the_table_is_that_of_table_json,
-]
