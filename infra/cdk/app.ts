@@ -1,5 +1,5 @@
 // The app: one agent, with the parameters that `-c NAME=VALUE` gives. In an app of yours, use AgentStack.
 import { App } from "aws-cdk-lib";
-import { agentFromContext } from "./stack.ts";
+import { AgentStack } from "./stack.ts";
 
-agentFromContext(new App());
+new AgentStack(new App(), "A2aAgent");

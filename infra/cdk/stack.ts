@@ -1,7 +1,7 @@
 // infra/template.yaml as a CDK stack. Owns: how its parameters get their values, and how its functions get built;
 // what the stack contains is the template's to say.
 import { fileURLToPath } from "node:url";
-import { type App, CfnCondition, CfnParameter, Stack, type StackProps, Token, Validations } from "aws-cdk-lib";
+import { CfnCondition, CfnParameter, Stack, type StackProps, Token, Validations } from "aws-cdk-lib";
 import { Architecture } from "aws-cdk-lib/aws-lambda";
 import type { CfnFunction } from "aws-cdk-lib/aws-sam";
 import { CfnInclude } from "aws-cdk-lib/cloudformation-include";
@@ -18,7 +18,10 @@ export type ParameterValue = string | number | string[];
 export type Parameters = { [name in ParameterName]?: ParameterValue };
 
 export interface AgentProps extends StackProps {
-  /** By their names in infra/template.yaml, which has their meanings and bounds. @default its defaults */
+  /**
+   * By their names in infra/template.yaml, which has their meanings and bounds. @default the app's context, which
+   * `-c NAME=VALUE` sets, then the template's defaults
+   */
   readonly parameters?: Readonly<Parameters>;
 }
 
@@ -30,7 +33,7 @@ export class AgentStack extends Stack {
     const parameters = { ...props.parameters };
     for (const parameter of declaredParameters()) {
       const name = parameter.node.id as ParameterName;
-      parameters[name] = checked(parameter, parameters[name]);
+      parameters[name] = checked(parameter, parameters[name] ?? this.node.tryGetContext(name));
     }
     const template = new CfnInclude(this, "Template", { templateFile, parameters });
     for (const child of template.node.findAll()) {
@@ -45,13 +48,7 @@ export class AgentStack extends Stack {
   }
 }
 
-/** An agent with those of the template's parameters that the app's context has. */
-export function agentFromContext(app: App): AgentStack {
-  const names = declaredParameters().map((parameter) => parameter.node.id);
-  const parameters = Object.fromEntries(names.map((name) => [name, app.node.tryGetContext(name)]));
-  return new AgentStack(app, "A2aAgent", { parameters });
-}
-
+/** As the template declares them. */
 function declaredParameters(): CfnParameter[] {
   const children = new CfnInclude(new Stack(), "Template", { templateFile }).node.findAll();
   return children.filter((child) => child instanceof CfnParameter);
@@ -59,9 +56,11 @@ function declaredParameters(): CfnParameter[] {
 
 /** The value for that parameter in its type. Throws where CloudFormation would refuse it. */
 function checked(parameter: CfnParameter, value: ParameterValue = parameter.default): ParameterValue {
-  if (Token.isUnresolved(value) || Array.isArray(value)) return value;
+  if (Token.isUnresolved(value) && parameter.allowedValues === undefined) return value;
   const text = String(value);
-  if (parameter.type === "CommaDelimitedList") return text.split(",").filter((item) => item !== "");
+  if (parameter.type === "CommaDelimitedList") {
+    return Array.isArray(value) ? value : text.split(",").filter((item) => item !== "");
+  }
   const { allowedPattern = "[^]*", allowedValues = [text], maxValue = Infinity, type } = parameter;
   const bounded = type !== "Number" || Number(text) <= maxValue;
   if (!bounded || !allowedValues.includes(text) || !new RegExp(`^(?:${allowedPattern})$`).test(text)) {

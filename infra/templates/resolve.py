@@ -20,7 +20,7 @@ def resolved(template, given):
         section: {
             name: resolver.value({key: value for key, value in made.items() if key != "Condition"})
             for name, made in template[section].items()
-            if "Condition" not in made or resolver.holds(made["Condition"])
+            if "Condition" not in made or resolver.holds[made["Condition"]]
         }
         for section in ("Resources", "Outputs")
     }
@@ -30,13 +30,10 @@ class Resolver:
     """Evaluates intrinsics. A reference to a resource becomes its name in angle brackets."""
 
     def __init__(self, template, given):
-        self.conditions = template["Conditions"]
         declared = template.get("Parameters", {}).items()
         self.values = {name: typed(it["Type"], given.get(name, it.get("Default"))) for name, it in declared}
         self.values |= {**PSEUDO, "AWS::NoValue": NO_VALUE}
-
-    def holds(self, condition):
-        return self.value(self.conditions[condition])
+        self.holds = {name: self.value(condition) for name, condition in template["Conditions"].items()}
 
     def value(self, node):
         if isinstance(node, list):
@@ -45,7 +42,7 @@ class Resolver:
             return node
         for name, argument in node.items():
             if name == "Fn::If":  # What is not chosen may refer to what there is not.
-                return self.value(argument[1 if self.holds(argument[0]) else 2])
+                return self.value(argument[1 if self.holds[argument[0]] else 2])
             if name in INTRINSICS:
                 return INTRINSICS[name](self, argument)
         values = {key: self.value(inner) for key, inner in node.items()}
@@ -87,9 +84,9 @@ def kept(stack, name):
 
 
 def routes(stack):
-    """Path -> its only method, which is any."""
+    """(path, method) -> who may call it and what it calls."""
     paths = stack["Resources"]["Api"]["Properties"]["Body"]["paths"]
-    return {path: methods["x-amazon-apigateway-any-method"] for path, methods in paths.items()}
+    return {(path, method): route for path, methods in paths.items() for method, route in methods.items()}
 
 
 def allowed(stack, role):

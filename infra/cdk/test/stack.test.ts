@@ -4,26 +4,22 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import test from "node:test";
 import { App, Fn } from "aws-cdk-lib";
-import { agentFromContext, AgentStack, type Parameters } from "../stack.ts";
+import { AgentStack, type Parameters } from "../stack.ts";
 
 const variants = new URL("../../templates/variants.json", import.meta.url);
 const VARIANTS: Record<string, Record<string, string>> = JSON.parse(readFileSync(variants, "utf8"));
 
-/** The template of the stack that `add` adds, of which no code is built. CDK's own findings are errors. */
-function synthesized(add: (app: App) => AgentStack, context: Record<string, string> = {}) {
+/** The template of the stack, of which no code is built. CDK's own findings are errors. */
+function synthesized(parameters: Parameters, context: Record<string, string> = {}) {
   const own = { "aws:cdk:bundling-stacks": [], "@aws-cdk/core:validateAgainstDefaultRules": true };
   const app = new App({ context: { ...context, ...own } });
-  const { stackName } = add(app);
-  return app.synth().getStackByName(stackName).template;
-}
-
-function agent(parameters: Parameters) {
-  return synthesized((app) => new AgentStack(app, "Agent", { parameters }));
+  new AgentStack(app, "Agent", { parameters });
+  return app.synth().getStackByName("Agent").template;
 }
 
 for (const [name, parameters] of Object.entries(VARIANTS)) {
   test(`CDK finds nothing in the variant ${name}`, () => {
-    const template = synthesized(agentFromContext, parameters);
+    const template = synthesized({}, parameters);
     const folder = process.env["CDK_TEMPLATES"];
     if (folder !== undefined) writeFileSync(`${folder}/${name}.json`, JSON.stringify(template));
   });
@@ -31,7 +27,7 @@ for (const [name, parameters] of Object.entries(VARIANTS)) {
 
 test("the cluster's ARN may be known only to CloudFormation", () => {
   const subnets = ["subnet-0123456789abcdef0"];
-  const template = agent({ MskClusterArn: Fn.importValue("cluster"), SubnetIds: subnets });
+  const template = synthesized({ MskClusterArn: Fn.importValue("cluster"), SubnetIds: subnets });
   const { KafkaFunction, KafkaRole } = template.Resources;
   assert.deepEqual(KafkaFunction.Properties.VpcConfig.SubnetIds, subnets);
   const notEmpty = { "Fn::Not": [{ "Fn::Equals": ["known when deployed", ""] }] };
@@ -43,8 +39,10 @@ test("the cluster's ARN may be known only to CloudFormation", () => {
 });
 
 test("what the template does not allow is refused", () => {
-  for (const wrong of [{ HttpAuth: "none" }, { AgentName: "a b" }, { KafkaTimeout: 841 }, { MinPollers: "two" }]) {
-    assert.throws(() => agent(wrong), /does not allow/);
+  const token = Fn.importValue("auth");
+  for (const wrong of [{ HttpAuth: "none" }, { HttpAuth: token }, { AgentName: "a b" }, { KafkaTimeout: 841 }]) {
+    assert.throws(() => synthesized(wrong), /does not allow/);
   }
-  assert.throws(() => agent({ HttpAut: "NONE" } as Parameters), /HttpAut/);
+  assert.throws(() => synthesized({ MinPollers: "two" }), /does not allow/);
+  assert.throws(() => synthesized({ HttpAut: "NONE" } as Parameters), /HttpAut/);
 });
