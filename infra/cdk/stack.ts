@@ -58,9 +58,7 @@ function declaredParameters(): CfnParameter[] {
 function checked(parameter: CfnParameter, value: ParameterValue = parameter.default): ParameterValue {
   if (Token.isUnresolved(value) && parameter.allowedValues === undefined) return value;
   const text = String(value);
-  if (parameter.type === "CommaDelimitedList") {
-    return Array.isArray(value) ? value : text.split(",").filter((item) => item !== "");
-  }
+  if (parameter.type === "CommaDelimitedList") return text.split(",").filter((item) => item !== "");
   const { allowedPattern = "[^]*", allowedValues = [text], maxValue = Infinity, type } = parameter;
   const bounded = type !== "Number" || Number(text) <= maxValue;
   if (!bounded || !allowedValues.includes(text) || !new RegExp(`^(?:${allowedPattern})$`).test(text)) {

@@ -11,6 +11,8 @@ PSEUDO = {
     "AWS::URLSuffix": "amazonaws.com",
 }
 NO_VALUE = object()
+# A parameter's text as what its type makes of it.
+TYPES = {"Number": int, "CommaDelimitedList": lambda text: text.split(",")}
 
 
 def resolved(template, given):
@@ -18,7 +20,7 @@ def resolved(template, given):
     resolver = Resolver(template, given)
     return {
         section: {
-            name: resolver.value({key: value for key, value in made.items() if key != "Condition"})
+            name: resolver.value(made)
             for name, made in template[section].items()
             if "Condition" not in made or resolver.holds[made["Condition"]]
         }
@@ -30,9 +32,9 @@ class Resolver:
     """Evaluates intrinsics. A reference to a resource becomes its name in angle brackets."""
 
     def __init__(self, template, given):
-        declared = template.get("Parameters", {}).items()
-        self.values = {name: typed(it["Type"], given.get(name, it.get("Default"))) for name, it in declared}
-        self.values |= {**PSEUDO, "AWS::NoValue": NO_VALUE}
+        self.values = {**PSEUDO, "AWS::NoValue": NO_VALUE}
+        for name, declared in template.get("Parameters", {}).items():
+            self.values[name] = TYPES.get(declared["Type"], str)(given.get(name, declared.get("Default")))
         self.holds = {name: self.value(condition) for name, condition in template["Conditions"].items()}
 
     def value(self, node):
@@ -41,8 +43,6 @@ class Resolver:
         if not isinstance(node, dict):
             return node
         for name, argument in node.items():
-            if name == "Fn::If":  # What is not chosen may refer to what there is not.
-                return self.value(argument[1 if self.holds[argument[0]] else 2])
             if name in INTRINSICS:
                 return INTRINSICS[name](self, argument)
         values = {key: self.value(inner) for key, inner in node.items()}
@@ -64,14 +64,9 @@ INTRINSICS = {
     "Fn::Join": lambda self, it: it[0].join(self.value(it[1])),
     "Fn::Split": lambda self, it: self.value(it[1]).split(it[0]),
     "Fn::Equals": lambda self, it: self.value(it[0]) == self.value(it[1]),
+    "Fn::If": lambda self, it: self.value(it[1 if self.holds[it[0]] else 2]),
     "Fn::Not": lambda self, it: not self.value(it[0]),
 }
-
-
-def typed(kind, text):
-    if kind == "Number":
-        return int(text)
-    return text.split(",") if kind == "CommaDelimitedList" else text
 
 
 def each(stack, names):
