@@ -5,8 +5,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${1:-${A2A_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/a2a-serverless}/templates}
-mkdir -p "$cache"
-cache=$(cd "$cache" && pwd)
+cache=$(mkdir -p "$cache" && cd "$cache" && pwd)
 # CDK leaves a folder there for each synthesis.
 TMPDIR=$(mktemp -d)
 export TMPDIR

@@ -3,6 +3,7 @@
 import copy
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 # Before the imports, which read it.
 os.environ["AWS_DEFAULT_REGION"] = "eu-west-1"
@@ -14,13 +15,8 @@ from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
-
-
-class NoManagedPolicies:
-    """The translator asks AWS for their ARNs; the template names none of SAM's own."""
-
-    def load(self):
-        return {}
+# The translator asks AWS for their ARNs; the template names none of SAM's own.
+NO_MANAGED_POLICIES = SimpleNamespace(load=dict)
 
 
 def transformed(text, parameters):
@@ -29,7 +25,7 @@ def transformed(text, parameters):
     for resource in template["Resources"].values():
         if "CodeUri" in resource.get("Properties", {}):
             resource["Properties"]["CodeUri"] = "s3://some-bucket/code.zip"  # as `sam package` does
-    return transform(template, copy.deepcopy(parameters), NoManagedPolicies())
+    return transform(template, copy.deepcopy(parameters), NO_MANAGED_POLICIES)
 
 
 def lint(text):
