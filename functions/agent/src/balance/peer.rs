@@ -17,8 +17,7 @@ use a2a_core::{
     types::{CancelTaskRequest, GetTaskRequest, ListTasksRequest},
 };
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 /// The name of the agent that is asked.
@@ -57,16 +56,10 @@ pub(super) enum Answer {
     None(String),
 }
 
-/// The peer's task, as an artifact of ours names it.
-#[derive(Deserialize, Serialize)]
-struct PeerTask {
-    task: String,
-}
-
 /// The id of the peer's task that this artifact tells of.
 pub(super) fn task_of(artifact: &Artifact) -> Option<String> {
-    let metadata = artifact.metadata.as_ref()?.json().to::<Map<String, _>>().ok()?;
-    serde_json::from_value::<PeerTask>(metadata.get(PEER_TASK)?.clone()).ok().map(|it| it.task)
+    let metadata = artifact.metadata.as_ref()?.json().to::<Value>().ok()?;
+    Some(metadata.get(PEER_TASK)?.get("task")?.as_str()?.to_owned())
 }
 
 /// Ends the peer's work on that task, if it still does any.
