@@ -69,7 +69,7 @@ impl Question {
     /// another asks nothing we know: a figure over all games would be a wrong answer to it.
     pub(crate) fn parse(text: &str) -> Self {
         let words = Words::of(text);
-        let language = if words.korean() { Language::Korean } else { Language::English };
+        let language = if words.korean { Language::Korean } else { Language::English };
         if words.opponents() {
             return Self { metrics: Vec::new(), races: Vec::new(), language };
         }

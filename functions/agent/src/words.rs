@@ -12,7 +12,8 @@ pub(crate) struct Words {
     spaced: String,
     /// The same without spaces: Korean is written with and without them ("게임 시간", "게임시간").
     joined: String,
-    korean: bool,
+    /// Whether the text holds any Hangul.
+    pub(crate) korean: bool,
 }
 
 /// What a character does to the word it stands in.
@@ -46,11 +47,6 @@ impl Words {
         }
         let joined = spaced.replace(' ', "");
         Self { spaced, joined, korean }
-    }
-
-    /// Whether the text holds any Hangul.
-    pub(crate) fn korean(&self) -> bool {
-        self.korean
     }
 
     /// Whether the text asks for a win rate.
