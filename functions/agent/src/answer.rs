@@ -33,24 +33,19 @@ impl Figure {
         let race = race_name(self.race, language);
         let what = metric_name(self.metric, language);
         let Some(minutes) = self.totals.average_minutes() else {
-            return match language {
-                Language::English => format!("{race} {what} unknown: no {race} games"),
-                Language::Korean => format!("{race} {what} 알 수 없음 ({race} 경기 없음)"),
-            };
+            return language.text(
+                format_args!("{race} {what} unknown: no {race} games"),
+                format_args!("{race} {what} 알 수 없음 ({race} 경기 없음)"),
+            );
         };
-        match (self.metric, language) {
-            (Metric::WinRate, Language::English) => {
-                format!("{race} {what} {} ({wins} of {games})", percent(wins, games))
-            }
-            (Metric::WinRate, Language::Korean) => {
-                format!("{race} {what} {} ({games}경기 중 {wins}승)", percent(wins, games))
-            }
-            (Metric::GameLength, Language::English) => {
+        match self.metric {
+            Metric::WinRate => format!("{race} {what} {}", rate(wins, games, language)),
+            Metric::GameLength => {
                 let s = if games == 1 { "" } else { "s" };
-                format!("{race} {what} {minutes:.1} minutes ({games} game{s})")
-            }
-            (Metric::GameLength, Language::Korean) => {
-                format!("{race} {what} {minutes:.1}분 ({games}경기)")
+                language.text(
+                    format_args!("{race} {what} {minutes:.1} minutes ({games} game{s})"),
+                    format_args!("{race} {what} {minutes:.1}분 ({games}경기)"),
+                )
             }
         }
     }
@@ -76,13 +71,10 @@ impl Figure {
 
 /// What the result is called: "Win rate".
 pub(crate) fn title(question: &Question) -> &'static str {
-    match (&question.metrics[..], question.language) {
-        ([Metric::WinRate], Language::English) => "Win rate",
-        ([Metric::WinRate], Language::Korean) => "승률",
-        ([Metric::GameLength], Language::English) => "Average game length",
-        ([Metric::GameLength], Language::Korean) => "평균 게임 시간",
-        (_, Language::English) => "Figures",
-        (_, Language::Korean) => "통계",
+    match question.metrics[..] {
+        [Metric::WinRate] => question.language.pick("Win rate", "승률"),
+        [Metric::GameLength] => question.language.pick("Average game length", "평균 게임 시간"),
+        _ => question.language.pick("Figures", "통계"),
     }
 }
 
@@ -90,57 +82,60 @@ pub(crate) fn title(question: &Question) -> &'static str {
 pub(crate) fn thinking(question: &Question, matches: &Matches) -> String {
     let games: u64 = question.races.iter().map(|&race| matches.of(race).games).sum();
     let races = races(question);
-    match question.language {
-        Language::English => format!("Analysing the games of {races}: {games} in the table."),
-        Language::Korean => format!("{races} 경기 {games}개를 분석하고 있습니다."),
-    }
+    question.language.text(
+        format_args!("Analysing the games of {races}: {games} in the table."),
+        format_args!("{races} 경기 {games}개를 분석하고 있습니다."),
+    )
 }
 
 /// Asks which race is meant.
 pub(crate) fn which_race(question: &Question) -> String {
     let what = metrics(question);
-    match question.language {
-        Language::English => {
-            format!(
-                "Which race would you like the {what} of: Terran, Zerg, Protoss or all of them?"
-            )
-        }
-        Language::Korean => format!(
+    question.language.text(
+        format_args!(
+            "Which race would you like the {what} of: Terran, Zerg, Protoss or all of them?"
+        ),
+        format_args!(
             "어느 종족의 {what}을 알고 싶으신가요? 테란, 저그, 프로토스 또는 모든 종족 중에서 골라 \
              주세요."
         ),
-    }
+    )
 }
 
 /// Asks which figure is meant.
 pub(crate) fn which_metric(question: &Question) -> String {
     let races = races(question);
-    match question.language {
-        Language::English => format!(
+    question.language.text(
+        format_args!(
             "What would you like to know about {races}: the win rate or the average game length?"
         ),
-        Language::Korean => format!(
+        format_args!(
             "{races}에 대해 무엇을 알고 싶으신가요? 승률과 평균 게임 시간 중에서 골라 주세요."
         ),
-    }
+    )
 }
 
 /// What this agent can do.
 pub(crate) fn help(language: Language) -> &'static str {
-    match language {
-        Language::English => {
-            "I can tell you the win rate and the average game length of Terran, Zerg and Protoss, \
-             over all the games in my table. Ask me, for example: \"Terran win rate\"."
-        }
-        Language::Korean => {
-            "제 표에 있는 모든 경기를 기준으로 테란, 저그, 프로토스의 승률과 평균 게임 시간을 알려 드릴 \
-             수 있습니다. 예를 들어 \"테란 승률\"이라고 물어보세요."
-        }
-    }
+    language.pick(
+        "I can tell you the win rate and the average game length of Terran, Zerg and Protoss, \
+         over all the games in my table. Ask me, for example: \"Terran win rate\".",
+        "제 표에 있는 모든 경기를 기준으로 테란, 저그, 프로토스의 승률과 평균 게임 시간을 알려 드릴 \
+         수 있습니다. 예를 들어 \"테란 승률\"이라고 물어보세요.",
+    )
+}
+
+/// A win rate and what it is made of: "58% (58 of 100)".
+pub(crate) fn rate(wins: u64, games: u64, language: Language) -> String {
+    let percent = percent(wins, games);
+    language.text(
+        format_args!("{percent} ({wins} of {games})"),
+        format_args!("{percent} ({games}경기 중 {wins}승)"),
+    )
 }
 
 /// The part of `games` that `wins` is, to one decimal unless it is whole: 58%, 33.3%.
-pub(crate) fn percent(wins: u64, games: u64) -> String {
+fn percent(wins: u64, games: u64) -> String {
     // Half up, in whole numbers: a float would round some halves down.
     let tenths = (wins * 1000 + games / 2) / games;
     if (wins * 100).is_multiple_of(games) {
@@ -151,18 +146,13 @@ pub(crate) fn percent(wins: u64, games: u64) -> String {
 }
 
 pub(crate) fn race_name(race: Race, language: Language) -> &'static str {
-    match language {
-        Language::English => race.english(),
-        Language::Korean => race.korean(),
-    }
+    language.pick(race.english(), race.korean())
 }
 
 fn metric_name(metric: Metric, language: Language) -> &'static str {
-    match (metric, language) {
-        (Metric::WinRate, Language::English) => "win rate",
-        (Metric::WinRate, Language::Korean) => "승률",
-        (Metric::GameLength, Language::English) => "average game length",
-        (Metric::GameLength, Language::Korean) => "평균 게임 시간",
+    match metric {
+        Metric::WinRate => language.pick("win rate", "승률"),
+        Metric::GameLength => language.pick("average game length", "평균 게임 시간"),
     }
 }
 

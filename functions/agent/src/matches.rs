@@ -8,7 +8,7 @@ use std::{fs::File, io::Read, path::Path};
 
 use crate::{
     race::Race,
-    table::{self, Match, TableError},
+    table::{self, TableError},
 };
 
 /// The games that are compiled in.
@@ -57,10 +57,8 @@ impl Matches {
     /// [`TableError`] if the file cannot be read or is not a table of games.
     pub fn from_file(path: &Path) -> Result<Self, TableError> {
         let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Self::read(&name, file),
-            Err(source) => Err(TableError::Unreadable { file: name, source }),
-        }
+        let file = File::open(path).map_err(|error| TableError::unreadable(&name, &error))?;
+        Self::read(&name, file)
     }
 
     /// Reads a table of games; `name` is what an error calls it.
@@ -69,11 +67,14 @@ impl Matches {
     /// [`TableError`] if it cannot be read or is not a table of games.
     pub fn read(name: &str, mut reader: impl Read) -> Result<Self, TableError> {
         let mut bytes = Vec::new();
-        reader
-            .read_to_end(&mut bytes)
-            .map_err(|source| TableError::Unreadable { file: name.to_owned(), source })?;
+        reader.read_to_end(&mut bytes).map_err(|error| TableError::unreadable(name, &error))?;
         let mut matches = Self::default();
-        table::read(name, &bytes, |game| matches.add(game))?;
+        table::read(name, &bytes, |game| {
+            let totals = &mut matches.totals[game.race as usize];
+            totals.games += 1;
+            totals.wins += u64::from(game.won);
+            totals.minutes += game.minutes;
+        })?;
         Ok(matches)
     }
 
@@ -85,13 +86,6 @@ impl Matches {
     /// How many games there are in all.
     pub fn games(&self) -> u64 {
         self.totals.iter().map(|totals| totals.games).sum()
-    }
-
-    fn add(&mut self, game: Match) {
-        let totals = &mut self.totals[game.race as usize];
-        totals.games += 1;
-        totals.wins += u64::from(game.won);
-        totals.minutes += game.minutes;
     }
 }
 

@@ -3,6 +3,8 @@
 //! Owns the reading of one text and how several texts of a conversation make one question. Must
 //! never know tasks, nor the figures themselves.
 
+use std::fmt::Arguments;
+
 use crate::{race::Race, words::Words};
 
 /// A figure the table can give.
@@ -25,6 +27,21 @@ pub(crate) enum Language {
     English,
     /// For every text with any Hangul in it.
     Korean,
+}
+
+impl Language {
+    /// The one of the two that is in this language.
+    pub(crate) fn pick<T>(self, english: T, korean: T) -> T {
+        match self {
+            Self::English => english,
+            Self::Korean => korean,
+        }
+    }
+
+    /// The text in this language; only that one is formatted.
+    pub(crate) fn text(self, english: Arguments<'_>, korean: Arguments<'_>) -> String {
+        self.pick(english, korean).to_string()
+    }
 }
 
 /// What was asked, as far as it is known.
@@ -52,7 +69,7 @@ impl Question {
     /// another asks nothing we know: a figure over all games would be a wrong answer to it.
     pub(crate) fn parse(text: &str) -> Self {
         let words = Words::of(text);
-        let language = if words.korean() { Language::Korean } else { Language::English };
+        let language = if words.korean { Language::Korean } else { Language::English };
         if words.opponents() {
             return Self { metrics: Vec::new(), races: Vec::new(), language };
         }

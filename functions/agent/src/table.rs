@@ -24,6 +24,7 @@ pub(crate) struct Match {
 
 /// The columns a table has to have.
 const COLUMNS: [&str; 4] = ["game_id", "race", "result", "duration_minutes"];
+const HEADER_NAMES: &str = "the header must name game_id,race,result,duration_minutes";
 
 /// A game longer than a day is a slip of the pen; and without a bound a sum could be infinite.
 const LONGEST_GAME_MINUTES: f64 = 1440.0;
@@ -31,33 +32,20 @@ const LONGEST_GAME_MINUTES: f64 = 1440.0;
 /// How much of a bad value an error repeats.
 const QUOTED_CHARS: usize = 40;
 
-/// Why a table of games was refused: one sentence, meant for the person who wrote the table.
+/// Why a table of games was refused: one sentence, meant for the person who wrote the table. It
+/// names the file and, where the bytes could be read, the line at fault.
 #[derive(Debug)]
-pub enum TableError {
-    /// The bytes could not be read.
-    Unreadable {
-        /// The table, as the caller named it.
-        file: String,
-        /// What the operating system said; already part of the sentence.
-        source: io::Error,
-    },
-    /// What the bytes say is not a table of games.
-    Bad {
-        /// The table, as the caller named it.
-        file: String,
-        /// The line at fault, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
+pub struct TableError(String);
+
+impl TableError {
+    pub(crate) fn unreadable(file: &str, error: &io::Error) -> Self {
+        Self(format!("{file} cannot be read: {error}"))
+    }
 }
 
 impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable { file, source } => write!(f, "{file} cannot be read: {source}"),
-            Self::Bad { file, line, problem } => write!(f, "{file}, line {line}: {problem}"),
-        }
+        f.write_str(&self.0)
     }
 }
 
@@ -66,149 +54,103 @@ impl std::error::Error for TableError {}
 /// Reads the table and hands each game to `keep`, in the table's order.
 ///
 /// # Errors
-/// [`TableError::Bad`] at the first line that is wrong, and for a table without games.
+/// [`TableError`] at the first line that is wrong, and for a table without games.
 pub(crate) fn read(
     file: &str,
     bytes: &[u8],
     mut keep: impl FnMut(Match),
 ) -> Result<(), TableError> {
     let bad =
-        |at, problem| TableError::Bad { file: file.to_owned(), line: line_of(bytes, at), problem };
-    let mut rows = Rows::new(bytes);
-    let Some((header_at, header)) = rows.next(file)? else {
-        return Err(bad(0, format!("the table is empty; {}", must_name_the_columns())));
+        |offset, problem| TableError(format!("{file}, line {}: {problem}", line_of(bytes, offset)));
+    // `flexible`: a row of the wrong length is reported in our words. The crate skips a byte order
+    // mark by itself, and then nothing is left that could make it fail on bytes in memory.
+    let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    let mut rows = reader.into_byte_records().filter_map(Result::ok).filter(|row| !blank(row));
+    let Some(header) = rows.next() else {
+        return Err(bad(0, format!("the table is empty; {HEADER_NAMES}")));
     };
-    let columns = Columns::find(&header).map_err(|problem| bad(header_at, problem))?;
+    let columns = columns(&header).map_err(|problem| bad(offset(&header), problem))?;
 
     let mut first_seen = HashMap::new();
-    while let Some((at, row)) = rows.next(file)? {
-        let (id, game) = columns.game(&row).map_err(|problem| bad(at, problem))?;
+    for row in rows {
+        let at = offset(&row);
+        let (id, game) = game(&row, header.len(), columns).map_err(|problem| bad(at, problem))?;
         if let Some(first) = first_seen.insert(id.to_owned(), at) {
-            let problem =
-                format!("game_id {} was on line {} already", quoted(id), line_of(bytes, first));
-            return Err(bad(at, problem));
+            let line = line_of(bytes, first);
+            return Err(bad(at, format!("game_id {} was on line {line} already", quoted(id))));
         }
         keep(game);
     }
     if first_seen.is_empty() {
-        return Err(bad(header_at, "there are no games below the header".to_owned()));
+        return Err(bad(offset(&header), "there are no games below the header".to_owned()));
     }
     Ok(())
 }
 
-/// The rows that are not blank, each with the offset at which it starts.
-struct Rows<'a> {
-    reader: csv::Reader<&'a [u8]>,
+fn blank(row: &ByteRecord) -> bool {
+    row.iter().all(|value| value.trim_ascii().is_empty())
 }
 
-impl<'a> Rows<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        // `flexible`: a row of the wrong length is reported in our words. The crate skips a byte
-        // order mark by itself.
-        let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-        Self { reader }
-    }
-
-    fn next(&mut self, file: &str) -> Result<Option<(usize, ByteRecord)>, TableError> {
-        let mut row = ByteRecord::new();
-        loop {
-            match self.reader.read_byte_record(&mut row) {
-                Ok(true) if row.iter().all(|value| value.trim_ascii().is_empty()) => {}
-                Ok(true) => {
-                    let at = row.position().map_or(0, csv::Position::byte);
-                    return Ok(Some((usize::try_from(at).unwrap_or(usize::MAX), row)));
-                }
-                Ok(false) => return Ok(None),
-                Err(error) => {
-                    let file = file.to_owned();
-                    return Err(TableError::Unreadable { file, source: error.into() });
-                }
-            }
-        }
-    }
+fn offset(row: &ByteRecord) -> usize {
+    row.position().map_or(0, |position| position.byte() as usize)
 }
 
-/// Where the header puts each column, and how many there are.
-struct Columns {
-    places: [usize; COLUMNS.len()],
-    count: usize,
+/// The index of each column of [`COLUMNS`], or what is wrong with the header.
+fn columns(header: &ByteRecord) -> Result<[usize; COLUMNS.len()], String> {
+    let mut columns = [0; COLUMNS.len()];
+    for (column, name) in columns.iter_mut().zip(COLUMNS) {
+        let is_named = |cell: &[u8]| cell.trim_ascii().eq_ignore_ascii_case(name.as_bytes());
+        let mut found = (0..header.len()).filter(|&index| is_named(&header[index]));
+        *column = found.next().ok_or_else(|| format!("`{name}` is missing; {HEADER_NAMES}"))?;
+        if found.next().is_some() {
+            return Err(format!("the header names `{name}` twice"));
+        }
+    }
+    Ok(columns)
 }
 
-impl Columns {
-    fn find(header: &ByteRecord) -> Result<Self, String> {
-        let mut places = [0; COLUMNS.len()];
-        for (place, column) in places.iter_mut().zip(COLUMNS) {
-            let mut found = header
-                .iter()
-                .enumerate()
-                .filter(|(_, name)| name.trim_ascii().eq_ignore_ascii_case(column.as_bytes()));
-            *place = match (found.next(), found.next()) {
-                (Some((index, _)), None) => index,
-                (None, _) => {
-                    return Err(format!("`{column}` is missing; {}", must_name_the_columns()));
-                }
-                (Some(_), Some(_)) => return Err(format!("the header names `{column}` twice")),
-            };
-        }
-        Ok(Self { places, count: header.len() })
+/// The row's `game_id` and its game, or what is wrong with the row.
+fn game(
+    row: &ByteRecord,
+    width: usize,
+    columns: [usize; COLUMNS.len()],
+) -> Result<(&str, Match), String> {
+    if row.len() != width {
+        return Err(format!("the header names {width} columns, here are {}", row.len()));
     }
-
-    /// The row's `game_id` and its game, or what is wrong with the row.
-    fn game<'r>(&self, row: &'r ByteRecord) -> Result<(&'r str, Match), String> {
-        if row.len() != self.count {
-            return Err(format!("the header names {} columns, here are {}", self.count, row.len()));
-        }
-        let [id, race, result, minutes] = self.values(row)?;
-        if id.is_empty() {
-            return Err("game_id must not be empty".to_owned());
-        }
-        let race = Race::named(race)
-            .ok_or_else(|| format!("race must be Terran, Zerg or Protoss, not {}", quoted(race)))?;
-        let won = match result.to_ascii_lowercase().as_str() {
-            "win" => true,
-            "loss" => false,
-            _ => return Err(format!("result must be `win` or `loss`, not {}", quoted(result))),
-        };
-        Ok((id, Match { race, won, minutes: duration(minutes)? }))
+    let mut values = [""; COLUMNS.len()];
+    for ((value, column), name) in values.iter_mut().zip(columns).zip(COLUMNS) {
+        *value = std::str::from_utf8(&row[column])
+            .map_err(|_| format!("{name} is not UTF-8; save the table as UTF-8"))?
+            .trim();
     }
-
-    fn values<'r>(&self, row: &'r ByteRecord) -> Result<[&'r str; COLUMNS.len()], String> {
-        let mut values = [""; COLUMNS.len()];
-        for ((value, place), column) in values.iter_mut().zip(self.places).zip(COLUMNS) {
-            let bytes = row.get(place).unwrap_or_default();
-            *value = std::str::from_utf8(bytes)
-                .map_err(|_| format!("{column} is not UTF-8; save the table as UTF-8"))?
-                .trim();
-        }
-        Ok(values)
+    let [id, race, result, minutes] = values;
+    if id.is_empty() {
+        return Err("game_id must not be empty".to_owned());
     }
-}
-
-fn duration(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        // Neither an infinity nor a NaN is inside these bounds.
-        Ok(minutes) if minutes > 0.0 && minutes <= LONGEST_GAME_MINUTES => Ok(minutes),
-        _ => Err(format!(
-            "duration_minutes must be a number above 0 and at most {LONGEST_GAME_MINUTES}, not {}",
-            quoted(text)
-        )),
+    let race = Race::named(race)
+        .ok_or_else(|| format!("race must be Terran, Zerg or Protoss, not {}", quoted(race)))?;
+    let won = result.eq_ignore_ascii_case("win");
+    if !won && !result.eq_ignore_ascii_case("loss") {
+        return Err(format!("result must be `win` or `loss`, not {}", quoted(result)));
     }
-}
-
-fn must_name_the_columns() -> String {
-    format!("the header must name {}", COLUMNS.join(","))
+    // Neither an infinity nor a NaN is inside these bounds.
+    let in_bounds = |minutes: &f64| *minutes > 0.0 && *minutes <= LONGEST_GAME_MINUTES;
+    let minutes = minutes.parse().ok().filter(in_bounds).ok_or_else(|| {
+        let quoted = quoted(minutes);
+        format!(
+            "duration_minutes must be a number above 0 and at most {LONGEST_GAME_MINUTES}, \
+             not {quoted}"
+        )
+    })?;
+    Ok((id, Match { race, won, minutes }))
 }
 
 /// A value from the table, fit to stand inside a sentence on a terminal.
 fn quoted(value: &str) -> String {
-    let mut shown: String = value
-        .chars()
-        .take(QUOTED_CHARS)
-        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
-        .collect();
-    if value.chars().nth(QUOTED_CHARS).is_some() {
-        shown.push('…');
-    }
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let rest = value.chars().nth(QUOTED_CHARS).map(|_| '…');
+    let shown = String::from_iter(value.chars().take(QUOTED_CHARS).map(shown).chain(rest));
     format!("`{shown}`")
 }
 
@@ -217,9 +159,8 @@ fn quoted(value: &str) -> String {
 /// Counted here, and only for an error, because the csv crate says where the line end above the
 /// row is: a line too few with CRLF, and more with blank lines or with CR alone.
 fn line_of(bytes: &[u8], offset: usize) -> usize {
-    let line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let rest = bytes.get(offset..).unwrap_or_default();
-    let start = offset + rest.iter().take_while(|byte| line_end(byte)).count();
+    let start = offset + rest.iter().take_while(|byte| b"\r\n".contains(byte)).count();
     let before = bytes.get(..start).unwrap_or(bytes);
     let ends = before.iter().enumerate().filter(|&(at, byte)| {
         // CRLF is one line end: its LF is the one counted.

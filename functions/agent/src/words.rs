@@ -12,7 +12,8 @@ pub(crate) struct Words {
     spaced: String,
     /// The same without spaces: Korean is written with and without them ("게임 시간", "게임시간").
     joined: String,
-    korean: bool,
+    /// Whether the text holds any Hangul.
+    pub(crate) korean: bool,
 }
 
 /// What a character does to the word it stands in.
@@ -48,30 +49,19 @@ impl Words {
         Self { spaced, joined, korean }
     }
 
-    /// Whether the text holds any Hangul.
-    pub(crate) fn korean(&self) -> bool {
-        self.korean
-    }
-
     /// Whether the text asks for a win rate.
     pub(crate) fn win_rate(&self) -> bool {
-        self.has(WIN_RATE)
-            || self.has_korean(WIN_RATE_KOREAN)
-            || self.has(HOW_OFTEN) && self.has(WINNING)
+        self.has(WIN_RATE) || self.has(HOW_OFTEN) && self.has(WINNING)
     }
 
     /// Whether the text asks for an average game length.
     pub(crate) fn game_length(&self) -> bool {
-        self.has(GAME_LENGTH)
-            || self.has_korean(GAME_LENGTH_KOREAN)
-            || self.about_games() && (self.has(HOW_LONG) || self.has_korean(HOW_LONG_KOREAN))
+        self.has(GAME_LENGTH) || self.about_games() && self.has(HOW_LONG)
     }
 
     /// "How long is the Nile?" is no question for us.
     fn about_games(&self) -> bool {
-        self.has(GAMES)
-            || self.has_korean(GAMES_KOREAN)
-            || Race::ALL.into_iter().any(|race| self.race(race))
+        self.has(GAMES) || Race::ALL.into_iter().any(|race| self.race(race))
     }
 
     /// Whether the text names this race.
@@ -88,35 +78,34 @@ impl Words {
     /// Whether the text says "every race"; beside a figure ("all win rates") fewer words do.
     pub(crate) fn every_race(&self, beside_a_figure: bool) -> bool {
         self.has(EVERY_RACE)
-            || self.has_korean(EVERY_RACE_KOREAN)
-            || beside_a_figure && (self.has(EVERY) || self.has_korean(EVERY_KOREAN))
+            || beside_a_figure && self.has(EVERY)
             || EVERY_ALONE.split(", ").any(|phrase| phrase == self.spaced.trim())
     }
 
     /// Whether the text asks about one race's games against another's.
     pub(crate) fn opponents(&self) -> bool {
-        self.has(OPPONENTS) || self.has_korean(OPPONENTS_KOREAN)
+        self.has(OPPONENTS)
     }
 
     /// Whether the text asks for the balance of races.
     #[cfg(feature = "balance")]
     pub(crate) fn balance(&self) -> bool {
-        self.has(BALANCE) || self.has_korean(BALANCE_KOREAN)
+        self.has(BALANCE)
     }
 
-    /// Whether one of these phrases stands there in whole words.
+    /// Whether one of these phrases stands there: in whole words, and in Korean, whose words carry
+    /// their particles behind them (테란의, 승률은), anywhere.
     fn has(&self, phrases: &str) -> bool {
-        let whole = |at: usize, phrase: &str| {
-            self.spaced[..at].ends_with(' ') && self.spaced[at + phrase.len()..].starts_with(' ')
+        let whole = |phrase: &str| {
+            self.spaced.match_indices(phrase).any(|(at, _)| {
+                self.spaced[..at].ends_with(' ')
+                    && self.spaced[at + phrase.len()..].starts_with(' ')
+            })
         };
-        phrases
-            .split(", ")
-            .any(|phrase| self.spaced.match_indices(phrase).any(|(at, _)| whole(at, phrase)))
-    }
-
-    /// Korean words carry their particles behind them (테란의, 승률은), so any place will do.
-    fn has_korean(&self, phrases: &str) -> bool {
-        self.korean && phrases.split(", ").any(|phrase| self.joined.contains(phrase))
+        phrases.split(", ").any(|phrase| match phrase.is_ascii() {
+            true => whole(phrase),
+            false => self.korean && self.joined.contains(phrase),
+        })
     }
 }
 
@@ -134,38 +123,31 @@ const ZERG: &str = "zerg, zergs";
 const PROTOSS: &str = "protoss, toss";
 
 const WIN_RATE: &str = "win rate, win rates, winrate, winrates, winning rate, win ratio, win percent, \
-    win percentage, winning percentage";
-const WIN_RATE_KOREAN: &str =
-    "승률, 승율, 이길확률, 이기는확률, 이기는비율, 얼마나자주이, 얼마나이기, 얼마나이겨";
+    win percentage, winning percentage, \
+    승률, 승율, 이길확률, 이기는확률, 이기는비율, 얼마나자주이, 얼마나이기, 얼마나이겨";
 // "Who wins the cup?" is no question for us: a word of winning needs one of counting.
 const WINNING: &str = "win, wins, won, winning, victory, victories";
 const HOW_OFTEN: &str = "how often, how many, how likely, how frequently, chance, chances, odds, \
     probability, likelihood, percent, percentage, rate, ratio, share";
 
-const GAME_LENGTH: &str =
-    "average length, average duration, average time, game time, play time, playtime";
-const GAME_LENGTH_KOREAN: &str =
-    "게임시간, 게임길이, 경기시간, 경기길이, 플레이시간, 플레이타임, 평균시간, 평균길이";
-const HOW_LONG: &str = "how long, how many minutes, length, lengths, duration, durations";
-const HOW_LONG_KOREAN: &str = "소요시간, 얼마나걸, 얼마나길, 얼마나오래";
-const GAMES: &str = "game, games, match, matches";
-const GAMES_KOREAN: &str = "게임, 경기";
+const GAME_LENGTH: &str = "average length, average duration, average time, game time, play time, \
+    playtime, 게임시간, 게임길이, 경기시간, 경기길이, 플레이시간, 플레이타임, 평균시간, 평균길이";
+const HOW_LONG: &str = "how long, how many minutes, length, lengths, duration, durations, \
+    소요시간, 얼마나걸, 얼마나길, 얼마나오래";
+const GAMES: &str = "game, games, match, matches, 게임, 경기";
 
-const EVERY_RACE: &str = "all races, every race, each race, all three, per race, by race";
-const EVERY_RACE_KOREAN: &str = "모든종족, 전종족, 각종족, 종족별, 세종족";
+const EVERY_RACE: &str = "all races, every race, each race, all three, per race, by race, \
+    모든종족, 전종족, 각종족, 종족별, 세종족";
 // "Is that all?" asks for nothing, so these need a figure beside them ...
-const EVERY: &str = "all, every, each, which race, compare";
-const EVERY_KOREAN: &str = "모두, 전부, 전체, 어느종족, 어떤종족, 비교";
+const EVERY: &str =
+    "all, every, each, which race, compare, 모두, 전부, 전체, 어느종족, 어떤종족, 비교";
 // ... or are the whole of the text, as the answer to "which race?".
 const EVERY_ALONE: &str =
     "all, all of them, all three, every, everything, 모두, 전부, 전체, 모두요, 전부요, 다";
 
 // "The win rate of Terran against Zerg": the table does not know who the opponent was.
-const OPPONENTS: &str = "vs, versus, against";
-const OPPONENTS_KOREAN: &str = "상대, 테란전승, 저그전승, 토스전승";
+const OPPONENTS: &str = "vs, versus, against, 상대, 테란전승, 저그전승, 토스전승";
 
 #[cfg(feature = "balance")]
 const BALANCE: &str = "balance, balanced, imbalanced, unbalanced, overpowered, underpowered, \
-    too strong, too weak";
-#[cfg(feature = "balance")]
-const BALANCE_KOREAN: &str = "밸런스, 발란스, 균형, 사기";
+    too strong, too weak, 밸런스, 발란스, 균형, 사기";

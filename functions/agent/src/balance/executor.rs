@@ -78,10 +78,10 @@ impl BalanceExecutor {
     ) -> Result<(), Stopped> {
         queue.working(()).await?;
         let asked = Race::ALL.map(|race| {
-            let question = match language {
-                Language::English => format!("{} win rate", race.english()),
-                Language::Korean => format!("{} 승률", race.korean()),
-            };
+            let question = language.text(
+                format_args!("{} win rate", race.english()),
+                format_args!("{} 승률", race.korean()),
+            );
             self.asked(context, &about_race(race), question, None)
         });
         let asking = asked.map(|asked| {
@@ -128,10 +128,10 @@ impl BalanceExecutor {
         queue: &EventQueue,
     ) -> Result<(), Stopped> {
         queue.working(()).await?;
-        let heading = match language {
-            Language::English => format!("Passing the question on to the agent `{PEER}`."),
-            Language::Korean => format!("질문을 에이전트 `{PEER}`에 전달합니다."),
-        };
+        let heading = language.text(
+            format_args!("Passing the question on to the agent `{PEER}`."),
+            format_args!("질문을 에이전트 `{PEER}`에 전달합니다."),
+        );
         let asked = self.asked(context, PEER, heading, Some(context.message().parts.clone()));
         let known = known(context, &asked.artifact);
         match asked.ask(&self.peer, known, queue).await? {
@@ -236,16 +236,16 @@ async fn ask_client(
 }
 
 fn no_answer(why: &str, language: Language) -> String {
-    match language {
-        Language::English => format!("The agent `{PEER}` gave no answer: {why}"),
-        Language::Korean => format!("에이전트 `{PEER}`가 답하지 못했습니다: {why}"),
-    }
+    language.text(
+        format_args!("The agent `{PEER}` gave no answer: {why}"),
+        format_args!("에이전트 `{PEER}`가 답하지 못했습니다: {why}"),
+    )
 }
 
 fn no_figure(race: Race, language: Language) -> String {
     let race = race_name(race, language);
-    match language {
-        Language::English => format!("The agent `{PEER}` did not say how often {race} wins."),
-        Language::Korean => format!("에이전트 `{PEER}`가 {race}의 승률을 말하지 않았습니다."),
-    }
+    language.text(
+        format_args!("The agent `{PEER}` did not say how often {race} wins."),
+        format_args!("에이전트 `{PEER}`가 {race}의 승률을 말하지 않았습니다."),
+    )
 }

@@ -10,15 +10,14 @@
 use std::{sync::Arc, time::Duration};
 
 use a2a_core::{
-    AgentError, Artifact, Error, EventQueue, Events, Message, Metadata, Part, PartContent,
+    AgentError, Artifact, Error, Event, EventQueue, Events, Message, Metadata, Part, PartContent,
     SendMessageRequest, Stopped, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState,
     TaskStatus,
     client::Client,
     types::{CancelTaskRequest, GetTaskRequest, ListTasksRequest},
 };
-use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 /// The name of the agent that is asked.
@@ -57,16 +56,10 @@ pub(super) enum Answer {
     None(String),
 }
 
-/// The peer's task, as an artifact of ours names it.
-#[derive(Deserialize, Serialize)]
-struct PeerTask {
-    task: String,
-}
-
 /// The id of the peer's task that this artifact tells of.
 pub(super) fn task_of(artifact: &Artifact) -> Option<String> {
-    let metadata = artifact.metadata.as_ref()?.json().to::<Map<String, _>>().ok()?;
-    serde_json::from_value::<PeerTask>(metadata.get(PEER_TASK)?.clone()).ok().map(|it| it.task)
+    let metadata = artifact.metadata.as_ref()?.json().to::<Value>().ok()?;
+    Some(metadata.get(PEER_TASK)?.get("task")?.as_str()?.to_owned())
 }
 
 /// Ends the peer's work on that task, if it still does any.
@@ -118,24 +111,22 @@ impl Asked {
     ) -> Result<Answer, Stopped> {
         queue.artifact(self.told(known.as_deref())).await?;
         let task = known.as_deref().map(Arc::from);
-        let mut following = Following { asked: &self, queue, task, made: Vec::new() };
+        let following = Following { asked: &self, queue, task, made: Vec::new() };
         match self.begin(peer, known).await {
-            Ok(Begun::Over(task)) => {
-                let answer = following.task(&task).await?;
-                Ok(answer.unwrap_or_else(|| Answer::None("It has not ended.".to_owned())))
-            }
-            Ok(Begun::Events(events)) => following.events(events).await,
+            Ok(events) => following.events(events).await,
             Err(error) => Ok(Answer::None(error.to_string())),
         }
     }
 
-    async fn begin(&self, peer: &Client, known: Option<String>) -> Result<Begun, Error> {
+    async fn begin(&self, peer: &Client, known: Option<String>) -> Result<Events, Error> {
         if let Some(known) = &known {
             let request = GetTaskRequest { id: known.as_str().into(), ..Default::default() };
             let task = peer.get(request).await?;
             // It needed no answer, or has it from an earlier run of ours.
             if task.status.state.is_terminal() {
-                return Ok(Begun::Over(task));
+                let response = StreamResponse::Task(task.into());
+                let event = Event { cursor: None, response, last: true };
+                return Ok(Events(stream::iter([Ok(event)]).boxed()));
             }
         }
         let message = Message {
@@ -145,7 +136,7 @@ impl Asked {
         };
         let request = SendMessageRequest { message, ..SendMessageRequest::default() };
         let peer = peer.clone().with_idempotency_key(self.key.as_str());
-        peer.stream(request).await.map(Begun::Events)
+        peer.stream(request).await
     }
 
     /// The artifact that tells of this question.
@@ -156,12 +147,6 @@ impl Asked {
             task.and_then(|task| Metadata::new(&json!({ PEER_TASK: { "task": task } })).ok());
         artifact.named("Thinking")
     }
-}
-
-/// Where a question stands with the peer.
-enum Begun {
-    Over(Task),
-    Events(Events),
 }
 
 /// Following one answer.
@@ -231,16 +216,17 @@ impl Following<'_> {
         let artifact = &update.artifact;
         self.made.extend(artifact.parts.iter().cloned());
         let data = |part: &Part| matches!(part.content, PartContent::Data(_));
-        match (self.asked.passed_on, update.append, update.last_chunk) {
-            (true, true, true) => {
-                self.queue.last(&*artifact.artifact_id, artifact.parts.clone()).await
-            }
-            (true, true, false) => {
-                self.queue.append(&*artifact.artifact_id, artifact.parts.clone()).await
-            }
-            (true, false, _) => self.queue.artifact(artifact.clone()).await,
-            (false, ..) if artifact.parts.iter().any(data) => Ok(()),
-            (false, ..) => self.thinking(&artifact.parts).await,
+        if self.asked.passed_on {
+            let (id, parts) = (&*artifact.artifact_id, artifact.parts.clone());
+            return match (update.append, update.last_chunk) {
+                (true, true) => self.queue.last(id, parts).await,
+                (true, false) => self.queue.append(id, parts).await,
+                (false, _) => self.queue.artifact(artifact.clone()).await,
+            };
+        }
+        match artifact.parts.iter().any(data) {
+            true => Ok(()),
+            false => self.thinking(&artifact.parts).await,
         }
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    answer::{percent, race_name},
+    answer::{race_name, rate},
     question::Language,
     race::Race,
 };
@@ -63,6 +63,18 @@ enum Standing {
     Unknown,
 }
 
+impl Standing {
+    /// What it is called: in data, in English and in Korean.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Balanced => ("balanced", "balanced", "균형"),
+            Self::WinsTooOften => ("wins_too_often", "wins too often", "너무 자주 이김"),
+            Self::WinsTooSeldom => ("wins_too_seldom", "wins too seldom", "너무 드물게 이김"),
+            Self::Unknown => ("unknown", "no games", "경기 없음"),
+        }
+    }
+}
+
 /// A race's win rate, as the peer told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Figure {
@@ -107,11 +119,9 @@ impl Figure {
     }
 
     fn rate(self, language: Language) -> String {
-        let Self { wins, games, .. } = self;
-        match language {
-            _ if games == 0 => "-".to_owned(),
-            Language::English => format!("{} ({wins} of {games})", percent(wins, games)),
-            Language::Korean => format!("{} ({games}경기 중 {wins}승)", percent(wins, games)),
+        match self.games {
+            0 => "-".to_owned(),
+            games => rate(self.wins, games, language),
         }
     }
 }
@@ -127,13 +137,11 @@ pub(super) struct Verdict<'a> {
 impl Verdict<'_> {
     /// All figures: a table for a person, and data for a program.
     pub(super) fn table(&self) -> Vec<Part> {
-        let heading = match self.language {
-            Language::English => "Race | Win rate | Verdict",
-            Language::Korean => "종족 | 승률 | 판정",
-        };
+        let heading = self.language.pick("Race | Win rate | Verdict", "종족 | 승률 | 판정");
         let rows = self.figures.iter().map(|figure| {
             let race = race_name(figure.race, self.language);
-            let standing = self.named(figure.standing(self.threshold));
+            let (_, english, korean) = figure.standing(self.threshold).names();
+            let standing = self.language.pick(english, korean);
             format!("\n{race} | {} | {standing}", figure.rate(self.language))
         });
         let text = heading.to_owned() + &rows.collect::<String>();
@@ -143,31 +151,13 @@ impl Verdict<'_> {
     fn data(&self) -> Value {
         let races = self.figures.iter().map(|&figure| {
             let Figure { race, wins, games } = figure;
-            let standing = match figure.standing(self.threshold) {
-                Standing::Balanced => "balanced",
-                Standing::WinsTooOften => "wins_too_often",
-                Standing::WinsTooSeldom => "wins_too_seldom",
-                Standing::Unknown => "unknown",
-            };
+            let (standing, ..) = figure.standing(self.threshold).names();
             json!({
                 "race": race.english().to_lowercase(), "wins": wins, "games": games,
                 "winRate": (games > 0).then(|| wins as f64 / games as f64), "verdict": standing,
             })
         });
         json!({ "thresholdPoints": self.threshold.0 as f64 / 10.0, "races": Value::from_iter(races) })
-    }
-
-    fn named(&self, standing: Standing) -> &'static str {
-        match (standing, self.language) {
-            (Standing::Balanced, Language::English) => "balanced",
-            (Standing::WinsTooOften, Language::English) => "wins too often",
-            (Standing::WinsTooSeldom, Language::English) => "wins too seldom",
-            (Standing::Unknown, Language::English) => "no games",
-            (Standing::Balanced, Language::Korean) => "균형",
-            (Standing::WinsTooOften, Language::Korean) => "너무 자주 이김",
-            (Standing::WinsTooSeldom, Language::Korean) => "너무 드물게 이김",
-            (Standing::Unknown, Language::Korean) => "경기 없음",
-        }
     }
 
     /// The conclusion, with the numbers.
@@ -186,49 +176,47 @@ impl Verdict<'_> {
     fn overall(&self, standings: &[(Figure, Standing)]) -> Option<&'static str> {
         let is = |wanted: Standing| standings.iter().any(|(_, standing)| *standing == wanted);
         let out = is(Standing::WinsTooOften) || is(Standing::WinsTooSeldom);
-        match (standings.len(), out, self.language) {
-            (..2, ..) => None,
-            (_, true, Language::English) => Some("The races are not balanced."),
-            (_, true, Language::Korean) => Some("종족 밸런스가 맞지 않습니다."),
-            (_, false, _) if is(Standing::Unknown) => None,
-            (_, false, Language::English) => Some("The races are balanced."),
-            (_, false, Language::Korean) => Some("종족 밸런스가 맞습니다."),
+        if standings.len() < 2 || !out && is(Standing::Unknown) {
+            return None;
         }
+        Some(match out {
+            true => {
+                self.language.pick("The races are not balanced.", "종족 밸런스가 맞지 않습니다.")
+            }
+            false => self.language.pick("The races are balanced.", "종족 밸런스가 맞습니다."),
+        })
     }
 
     fn sentence(&self, figure: Figure, standing: Standing) -> String {
         let race = race_name(figure.race, self.language);
         let (rate, threshold) = (figure.rate(self.language), self.threshold);
-        match (standing, self.language) {
-            (Standing::Unknown, Language::English) => {
-                format!("Nothing can be said of {race}: it has no games.")
-            }
-            (Standing::Unknown, Language::Korean) => {
-                format!("{race}: 경기가 없어 판단할 수 없습니다.")
-            }
-            (Standing::Balanced, Language::English) => {
-                format!("{race} is balanced: it wins {rate}, within {threshold} points of 50%.")
-            }
-            (Standing::Balanced, Language::Korean) => {
-                format!("{race}: 밸런스가 맞습니다. 승률 {rate}, 50% ± {threshold}%p 안입니다.")
-            }
-            (_, Language::English) => {
-                let side = if standing == Standing::WinsTooOften { "above" } else { "below" };
-                format!(
+        let (above_or_below, higher_or_lower) = match standing {
+            Standing::WinsTooOften => ("above", "높습니다"),
+            _ => ("below", "낮습니다"),
+        };
+        match standing {
+            Standing::Unknown => self.language.text(
+                format_args!("Nothing can be said of {race}: it has no games."),
+                format_args!("{race}: 경기가 없어 판단할 수 없습니다."),
+            ),
+            Standing::Balanced => self.language.text(
+                format_args!(
+                    "{race} is balanced: it wins {rate}, within {threshold} points of 50%."
+                ),
+                format_args!(
+                    "{race}: 밸런스가 맞습니다. 승률 {rate}, 50% ± {threshold}%p 안입니다."
+                ),
+            ),
+            Standing::WinsTooOften | Standing::WinsTooSeldom => self.language.text(
+                format_args!(
                     "{race} is out of balance: it wins {rate}, more than {threshold} points \
-                     {side} 50%."
-                )
-            }
-            (_, Language::Korean) => {
-                let side = if standing == Standing::WinsTooOften {
-                    "높습니다"
-                } else {
-                    "낮습니다"
-                };
-                format!(
-                    "{race}: 밸런스가 맞지 않습니다. 승률 {rate}, 50% ± {threshold}%p보다 {side}."
-                )
-            }
+                     {above_or_below} 50%."
+                ),
+                format_args!(
+                    "{race}: 밸런스가 맞지 않습니다. 승률 {rate}, 50% ± {threshold}%p보다 \
+                     {higher_or_lower}."
+                ),
+            ),
         }
     }
 }
