@@ -1,18 +1,11 @@
 //! The client of many streams: a few connections share a number of streams between them.
-//!
-//! It reads about a million events a second, which is above our servers and below the bare event
-//! stream: that limit's rate is the client's own.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
 use http_body_util::BodyExt;
-use tokio::io::AsyncBufReadExt;
 use tokio::task::JoinSet;
-use tokio_util::io::StreamReader;
 
 use super::events::Events;
 use crate::http::client::Connection;
@@ -80,13 +73,19 @@ async fn drain(
 ) -> Result<usize, String> {
     let mut count = 0;
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-        let body = connection.ask(&request).await?.into_data_stream().map_err(io::Error::other);
-        let mut lines = StreamReader::new(body).lines();
-        let mut events = Events::default();
-        while let Some(line) = lines.next_line().await.map_err(|error| error.to_string())? {
-            if let Some(data) = line.strip_prefix("data:") {
-                events.event(data)?;
-            }
+        let mut body = connection.ask(&request).await?;
+        let (mut events, mut unread) = (Events::default(), Vec::new());
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
+            unread.extend_from_slice(&data);
+            // Whole lines at a time: a string for each would cost more than the servers' work.
+            let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let lines = std::str::from_utf8(&unread[..whole]).map_err(|error| error.to_string())?;
+            lines
+                .lines()
+                .filter_map(|line| line.strip_prefix("data:"))
+                .try_for_each(|data| events.event(data))?;
+            unread.drain(..whole);
         }
         count += events.finish(chunks)?;
     }
