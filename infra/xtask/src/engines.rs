@@ -37,6 +37,9 @@ struct Engine {
     command: fn(&Path, &str) -> Result<Vec<String>, String>,
 }
 
+const MOTO: &str = "moto-5.2.5";
+const MOTO_PACKAGE: &str = "moto[server,dynamodb]==5.2.5";
+
 /// dynoxide stands in the place of DynamoDB Local, whose licence asks for an account with AWS. What
 /// it and moto both accept is less likely to be an engine's own idea.
 const STORES: &[Engine] = &[
@@ -76,6 +79,9 @@ impl Engines {
     /// Starts all at once, and tells of every one that does not start.
     pub(crate) fn start() -> Result<Self, String> {
         needs::satisfy(needs::For::Engines)?;
+        // What is fetched fails early, before dynoxide is built for minutes.
+        Kafka::home()?;
+        tools::python(MOTO, &[MOTO_PACKAGE])?;
         let (kafka, stores) = thread::scope(|scope| {
             let kafka = scope.spawn(Kafka::start);
             let stores: Vec<_> =
@@ -145,7 +151,7 @@ fn dynoxide(_: &Path, port: &str) -> Result<Vec<String>, String> {
 /// One request at a time; why is said in the script.
 fn moto(_: &Path, port: &str) -> Result<Vec<String>, String> {
     const SERVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../serve_moto.py");
-    let environment = tools::python("moto-5.2.5", &["moto[server,dynamodb]==5.2.5"])?;
+    let environment = tools::python(MOTO, &[MOTO_PACKAGE])?;
     Ok(command(&environment.join("bin/python"), &[SERVE, "127.0.0.1", port]))
 }
 

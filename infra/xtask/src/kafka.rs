@@ -114,7 +114,7 @@ pub(crate) struct Kafka {
 impl Kafka {
     /// Fetches Kafka where it is missing, starts it and waits until it is ready.
     pub(crate) fn start() -> Result<Self, String> {
-        let home = cache::obtain(&cache::root()?, &format!("kafka-{VERSION}-data"), fetch)?;
+        let home = Self::home()?;
         let mut reason = String::new();
         // A port may be lost before the broker binds it.
         for _ in 0..3 {
@@ -128,6 +128,11 @@ impl Kafka {
             }
         }
         Err(reason)
+    }
+
+    /// The release's folder, fetched where it is missing.
+    pub(crate) fn home() -> Result<PathBuf, String> {
+        cache::obtain(&cache::root()?, &format!("kafka-{VERSION}-data"), fetch)
     }
 
     fn laid_out(home: &Path) -> Result<Self, String> {
