@@ -8,7 +8,6 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,14 +39,6 @@ pub(crate) struct Route {
     pub(crate) group: String,
     /// How long a fetch may wait for records
     pub(crate) fetch_wait_ms: u32,
-}
-
-impl FromStr for Subject {
-    type Err = serde_json::Error;
-
-    fn from_str(json: &str) -> Result<Self, Self::Err> {
-        serde_json::from_str(json)
-    }
 }
 
 /// A running server; dropping it kills the process.
@@ -135,7 +126,7 @@ mod tests {
         };
         for subject in [Subject::Echo, Subject::KafkaAgent(route)] {
             let json = serde_json::to_string(&subject).expect("JSON");
-            let parsed: Subject = json.parse().expect("a subject");
+            let parsed: Subject = serde_json::from_str(&json).expect("a subject");
             assert_eq!(format!("{parsed:?}"), format!("{subject:?}"));
         }
     }

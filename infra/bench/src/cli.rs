@@ -121,7 +121,10 @@ pub(crate) enum Command {
     Follow(stores::Crowd),
     /// Serves one subject and prints where
     #[command(hide = true)]
-    Serve { subject: Subject },
+    Serve {
+        #[arg(value_parser = |json: &str| serde_json::from_str::<Subject>(json))]
+        subject: Subject,
+    },
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ async fn on(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> {
         false => Some(start(broker, "agent", Subject::KafkaAgent, MESSAGE, warm_up).await?),
     };
     let subjects = (&limit, ours.as_ref());
-    let (name, window) = (broker.name(), options.window);
+    let (name, window) = (broker.name, options.window);
     let many = format!("Kafka, {name}, {window} in flight");
     let many = Row::new(many, "req/s", Aim::ShareOfLimit(SHARE));
     let sample = async |it: &Ready| it.run(options.records, window).await;
@@ -126,9 +126,7 @@ async fn memory(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> 
         let is_last = index + 1 == READINGS;
         let aim = if is_last { Aim::AtMost(readings[READINGS / 2] * FLAT) } else { Aim::None };
         let requests = options.requests / READINGS * (index + 1);
-        let mut row = Row::new(format!("Kafka, resident after {requests} requests"), "MB", aim);
-        row.ours.push(Sample::of(*resident));
-        row
+        Row::of(format!("Kafka, resident after {requests} requests"), "MB", aim, [*resident])
     });
     Ok(rows.collect())
 }
@@ -156,11 +154,11 @@ async fn start(
 fn route(broker: &Broker, name: &str) -> Route {
     let unique = format!("bench-{name}-{}", std::process::id());
     Route {
-        brokers: broker.address(),
+        brokers: broker.address.clone(),
         requests: format!("{unique}-requests"),
         replies: format!("{unique}-replies"),
         group: unique,
-        fetch_wait_ms: broker.fetch_wait_ms(),
+        fetch_wait_ms: broker.fetch_wait_ms,
     }
 }
 

@@ -17,12 +17,12 @@ use function::{INVOKE_LIMIT, STORE, median, start};
 
 use crate::cli::Options;
 use crate::report::{Aim, Row};
-use crate::stats::Sample;
 
 /// Cold starts of one sample; its median counts, since a start now and then meets a busy machine.
 const STARTS: usize = 10;
 /// Warm answers of one sample.
 const ANSWERS: usize = 400;
+
 /// Measures both functions.
 pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     let Some(folder) = &options.lambda_dir else {
@@ -61,24 +61,22 @@ fn size(name: &str, ours: &Path, empty: &Path, limit: f64) -> Result<Row, String
         let data = std::fs::metadata(file)
             .map_err(|error| format!("there is no {}: {error}", file.display()))?;
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-        series.push(Sample::of(data.len() as f64 / f64::from(1 << 20)));
+        series.push(data.len() as f64 / f64::from(1 << 20));
     }
     Ok(row)
 }
 
 /// From the process's start to its first question for an event.
 async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row, String> {
-    let mut row = Row::new("Lambda HTTP, init", "ms", Aim::TimesOther(1.3));
-    for _ in 0..options.samples {
-        for (series, program) in [(&mut row.limit, empty), (&mut row.ours, ours)] {
-            let mut times = Vec::with_capacity(STARTS);
-            for _ in 0..STARTS {
-                times.push(start(program, &[STORE]).await?.init_time());
-            }
-            series.push(Sample::of(median(&mut times) * 1e3));
+    let row = Row::new("Lambda HTTP, init", "ms", Aim::TimesOther(1.3));
+    let sample = async |program: &Path| {
+        let mut times = Vec::with_capacity(STARTS);
+        for _ in 0..STARTS {
+            times.push(start(program, &[STORE]).await?.init_time());
         }
-    }
-    Ok(row)
+        Ok(median(&mut times) * 1e3)
+    };
+    row.sampled(options.samples, (empty, Some(ours)), sample).await
 }
 
 /// What our answer takes longer than an empty one, with the same event.
@@ -104,9 +102,9 @@ async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, 
                 mine.push(answer(&ours, &event, holds).await?);
             }
             let (mine, limit) = (median(&mut mine) * 1e6, median(&mut limit) * 1e6);
-            took.ours.push(Sample::of(mine));
-            took.limit.push(Sample::of(limit));
-            more.ours.push(Sample::of(mine - limit));
+            took.ours.push(mine);
+            took.limit.push(limit);
+            more.ours.push(mine - limit);
         }
         rows.extend([took, more]);
     }

@@ -7,6 +7,7 @@
 //!
 //! The stores are measured by a command of their own, `cargo xtask bench stores` ([`stores`]).
 
+mod accept;
 mod child;
 mod cli;
 mod http;
@@ -15,6 +16,7 @@ mod lambda;
 mod memory;
 mod report;
 mod requests;
+mod runtime;
 mod serve;
 mod sse;
 mod stats;

@@ -5,7 +5,6 @@ use crate::cli::Options;
 use crate::http::load::Load;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
-use crate::stats::Sample;
 use crate::subjects::Ask;
 
 /// Megabytes a server may have.
@@ -17,27 +16,17 @@ pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     let name = format!("resident memory after {seconds:.0} s of task sends");
     let mut memory = Row::new(name, "MB", Aim::Below(AIM));
     let mut sends = Row::new("HTTP, task, HTTP+JSON, in those", "req/s", Aim::None);
-    let (resident, rate) = after_load(options, Subject::Echo, requests::ECHOED).await?;
-    memory.limit.push(resident);
-    sends.limit.push(rate);
-    if !options.limits_only {
-        let expected = requests::expected(Ask::Task);
-        let (resident, rate) = after_load(options, Subject::Agent, expected).await?;
-        memory.ours.push(resident);
-        sends.ours.push(rate);
+    let request = requests::http(Binding::Rest, Ask::Task);
+    let limit = (Subject::Echo, requests::ECHOED, &mut memory.limit, &mut sends.limit);
+    let expected = requests::expected(Ask::Task);
+    let ours = (Subject::Agent, expected, &mut memory.ours, &mut sends.ours);
+    let ours = (!options.limits_only).then_some(ours);
+    for (subject, expected, resident, rate) in [Some(limit), ours].into_iter().flatten() {
+        let server = Server::start(&subject)?;
+        let (address, connections) = (server.address().to_owned(), options.connections);
+        let load = Load { address, request: request.clone(), expected, connections };
+        rate.push(load.run(options.memory_time()).await?);
+        resident.push(server.resident_mb()?);
     }
     Ok(vec![memory, sends])
-}
-
-async fn after_load(
-    options: &Options,
-    subject: Subject,
-    expected: &'static str,
-) -> Result<(Sample, Sample), String> {
-    let server = Server::start(&subject)?;
-    let request = requests::http(Binding::Rest, Ask::Task);
-    let (address, connections) = (server.address().to_owned(), options.connections);
-    let load = Load { address, request, expected, connections };
-    let rate = load.run(options.memory_time()).await?;
-    Ok((Sample::of(server.resident_mb()?), rate))
 }

@@ -26,13 +26,25 @@ impl Row {
         Self { name: name.into(), unit, ours, limit, aim }
     }
 
+    /// A row of our samples alone.
+    pub(crate) fn of<S: Into<Sample>>(
+        name: impl Into<String>,
+        unit: &'static str,
+        aim: Aim,
+        samples: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let mut row = Self::new(name, unit, aim);
+        samples.into_iter().for_each(|sample| row.ours.push(sample));
+        row
+    }
+
     /// Takes samples of the limit and of ours in turn, so that what the machine does meanwhile
     /// meets both alike.
-    pub(crate) async fn sampled<T>(
+    pub(crate) async fn sampled<T: ?Sized, S: Into<Sample>>(
         mut self,
         samples: usize,
         (limit, ours): (&T, Option<&T>),
-        sample: impl AsyncFn(&T) -> Result<Sample, String>,
+        sample: impl AsyncFn(&T) -> Result<S, String>,
     ) -> Result<Self, String> {
         for _ in 0..samples {
             self.limit.push(sample(limit).await?);
@@ -194,9 +206,8 @@ mod tests {
     use super::*;
 
     fn row(aim: Aim, ours: &[f64], limit: &[f64]) -> Row {
-        let mut row = Row::new("sends", "req/s", aim);
-        ours.iter().for_each(|value| row.ours.push(Sample::of(*value)));
-        limit.iter().for_each(|value| row.limit.push(Sample::of(*value)));
+        let mut row = Row::of("sends", "req/s", aim, ours.iter().copied());
+        limit.iter().for_each(|value| row.limit.push(*value));
         row
     }
 

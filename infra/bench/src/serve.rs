@@ -9,17 +9,13 @@ use std::thread;
 use tokio::net::TcpListener;
 
 use crate::child::Subject;
+use crate::runtime::runtime;
 use crate::{http, kafka, sse, subjects};
-
-/// Worker threads of every server: the machine the figures are stated for has two cores.
-const WORKERS: usize = 2;
 
 /// Serves until the driver is gone.
 pub(crate) fn run(subject: Subject) -> Result<(), String> {
     end_with_the_driver();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
-    runtime.map_err(|error| format!("no runtime: {error}"))?.block_on(serve(subject))
+    runtime()?.block_on(serve(subject))
 }
 
 async fn serve(subject: Subject) -> Result<(), String> {

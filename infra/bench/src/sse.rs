@@ -9,7 +9,6 @@ use crate::child::{Server, Subject};
 use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
-use crate::stats::Sample;
 use crate::subjects::Ask;
 use client::Streams;
 
@@ -62,8 +61,7 @@ async fn cost(
     let name = format!("SSE, {of}: 1 stream of {LONG} beside {} of {SHORT}", LONG / SHORT);
     let row = Row::new(name, "us/chunk", aim);
     short.run(LONG / SHORT, 1).await?;
-    let sample = async |(it, streams): &(&Streams, usize)| {
-        Ok(Sample::of(it.run(*streams, 1).await?.micros_per_chunk()))
-    };
+    let sample =
+        async |(it, streams): &(&Streams, usize)| Ok(it.run(*streams, 1).await?.micros_per_chunk());
     row.sampled(options.samples, (&(short, LONG / SHORT), Some(&(long, 1))), sample).await
 }

@@ -11,12 +11,14 @@ pub(crate) struct Sample {
     pub(crate) p99: Option<f64>,
 }
 
-impl Sample {
+impl From<f64> for Sample {
     /// A sample without latencies.
-    pub(crate) fn of(value: f64) -> Self {
+    fn from(value: f64) -> Self {
         Self { value, ..Self::default() }
     }
+}
 
+impl Sample {
     /// A rate with the percentiles of these latencies in microseconds.
     pub(crate) fn rate(value: f64, latencies: &mut [u32]) -> Self {
         latencies.sort_unstable();
@@ -40,8 +42,8 @@ pub(crate) struct Series(Vec<Sample>);
 
 impl Series {
     /// Adds a sample.
-    pub(crate) fn push(&mut self, sample: Sample) {
-        self.0.push(sample);
+    pub(crate) fn push(&mut self, sample: impl Into<Sample>) {
+        self.0.push(sample.into());
     }
 
     /// The median value, if anything was measured.
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     fn series(values: &[f64]) -> Series {
-        Series(values.iter().copied().map(Sample::of).collect())
+        Series(values.iter().copied().map(Sample::from).collect())
     }
 
     #[test]

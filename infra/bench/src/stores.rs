@@ -28,17 +28,14 @@ use std::pin::Pin;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
-use tokio::runtime::Runtime;
 
 use crate::report::{self, Row};
+use crate::runtime::runtime;
 use options::Engine;
 use subject::Subject;
 
 pub(crate) use crowd::Crowd;
 pub(crate) use options::Options;
-
-/// Worker threads, as the servers have: the machine the figures are stated for has two cores.
-const WORKERS: usize = 2;
 
 /// Measures the chosen stores one after another, and prints each one's table as soon as it is
 /// known. What could not be measured is told at the end, after everything else was.
@@ -80,12 +77,6 @@ fn load() -> String {
 /// The child's side of [`crowd`].
 pub(crate) fn follow(crowd: &Crowd) -> Result<(), String> {
     runtime()?.block_on(crowd.follow())
-}
-
-fn runtime() -> Result<Runtime, String> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(WORKERS).enable_all().build();
-    runtime.map_err(|error| format!("no runtime: {error}"))
 }
 
 type Measured<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, String>> + 'a>>;

@@ -78,7 +78,7 @@ impl Link {
         &self,
         requests: Requests<'_>,
         chunks: usize,
-    ) -> Result<Sample, String> {
+    ) -> Result<f64, String> {
         let mut events = 0;
         let answer = |stream: &mut Events, message: &BorrowedMessage<'_>| {
             stream.event(&String::from_utf8_lossy(message.payload().unwrap_or_default()))?;
@@ -91,7 +91,7 @@ impl Link {
             Ok(is_last)
         };
         let seconds = self.exchange(requests, Events::default, answer).await?;
-        Ok(Sample::of(events as f64 / seconds))
+        Ok(events as f64 / seconds)
     }
 
     /// Sends and receives until all are answered, and answers how many seconds that took. `answer`

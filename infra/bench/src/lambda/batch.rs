@@ -14,7 +14,6 @@ use super::function::{INVOKE_LIMIT, STORE, median, start};
 use crate::cli::Options;
 use crate::kafka::settings;
 use crate::report::{Aim, Row};
-use crate::stats::Sample;
 
 const RECORDS: usize = 100;
 /// Batches of one sample.
@@ -62,10 +61,10 @@ pub(super) async fn row(
 }
 
 /// Records a second, by the median batch.
-fn rate(times: &mut [Duration]) -> Sample {
+fn rate(times: &mut [Duration]) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate is shown with three digits")]
     let records = RECORDS as f64;
-    Sample::of(records / median(times))
+    records / median(times)
 }
 
 /// A function, and the topic its records stand on.

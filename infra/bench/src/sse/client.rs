@@ -10,7 +10,6 @@ use tokio::task::JoinSet;
 use super::events::Events;
 use crate::http::client::Connection;
 use crate::requests::Request;
-use crate::stats::Sample;
 
 /// One request for a stream, who answers it, and how long each stream must be.
 pub(crate) struct Streams {
@@ -28,8 +27,8 @@ pub(crate) struct Measured {
 
 impl Measured {
     /// Events a second.
-    pub(crate) fn rate(&self) -> Sample {
-        Sample::of(self.events as f64 / self.time.as_secs_f64())
+    pub(crate) fn rate(&self) -> f64 {
+        self.events as f64 / self.time.as_secs_f64()
     }
 
     /// What a chunk took.

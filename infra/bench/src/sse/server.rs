@@ -9,12 +9,10 @@ use futures_util::stream::{self, Stream};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use crate::accept::{self, Failure};
 use crate::subjects;
 
 /// The longest stream it has events for.
@@ -30,17 +28,7 @@ struct Prepared {
 /// Serves until the process ends. The path's last part is the number of chunks.
 pub(crate) async fn serve(listener: TcpListener) -> Result<(), String> {
     let prepared = Arc::new(Prepared::new());
-    loop {
-        let accepted = listener.accept().await;
-        let (stream, _) = accepted.map_err(|error| format!("cannot accept: {error}"))?;
-        stream.set_nodelay(true).map_err(|error| format!("cannot set TCP_NODELAY: {error}"))?;
-        let prepared = Arc::clone(&prepared);
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(Arc::clone(&prepared), request));
-            // A client that goes away is none of the server's business.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
+    accept::serve(listener, move |request| answer(Arc::clone(&prepared), request)).await
 }
 
 type Body<S> = Response<StreamBody<S>>;
@@ -48,7 +36,7 @@ type Body<S> = Response<StreamBody<S>>;
 async fn answer(
     prepared: Arc<Prepared>,
     request: Request<Incoming>,
-) -> Result<Body<impl Stream<Item = Result<Frame<Bytes>, Infallible>>>, Infallible> {
+) -> Result<Body<impl Stream<Item = Result<Frame<Bytes>, Infallible>>>, Failure> {
     let count = request.uri().path().rsplit('/').next().and_then(|count| count.parse().ok());
     let count: usize = count.unwrap_or(0).min(MOST);
     let frames = stream::iter((0..count + 2).map(move |index| {

@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
 
 use super::streams::CHUNKS;
-use super::subject::{Subject, open_twice, soon, value};
+use super::subject::{Subject, open_twice, soon};
 use super::writer::{Store, Writer};
 use crate::child::resident_mb;
 use crate::report::{Aim, Row};
@@ -46,8 +46,8 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
     for (what, slow) in [("", 0), (", a tenth slow", followers / 10)] {
         let (grown, seconds) = measure(subject, followers, slow)?;
         let name = format!("{followers} followers of 400 chunks{what}, growth of RSS");
-        rows.push(value(name, "MB", Aim::Below(AIM), grown));
-        rows.push(value("until all of them have all", "s", Aim::None, seconds));
+        rows.push(Row::of(name, "MB", Aim::Below(AIM), [grown]));
+        rows.push(Row::of("until all of them have all", "s", Aim::None, [seconds]));
     }
     Ok(rows)
 }

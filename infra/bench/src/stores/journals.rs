@@ -7,7 +7,7 @@ use a2a_core::TaskState;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 
-use super::subject::{Subject, micros, p50, per_second, row, soon};
+use super::subject::{Subject, micros, p50, per_second, soon};
 use super::writer::{KILOBYTE, Store, Writer};
 use crate::report::{Aim, Row};
 use crate::stats::Sample;
@@ -28,7 +28,7 @@ pub(super) async fn appends(subject: &Subject) -> Result<Vec<Row>, String> {
             samples.push(sample(&subject.ours, writers, subject.size.journals).await?);
         }
         let name = format!("a task of 4 entries, {writers} at a time");
-        rows.push(row(name, "appends/s", Aim::None, samples));
+        rows.push(Row::of(name, "appends/s", Aim::None, samples));
     }
     Ok(rows)
 }

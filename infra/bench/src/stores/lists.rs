@@ -9,7 +9,7 @@ use a2a_core::{Call, Env, ListTasksRequest, Reply, TaskState, Timestamp};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::agent::Agent;
-use super::subject::{LIMIT, Subject, micros, p50, per_second, value};
+use super::subject::{LIMIT, Subject, micros, p50, per_second};
 use super::writer::{OWNER, Store, Writer};
 use crate::report::{Aim, Row};
 
@@ -27,7 +27,7 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
     filled.fill(&subject.ours).await?;
     let rate = per_second(tasks, begin.elapsed());
     let mut rows = vec![
-        value(format!("{tasks} finished tasks, 64 at a time"), "tasks/s", Aim::None, rate),
+        Row::of(format!("{tasks} finished tasks, 64 at a time"), "tasks/s", Aim::None, [rate]),
         first_look(subject).await?,
     ];
     let middle = ListPosition { at: filled.time(tasks / 2), id: "".into() };
@@ -116,7 +116,7 @@ async fn first_look(subject: &Subject) -> Result<Row, String> {
         page = listed(&subject.other, &everything()).await?.1;
     }
     let took = took.as_secs_f64() * 1e3;
-    Ok(value("a handle's first page, with the count", "ms", Aim::None, took))
+    Ok(Row::of("a handle's first page, with the count", "ms", Aim::None, [took]))
 }
 
 async fn page(subject: &Subject, name: &str, query: &ListQuery) -> Result<Row, String> {

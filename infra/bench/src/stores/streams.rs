@@ -8,7 +8,7 @@ use a2a_core::{Call, Reply, StreamResponse, TaskState};
 use futures_util::StreamExt;
 
 use super::agent::{Agent, ask};
-use super::subject::{Subject, micros, per_second, row, soon};
+use super::subject::{Subject, micros, per_second, soon};
 use super::writer::{OTHER, Store, Writer};
 use crate::report::{Aim, Row};
 use crate::stats::Sample;
@@ -24,15 +24,15 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
     for _ in 0..subject.size.samples {
         slow.push(one_by_one(&subject.ours).await?);
         let (took, appended) = soon("a stream's end", from_agent(&subject.ours)).await??;
-        fast.push(Sample::of(took));
-        appends.push(Sample::of(appended as f64));
+        fast.push(took);
+        appends.push(appended as f64);
     }
-    let seconds: Vec<_> = slow.iter().map(|rate| Sample::of(CHUNKS as f64 / rate.value)).collect();
+    let seconds: Vec<_> = slow.iter().map(|rate| CHUNKS as f64 / rate.value).collect();
     Ok(vec![
-        row("400 chunks of 1 KB, one by one", "s", Aim::None, seconds),
-        row("the same, chunks", "chunks/s", Aim::None, slow),
-        row("400 chunks of 1 KB, from an agent", "s", Aim::None, fast),
-        row("appends for those", "appends", Aim::AtMost(APPENDS), appends),
+        Row::of("400 chunks of 1 KB, one by one", "s", Aim::None, seconds),
+        Row::of("the same, chunks", "chunks/s", Aim::None, slow),
+        Row::of("400 chunks of 1 KB, from an agent", "s", Aim::None, fast),
+        Row::of("appends for those", "appends", Aim::AtMost(APPENDS), appends),
     ])
 }
 

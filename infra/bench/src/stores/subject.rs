@@ -48,26 +48,9 @@ pub(super) async fn soon<F: Future>(what: &str, future: F) -> Result<F::Output, 
     come.map_err(|_| format!("{what} did not come within {} s", LIMIT.as_secs()))
 }
 
-/// A row of these samples.
-pub(super) fn row(
-    name: impl Into<String>,
-    unit: &'static str,
-    aim: Aim,
-    samples: impl IntoIterator<Item = Sample>,
-) -> Row {
-    let mut row = Row::new(name, unit, aim);
-    samples.into_iter().for_each(|sample| row.ours.push(sample));
-    row
-}
-
-/// A row of one value.
-pub(super) fn value(name: impl Into<String>, unit: &'static str, aim: Aim, value: f64) -> Row {
-    row(name, unit, aim, [Sample::of(value)])
-}
-
 /// A row of a median latency.
 pub(super) fn p50(name: impl Into<String>, aim: Aim, mut latencies: Vec<u32>) -> Row {
-    row(name, "ms", aim, [Sample::p50_millis(&mut latencies)])
+    Row::of(name, "ms", aim, [Sample::p50_millis(&mut latencies)])
 }
 
 /// For a series of latencies.

@@ -9,7 +9,7 @@ use super::agent::{Agent, ask};
 use super::capacity::{Capacity, Cost, sum};
 use super::lists::{Filled, everything};
 use super::streams::{self, CHUNKS};
-use super::subject::{Subject, soon, value};
+use super::subject::{Subject, soon};
 use super::writer::{OTHER, Store, Writer};
 use crate::report::{Aim, Row};
 
@@ -123,10 +123,10 @@ fn all(capacity: &Capacity) -> Cost {
 }
 
 fn units(name: impl Into<String>, aim: Aim, units: f64) -> Row {
-    value(name, "units", aim, units)
+    Row::of(name, "units", aim, [units])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "they are few")]
 fn requests(name: impl Into<String>, aim: Aim, cost: Cost) -> Row {
-    value(name, "", aim, cost.requests as f64)
+    Row::of(name, "", aim, [cost.requests as f64])
 }
