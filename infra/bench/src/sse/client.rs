@@ -1,4 +1,8 @@
 //! The client of many streams: a few connections share a number of streams between them.
+//!
+//! It reads about a million events a second, which is above our servers and below the bare event
+//! stream: that limit's rate is the client's own. Most of it is hyper's client, which hands each
+//! chunk of a body from the connection's task to the reader's; to check an event takes a fifth.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
