@@ -1,7 +1,7 @@
 //! The A2A 1.0 data model (specification section 4), whose serde form *is* the 1.0 wire form.
 //!
-//! Owns: the shape of every object, reading and writing it as ProtoJSON does, and what makes a
-//! request well-formed ([`Validate`]). Must never know: methods, paths, error codes, tasks' life,
+//! Owns: the shape of every object, and reading and writing it as ProtoJSON does. Must never know:
+//! what makes a request well-formed (that is `call`'s), methods, paths, error codes, tasks' life,
 //! stores, the clock.
 //!
 //! Reading is lenient where ProtoJSON is (camelCase and snake_case names, enum names and numbers,

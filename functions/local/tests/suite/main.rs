@@ -9,7 +9,8 @@
 //! | [`engines::several`] | several agents in one runner, each on its own |
 //! | [`engines::real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
 //! | [`engines::rebalance`] | partitions that are revoked while their records are worked on |
-//! | [`kafka_transport`], [`engines::real_client`] | the client over Kafka: when things go wrong, and on a real one |
+//! | [`kafka_transport`] | the client over Kafka when things go wrong |
+//! | [`engines::real_client`] | the client over a real Kafka |
 //!
 //! | module | owns |
 //! |---|---|

@@ -76,26 +76,13 @@ mod tests {
     use crate::subjects::Ask;
     use tokio::net::TcpListener;
 
-    async fn load(expected: &'static str) -> Result<Sample, String> {
+    pub(super) async fn load(expected: &'static str) -> Result<Sample, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address").to_string();
         tokio::spawn(super::super::echo::serve(listener));
         let request = requests::http(Binding::Rest, Ask::Message);
         let load = Load { address, request, expected, connections: 2 };
         load.run(Duration::from_millis(50)).await
-    }
-
-    /// `cargo xtask test` installs `wrk` with the engines.
-    mod engines {
-        use super::*;
-
-        #[tokio::test(flavor = "multi_thread")]
-        async fn the_echo_answers_and_is_counted() {
-            let sample =
-                load(requests::ECHOED).await.expect("no sample; `cargo xtask test` installs `wrk`");
-            assert!(sample.value > 10.0, "{sample:?}");
-            assert!(sample.p50 <= sample.p99, "{sample:?}");
-        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -110,5 +97,19 @@ mod tests {
         assert_eq!(sample.map(|it| (it.value, it.p99)), Some((150.0, Some(9.0))));
         assert!(super::sample("figures\t300\t2000000\t5\t9\t1\n").is_none());
         assert!(super::sample("").is_none());
+    }
+}
+
+/// What needs `wrk`, which `cargo xtask test` installs as it does the engines.
+#[cfg(test)]
+mod engines {
+    use super::tests::load;
+    use crate::requests;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_echo_answers_and_is_counted() {
+        let sample = load(requests::ECHOED).await.expect("a sample");
+        assert!(sample.value > 10.0, "{sample:?}");
+        assert!(sample.p50 <= sample.p99, "{sample:?}");
     }
 }

@@ -124,4 +124,4 @@ fn units(consumed: &Value) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests;
+mod engines;

@@ -1,16 +1,16 @@
-//! What the DynamoDB store's requests cost, in the service's units; the engine tells it.
+//! What the DynamoDB store's requests cost, in the service's units.
 
 use a2a_core::store::conformance::{append, chunk, head, key, submitted};
 use a2a_core::store::{self, ListQuery};
 use a2a_core::task::{Entry, Head, Phase};
 use a2a_core::{Env, TaskState, TaskStatus, TaskStatusUpdateEvent};
 
-use crate::stores::capacity::*;
-use crate::stores::writer::text;
+use super::super::writer::text;
+use super::*;
 
 async fn counted(case: &str) -> (Store, Capacity) {
-    let engine = std::env::var("A2A_TEST_DYNAMODB")
-        .expect("A2A_TEST_DYNAMODB must name DynamoDB's API: `cargo xtask test` starts one");
+    let engine =
+        std::env::var("A2A_TEST_DYNAMODB").expect("run `cargo xtask test`, which starts it");
     // With an expiry: it is billed, too.
     let url = format!(
         "dynamodb://{case}-{}?endpoint={engine}&region=eu-central-1&ttl=3000000000",
@@ -26,7 +26,7 @@ fn taken(capacity: &Capacity) -> Cost {
 
 /// English text of that length, another at each place.
 fn prose(from: usize, length: usize) -> String {
-    let text = include_str!("../../../../../../README.md");
+    let text = include_str!("../../../../../README.md");
     let text: String =
         text.chars().filter(char::is_ascii).cycle().skip(from).take(length).collect();
     text
@@ -160,4 +160,17 @@ async fn an_engine_agrees_with_the_arithmetic() {
         ("UpdateItem", 1, 7.0),
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn operations_are_added_by_what_they_are() {
+    let cost = |requests, units| Cost { requests, units };
+    let costs = [
+        ("PutItem", cost(1, 5.0)),
+        ("TransactWriteItems", cost(2, 7.5)),
+        ("GetItem", cost(4, 2.0)),
+    ];
+    let costs = Costs::from(costs.map(|(operation, cost)| (operation.to_owned(), cost)));
+    assert_eq!(sum(&costs, |name| name != "GetItem"), cost(3, 12.5));
+    assert_eq!(sum(&costs, |_| true).requests, 7);
 }
