@@ -4,22 +4,31 @@
 //! the dead letter of one that is given up. Must never know: rdkafka, Lambda, offsets, method names
 //! and codes (those are `wire`'s).
 
+mod incoming;
+mod lane;
 mod topics;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::{
-    call::{Caller, Reply, check},
+    call::{Caller, Events, Reply, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::SendMessageResponse,
-    wire::kafka::{self, Answer, Header, Origin, Record, header},
+    wire::kafka::{self, Answer, Form, Header, Origin, Record, header},
 };
 
+pub use incoming::Incoming;
+use incoming::Read;
+pub use lane::Lane;
 pub use topics::{REGISTRY, ReplyTopics, Topics};
 
 /// An agent's Kafka endpoint: it answers records of `agent.{name}.requests` on
@@ -31,6 +40,7 @@ pub struct KafkaEndpoint {
     scope: Arc<str>,
     topics: Arc<Topics>,
     reply_topics: Arc<ReplyTopics>,
+    stream_time: Duration,
 }
 
 /// A record to be produced.
@@ -50,6 +60,11 @@ pub struct Outgoing {
 /// take by default.
 pub const MAX_ANSWER: usize = 1_000_000;
 
+/// How long a stream may go on, by default.
+const STREAM: Duration = Duration::from_secs(600);
+const STREAM_TIME: &str = "The stream's time is over, but the task goes on: subscribe to it after the \
+                           last event.";
+
 /// The record is not done: a dependency is unavailable, and the record is to be redelivered.
 #[derive(Debug)]
 pub struct Redeliver(pub Error);
@@ -59,7 +74,8 @@ impl KafkaEndpoint {
     /// share a store: a record's task id is made of the scope and the record's position.
     pub fn new(handler: DefaultRequestHandler, agent: &str, scope: impl Into<Arc<str>>) -> Self {
         let (topics, reply_topics) = (Arc::new(Topics::of(agent)), Arc::default());
-        Self { handler, scope: scope.into(), topics, reply_topics }
+        let (scope, stream_time) = (scope.into(), STREAM);
+        Self { handler, scope, topics, reply_topics, stream_time }
     }
 
     /// The same endpoint with topics of other names.
@@ -73,6 +89,14 @@ impl KafkaEndpoint {
     #[must_use]
     pub fn with_reply_topics(mut self, reply_topics: ReplyTopics) -> Self {
         self.reply_topics = Arc::new(reply_topics);
+        self
+    }
+
+    /// The same endpoint, whose streams end after this time. Ten minutes by default: a stream holds its
+    /// record's place. The last record tells the client to resume it.
+    #[must_use]
+    pub fn with_stream_time(mut self, time: Duration) -> Self {
+        self.stream_time = time;
         self
     }
 
@@ -92,40 +116,65 @@ impl KafkaEndpoint {
         &self.topics
     }
 
-    /// How old a record is by its own time; none where that is not known.
-    pub fn age(&self, record: &Record) -> Option<Duration> {
-        let age = self.handler.now().as_millis().checked_sub(record.timestamp)?;
-        Some(Duration::from_millis(age.try_into().ok()?)).filter(|_| record.timestamp > 0)
+    /// Reads a record: who sent it, what it asks for, and its [`Lane`]. Its credentials are judged here
+    /// and once, so that a record that waits is not refused for its wait.
+    ///
+    /// `owner` is who the transport's own authentication says it is, unless the record's credentials
+    /// are to say so. That is decided first: an idempotency key is one of its owner's.
+    pub fn read(&self, owner: &Arc<str>, record: Record) -> Incoming {
+        let mut incoming =
+            Incoming { record, lane: Lane::Unordered, owner: None, read: None };
+        let mut read = self.judge(owner, &mut incoming);
+        if let Some(owner) = &incoming.owner {
+            let is_keyed = incoming.record.stated(header::IDEMPOTENCY_KEY).is_some();
+            incoming.lane = incoming::lane(&mut read, owner, is_keyed);
+        }
+        incoming.read = Some(read);
+        incoming
+    }
+
+    /// Reads what a record says, for the owner that was accepted before or is now.
+    fn judge(&self, of_transport: &Arc<str>, incoming: &mut Incoming) -> Read {
+        let Incoming { record, owner, .. } = incoming;
+        let mut refused = None;
+        if owner.is_none() {
+            match self.handler.owner(of_transport, record.authorization()) {
+                Ok(accepted) => *owner = Some(accepted),
+                Err(why) => refused = Some(why),
+            }
+        }
+        let request = self.parse(record, owner.as_deref().unwrap_or_default());
+        Read { request, refused }
     }
 
     /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is
     /// answered with an error and is done; one whose answer could not be correlated becomes a
     /// dead letter with the reason.
     ///
-    /// `caller` is who the transport's own authentication says it is, unless the record's
-    /// credentials are to say so. That is decided first: a key of the client's own is one of its
-    /// owner's.
+    /// `until` is the host's end, such as an invocation's: none where there is none.
     ///
     /// # Errors
     /// [`Redeliver`] when the record is to be redelivered; nothing was emitted then, unless a stream
     /// broke off: then its events are emitted once more from the first.
     pub async fn serve(
         &self,
-        caller: Caller,
-        record: &Record,
+        incoming: &mut Incoming,
+        until: Option<Instant>,
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
-        let owner = self.handler.owner(&caller.owner, record.authorization());
-        let (owner, refused) =
-            owner.map_or_else(|why| (Arc::default(), Err(why)), |it| (it, Ok(())));
-        let kafka::Request { form, caller: told, call, reply_to, traceparent } =
-            self.read(record, &owner);
+        let read = incoming.read.take();
+        let Read { request, refused } =
+            read.unwrap_or_else(|| self.judge(&Arc::default(), incoming));
+        let Incoming { record, owner, .. } = incoming;
+        let kafka::Request { form, caller: told, call, reply_to, traceparent } = request;
         let (topic, may_be_answered) = self.reply_topic(record, reply_to);
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
-        let caller = Caller { owner, deadline: caller.deadline, ..told };
+        let owner = owner.clone().unwrap_or_default();
+        let caller = Caller { owner, deadline: until, ..told };
         let extensions = self.active_extensions(&caller);
-        let outcome = match refused.and(call).and_then(|call| may_be_answered.map(|()| call)) {
+        let call = refused.map_or(call, Err).and_then(|call| may_be_answered.map(|()| call));
+        let outcome = match call {
             Ok(call) => pin!(self.handler.call(caller, call)).instrument(span).await,
             Err(error) => {
                 tracing::warn!(topic = record.topic, partition, offset, %error, "not a request");
@@ -139,21 +188,9 @@ impl KafkaEndpoint {
         let mut emit = |answer| emit(outgoing(&topic, answer, &extensions));
         match outcome {
             Err(error) if error.is_retriable() => return Err(Redeliver(error)),
-            Ok(Reply::Events(mut events)) => {
-                while let Some(item) = events.0.next().await {
-                    match item {
-                        Err(error) if error.is_retriable() => return Err(Redeliver(error)),
-                        item => {
-                            let answer = kafka::event_answer(record, &form, &item);
-                            if answer.size() > MAX_ANSWER {
-                                // A stream has one end, so nothing follows.
-                                emit(kafka::event_answer(record, &form, &Err(too_large(None))));
-                                break;
-                            }
-                            emit(answer);
-                        }
-                    }
-                }
+            Ok(Reply::Events(events)) => {
+                let events = self.events(record, &form, events, &mut emit);
+                return events.await;
             }
             outcome => {
                 let answer = kafka::answer(record, &form, &outcome);
@@ -166,9 +203,38 @@ impl KafkaEndpoint {
         Ok(())
     }
 
+    /// Emits a stream's events, up to its last or the end of its time: then the client resumes it.
+    async fn events(
+        &self,
+        record: &Record,
+        form: &Form,
+        mut events: Events,
+        emit: &mut (impl FnMut(Answer) + Send),
+    ) -> Result<(), Redeliver> {
+        let end = tokio::time::Instant::now() + self.stream_time;
+        loop {
+            let item = match tokio::time::timeout_at(end, events.0.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Err(error))) if error.is_retriable() => return Err(Redeliver(error)),
+                Ok(Some(item)) => item,
+                // An error that a client resumes after: a stream has one end.
+                Err(_) => Err(Error::new(ErrorKind::Unavailable, STREAM_TIME)),
+            };
+            let answer = kafka::event_answer(record, form, &item);
+            if answer.size() > MAX_ANSWER {
+                emit(kafka::event_answer(record, form, &Err(too_large(None))));
+                return Ok(());
+            }
+            emit(answer);
+            if item.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
     /// The answer that a record gets in place of one that cannot be produced.
     pub fn refuse(&self, record: &Record, error: Error) -> Outgoing {
-        let kafka::Request { form, reply_to, .. } = self.read(record, "");
+        let kafka::Request { form, reply_to, .. } = self.parse(record, "");
         let (topic, _) = self.reply_topic(record, reply_to);
         outgoing(&topic, kafka::answer(record, &form, &Err(error)), "")
     }
@@ -176,7 +242,7 @@ impl KafkaEndpoint {
     /// The answer that a record gets on the agent's own topic, because the one that its client
     /// named takes none; none where the client named no other.
     pub fn refuse_topic(&self, record: &Record) -> Option<Outgoing> {
-        let kafka::Request { form, reply_to, .. } = self.read(record, "");
+        let kafka::Request { form, reply_to, .. } = self.parse(record, "");
         let named = reply_to.filter(|topic| *topic != self.topics.responses)?;
         let sentence = format!("The topic {named:?} takes no answers of this agent.");
         let error = Error::new(ErrorKind::PermissionDenied, sentence);
@@ -197,12 +263,14 @@ impl KafkaEndpoint {
         outgoing(&self.topics.dead_letter, kafka::raw_dead_letter(raw, &error, origin), "")
     }
 
-    fn dead_letter(&self, record: &Record, error: &Error, attempts: Option<u32>) -> Outgoing {
+    /// The dead letter of a record, with the reason. `attempts` is how often it was served, where that
+    /// is known.
+    pub fn dead_letter(&self, record: &Record, error: &Error, attempts: Option<u32>) -> Outgoing {
         let letter = kafka::dead_letter(record, error, attempts);
         outgoing(&self.topics.dead_letter, letter, "")
     }
 
-    fn read(&self, record: &Record, owner: &str) -> kafka::Request {
+    fn parse(&self, record: &Record, owner: &str) -> kafka::Request {
         let (scope, agent) = (&*self.scope, &*self.handler.card().name);
         let max_value = self.handler.limits().body;
         kafka::Reader { scope, agent, owner, max_value }.read(record)

@@ -339,7 +339,8 @@ impl Guarded {
         };
         let mut answers = Vec::new();
         let emit = |answer| answers.push(answer);
-        self.kafka.serve(Caller::default(), &record, emit).await.unwrap();
+        let mut incoming = self.kafka.read(&std::sync::Arc::default(), record);
+        self.kafka.serve(&mut incoming, None, emit).await.unwrap();
         assert_eq!(answers.len(), 1);
         serde_json::from_slice(&answers[0].value).unwrap()
     }

@@ -235,10 +235,8 @@ async fn over_kafka_it_is_a_header_and_the_same_key_as_over_http() {
         let endpoint = endpoint.clone();
         async move {
             let mut answers = Vec::new();
-            endpoint
-                .serve(Caller::default(), &record, |answer| answers.push(answer))
-                .await
-                .unwrap();
+            let mut incoming = endpoint.read(&std::sync::Arc::default(), record);
+            endpoint.serve(&mut incoming, None, |answer| answers.push(answer)).await.unwrap();
             serde_json::from_slice::<Value>(&answers.remove(0).value).unwrap()
         }
     };

@@ -5,7 +5,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use a2a_core::{
-    AgentExtension, Caller, DefaultRequestHandler,
+    AgentExtension, DefaultRequestHandler,
     kafka::{KafkaEndpoint, Outgoing, Redeliver, Topics},
     wire::kafka::{Origin, Record},
 };
@@ -43,7 +43,8 @@ pub(crate) async fn deliver(
     record: &Record,
 ) -> Result<Vec<Outgoing>, Redeliver> {
     let mut answers = Vec::new();
-    soon(endpoint.serve(Caller::default(), record, |answer| answers.push(answer))).await?;
+    let mut incoming = endpoint.read(&Arc::default(), record.clone());
+    soon(endpoint.serve(&mut incoming, None, |answer| answers.push(answer))).await?;
     Ok(answers)
 }
 
@@ -368,7 +369,8 @@ async fn in_an_outage_of_the_store_records_are_redelivered_and_nothing_is_emitte
     ];
     for record in &records {
         let mut emitted = 0;
-        let served = soon(endpoint.serve(Caller::default(), record, |_| emitted += 1)).await;
+        let mut incoming = endpoint.read(&Arc::default(), record.clone());
+        let served = soon(endpoint.serve(&mut incoming, None, |_| emitted += 1)).await;
         assert!(served.is_err_and(|Redeliver(error)| error.is_retriable()), "{record:?}");
         assert_eq!(emitted, 0);
     }
@@ -385,7 +387,8 @@ async fn owners_are_the_transports() {
     let endpoint = endpoint(&world);
     let mut answers = Vec::new();
     let asked = record(1, r#"{"message":"ask what?"}"#);
-    soon(endpoint.serve(owner("ann"), &asked, |answer| answers.push(answer))).await.unwrap();
+    let mut incoming = endpoint.read(&owner("ann").owner, asked);
+    soon(endpoint.serve(&mut incoming, None, |answer| answers.push(answer))).await.unwrap();
     let id = body(&answers[0])["id"].clone();
     let answer = ask(&endpoint, &record(2, &rpc("GetTask", &json!({"id": id})))).await;
     assert_eq!(body(&answer)["error"]["code"], -32001);

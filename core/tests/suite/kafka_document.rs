@@ -13,7 +13,7 @@ use std::{
 };
 
 use a2a_core::{
-    AgentCard, Artifact, Caller, DefaultRequestHandler, Env, ErrorKind, EventQueue, MemoryStore,
+    AgentCard, Artifact, DefaultRequestHandler, Env, ErrorKind, EventQueue, MemoryStore,
     Part, RequestContext, Timestamp,
     kafka::{KafkaEndpoint, Outgoing},
     wire::{
@@ -166,7 +166,8 @@ fn folded(json: &str) -> String {
 async fn served(endpoint: &KafkaEndpoint, record: &Record) -> Vec<Shown> {
     let mut answers = Vec::new();
     let emit = |answer: Outgoing| answers.push(Shown::of(&answer));
-    soon(endpoint.serve(Caller::default(), record, emit)).await.unwrap();
+    let mut incoming = endpoint.read(&Arc::default(), record.clone());
+    soon(endpoint.serve(&mut incoming, None, emit)).await.unwrap();
     answers
 }
 

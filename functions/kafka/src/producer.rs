@@ -106,7 +106,7 @@ pub fn settings(brokers: &str) -> ClientConfig {
         // An answer is written once, however often the connection breaks while it is sent.
         .set("enable.idempotence", "true")
         // Answers do not wait for each other: batches form by themselves while one is in flight.
-        .set("linger.ms", "0")
+        .set("linger.ms", "1")
         .set("message.timeout.ms", "10000")
         // A client may name a topic that is not there: that is found out before the answer's time
         // is over, and is not taken for an unavailable broker.

@@ -12,8 +12,12 @@ use a2a_core::{
     http::HttpEndpoint,
     kafka::{KafkaEndpoint, Topics},
 };
-use a2a_kafka::{KafkaFunction, KafkaProducer};
-use a2a_local::{consumer::Source, kafka::consume};
+use a2a_kafka::{KafkaProducer, RecordHandler};
+use a2a_local::{
+    consumer::Source,
+    health::Health,
+    kafka::{Work, consume},
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +55,7 @@ pub(crate) const CHUNK_MARK: &str = "chunk-";
 /// process is killed; an answer is an error.
 pub(crate) async fn serve_http(listener: TcpListener) -> Result<(), String> {
     let endpoint = HttpEndpoint::new(handler()).map_err(|error| error.to_string())?;
-    a2a_local::http::serve(listener, endpoint, CancellationToken::new()).await;
+    a2a_local::http::serve(listener, endpoint, Health::default(), CancellationToken::new()).await;
     Err("our server ended".to_owned())
 }
 
@@ -70,13 +74,11 @@ pub(crate) async fn serve_kafka(route: &Route, ready: impl FnOnce()) -> Result<(
         brokers: route.brokers.clone(),
         topic: route.requests.clone(),
         group: Some(route.group.clone()),
-        batch_size: 100,
-        window: Duration::ZERO,
         fetch_wait: Duration::from_millis(route.fetch_wait_ms.into()),
     };
-    let function = KafkaFunction::new(endpoint, Arc::new(producer));
+    let records = RecordHandler::new(endpoint, Arc::new(producer));
     ready();
-    consume(source, function, CancellationToken::new()).await
+    consume(source, records, Work::default(), CancellationToken::new()).await
 }
 
 fn handler() -> DefaultRequestHandler {

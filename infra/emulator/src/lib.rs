@@ -7,7 +7,7 @@
 //! ```text
 //!  test ─▶ Function ─▶ runtime_api ◀─ the binary, stopped in between ─▶ Proxy ─▶ Kafka
 //!
-//!  topic ─▶ a2a-local's mapping ─▶ event_source ─▶ cargo lambda watch ─▶ the binary ─▶ Kafka
+//!  topic ─▶ mapping ─▶ event_source ─▶ cargo lambda watch ─▶ the binary ─▶ Kafka
 //!                                       └─▶ destination
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! | [`answer`], [`failure`] | what came of an invocation |
 //! | [`proxy`] | a way to Kafka that can be cut |
 //! | [`event_source`] | a function behind a topic: the event, the answer |
+//! | [`mapping`], [`partition`] | a topic's batches: order, bisection, retries, age, offsets |
 //! | [`invoke`] | calling it, wherever it is served |
 //! | [`start`], [`destination`] | which record is the first; where those go that are given up |
 
@@ -29,6 +30,8 @@ pub mod failure;
 pub mod function;
 pub mod invocation;
 pub mod invoke;
+pub mod mapping;
+pub mod partition;
 mod process;
 pub mod proxy;
 pub mod runtime_api;

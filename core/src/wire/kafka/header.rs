@@ -58,6 +58,11 @@ pub const A2A_JSON: &str = "application/a2a+json";
 /// bounds the rest.
 pub const MAX_BYTES: usize = 8192;
 
+/// How many headers a record may have. Each costs its reader memory, also an empty one.
+pub const MAX_COUNT: usize = 128;
+/// How many bytes the names and values of a record's headers may have together.
+pub const MAX_TOTAL: usize = 65_536;
+
 /// What is read of a request.
 const OF_REQUESTS: [&str; 9] = [
     VERSION,
@@ -76,6 +81,18 @@ const OF_REQUESTS: [&str; 9] = [
 pub(super) fn is_of_answers(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == EVENT_ID || name == LAST || name.starts_with(ERROR)
+}
+
+/// A record's headers as far as it may have any, and one more where it has too many: enough to
+/// refuse it.
+pub fn bounded<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<(String, Bytes)> {
+    let mut total = 0;
+    let within = headers.into_iter().take(MAX_COUNT + 1).take_while(|(name, value)| {
+        let is_first_over = total <= MAX_TOTAL;
+        total += name.len() + value.len();
+        is_first_over
+    });
+    within.map(|(name, value)| (name.to_owned(), Bytes::copy_from_slice(value))).collect()
 }
 
 /// Whether these are a request's headers.

@@ -93,6 +93,15 @@ impl Record {
         is_there.then(|| self.header(name).unwrap_or_default())
     }
 
+    /// Roughly how many bytes it holds in memory: what windows count. Many empty headers are not free.
+    pub fn weight(&self) -> usize {
+        /// What a record and a header take beside their texts.
+        const FRAME: (usize, usize) = (256, 96);
+        let parts = [&self.key, &self.value].into_iter().flatten().map(Bytes::len);
+        let headers = self.headers.iter().map(|(name, it)| FRAME.1 + name.len() + it.len());
+        FRAME.0 + self.topic.len() + parts.sum::<usize>() + headers.sum::<usize>()
+    }
+
     /// Whether its answer can be correlated: whether there is a key.
     pub fn is_correlated(&self) -> bool {
         self.key.as_ref().is_some_and(|key| !key.is_empty())

@@ -19,7 +19,7 @@ use a2a_core::{
 };
 use a2a_kafka::{
     Acknowledgement, BatchResponse, Fault, GiveUp, KafkaEvent, KafkaFunction, ProduceError,
-    Producer,
+    Producer, RecordHandler,
     response::{BatchItemFailure, ItemIdentifier},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -78,8 +78,8 @@ impl Function {
         let produced = Arc::new(Produced::default());
         let endpoint = KafkaEndpoint::new(handler, "data", "cluster")
             .with_reply_topics("clients.*".parse().unwrap());
-        let function = KafkaFunction::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
-        Self { function: function.give_up_after(give_up), produced }
+        let records = RecordHandler::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
+        Self { function: KafkaFunction::new(records.give_up_after(give_up)), produced }
     }
 
     pub(crate) async fn handle(&self, event: KafkaEvent) -> BatchResponse {

@@ -13,8 +13,12 @@ use a2a_core::{
     Cursor, IdempotencyKey,
     kafka::{KafkaEndpoint, Topics},
 };
-use a2a_kafka::{KafkaFunction, KafkaProducer};
-use a2a_local::{broker, consumer::Source, kafka};
+use a2a_kafka::{KafkaProducer, RecordHandler};
+use a2a_local::{
+    broker,
+    consumer::Source,
+    kafka::{self, Work},
+};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -297,24 +301,23 @@ async fn a_record_delivered_twice_is_answered_twice_the_same() {
     broker::create_topics(&brokers(), &topics, 3).await.unwrap();
     let endpoint = KafkaEndpoint::new(Agent::Data.handler(), &name, "");
     let producer = KafkaProducer::new(&brokers()).unwrap();
-    let function = KafkaFunction::new(endpoint, Arc::new(producer));
+    let records = RecordHandler::new(endpoint, Arc::new(producer));
     let client = client(&name);
     let keys = keys("key", 30);
     let question = question();
     let positions = join_all(keys.iter().map(|key| client.ask(key, &question))).await;
     let mut first: BTreeMap<String, Vec<Received>> = BTreeMap::new();
-    // Each group begins at the beginning: to the one function every record comes twice.
+    // Each group begins at the beginning: the one handler is given every record twice.
     for group in ["one", "two"] {
         let source = Source {
             brokers: brokers(),
             topic: topics.requests.clone(),
             group: Some(format!("{name}-{group}")),
-            batch_size: 7,
-            window: Duration::ZERO,
             fetch_wait: Duration::from_millis(500),
         };
         let stop = CancellationToken::new();
-        let consuming = tokio::spawn(kafka::consume(source, function.clone(), stop.clone()));
+        let consuming = kafka::consume(source, records.clone(), Work::default(), stop.clone());
+        let consuming = tokio::spawn(consuming);
         let found = answers(&client, &keys).await;
         stop.cancel();
         consuming.await.unwrap().unwrap();
