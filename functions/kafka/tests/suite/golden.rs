@@ -196,7 +196,7 @@ async fn a_stream_half_acknowledged_comes_again_whole() {
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_records_come_again() {
+async fn while_the_store_is_unavailable_records_are_redelivered() {
     // The first task can be recorded, the second not.
     let function = Function::with_store(Echo, Arc::new(Outage::after(2)));
     let records = json!({
