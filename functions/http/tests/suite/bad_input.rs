@@ -356,10 +356,10 @@ async fn a_body_is_never_empty() {
     }
 }
 
-/// The process that ran it is gone, and no function sweeps: the caller that asks takes it over, within the
-/// invocations that ask.
+/// An orphan, and no function sweeps: the caller that asks takes it over, within the invocations that
+/// ask.
 #[tokio::test(start_paused = true)]
-async fn work_that_was_abandoned_is_done_by_who_asks_for_it() {
+async fn an_orphan_is_taken_over_by_its_reader() {
     for gateway in GATEWAYS {
         let function = Function::over(abandoned("t", "work 5").await);
         let ask = gateway.get("/tasks/t");

@@ -254,7 +254,7 @@ impl AgentExecutor for Obedient {
     }
 }
 
-/// A store with a task that a process which is gone was at work on.
+/// A store with an orphan: a task whose runner has died.
 pub(crate) async fn abandoned(id: &str, text: &str) -> Arc<dyn TaskStore> {
     let (at, store) = (Timestamp::from_millis(0), Arc::new(MemoryStore::default()));
     let ids = |mut message: Message| {

@@ -1,6 +1,6 @@
 //! What is given up: records that are redelivered during an outage, and topics that
-//! take no answers. Whoever waits is told, the record is kept for a person to look at, and what
-//! stands behind it has its turn.
+//! take no answers. The waiter is told, the record is a dead letter for a person to look at, and the
+//! record behind it has its turn.
 
 use std::{sync::Arc, time::Duration};
 
@@ -68,7 +68,7 @@ async fn after_so_many_deliveries_the_first_record_is_given_up() {
 async fn what_is_too_old_is_given_up_when_it_fails_and_not_before() {
     let give_up = |age| GiveUp { attempts: None, age: Some(age) };
     let records = json!({ "topic-0": partition(&["a", "b"], say) });
-    // Each record by itself: on Lambda nobody counts.
+    // Each record by itself: Lambda counts no deliveries.
     let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up(30 * DAY));
     let lambda = |records: &Value| serde_json::from_value(json!({ "records": records })).unwrap();
     assert_eq!(function.handle(lambda(&records)).await, BatchResponse::default());
@@ -113,7 +113,7 @@ fn stream(offset: usize, key: &str, topic: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_nobody() {
+async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_no_record() {
     let function = Function::new(Echo);
     function.produced.close(&["clients.gone"]);
     let records = json!({ "topic-0":
@@ -131,7 +131,7 @@ async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn while_the_agents_own_topic_takes_nothing_records_come_again() {
+async fn while_the_agents_own_topic_takes_nothing_records_are_redelivered() {
     let function = Function::new(Echo);
     function.produced.close(&["agent.data.responses"]);
     let records = json!({ "topic-0": partition(&["a"], say) });

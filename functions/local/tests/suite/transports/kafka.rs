@@ -119,7 +119,10 @@ impl Records {
         let record = record(asked, value, self.offset.fetch_add(1, Ordering::Relaxed));
         let mut answers = Vec::new();
         let emit = |answer: Outgoing| answers.push(Answered::from(answer));
-        self.endpoint.serve(Caller::default(), &record, emit).await.expect("nothing is away");
+        self.endpoint
+            .serve(Caller::default(), &record, emit)
+            .await
+            .expect("nothing is unavailable");
         answers
     }
 }
