@@ -1,4 +1,5 @@
-//! Orphans: found by a sweeper or by a waiter, taken over or failed, by the rule of attempts; and never taken from a runner that is alive, however silent.
+//! Orphans: found by a sweeper or by a waiter, taken over or failed, by the rule of attempts; and
+//! never taken from a runner that is alive, however silent.
 
 use std::{
     sync::{
