@@ -21,7 +21,7 @@ pub(crate) fn endpoint(variable: &str) -> String {
     std::env::var(variable).expect("run `cargo xtask test`, which starts it")
 }
 
-/// A table that nobody else has, on the engine of that variable.
+/// A table of this test alone, on the engine of that variable.
 pub(crate) struct Table {
     pub(crate) endpoint: String,
     pub(crate) name: String,
@@ -125,7 +125,7 @@ macro_rules! on {
                 what_expires_is_gone,
                 a_later_journal_has_nothing_of_an_earlier_one,
                 what_is_corrupt_is_named,
-                nobody_writes_beyond_the_end,
+                an_append_beyond_the_end_is_a_conflict,
                 large_slots_are_split_or_refused,
                 large_slots_are_raced_for,
                 instances_race_and_follow_each_other,
@@ -250,7 +250,7 @@ async fn what_is_corrupt_is_named(table: Table) {
     assert_eq!(ids(&store, everything()).await.0, others, "a list shows the others");
 }
 
-async fn nobody_writes_beyond_the_end(table: Table) {
+async fn an_append_beyond_the_end_is_a_conflict(table: Table) {
     let (one, two) = (table.open().await, table.open().await);
     let conflicts = async |store, id: &str, after, head| {
         let refused = append(store, key(id), after, [chunk("no")], head).await;
@@ -284,7 +284,7 @@ async fn large_slots_are_split_or_refused(table: Table) {
             append(&store, key(id), after, entries.clone(), head).await.unwrap();
             expected.push(entries);
         }
-        // What was laid aside for slots that others took, or that nobody came to take.
+        // Leftovers of writer conflicts, and of appends that were never finished.
         for sk in ["E000000000003#left#00", "E000000000007#left#00", "E000000000009#left#00"] {
             let part = AttributeValue::B(Blob::new(b"left".to_vec()));
             table.set(&format!("0:{id}"), sk, "v", part).await;

@@ -1,6 +1,6 @@
 //! The Kafka endpoint: records in, records out. Each record has its answer under its own key, in
 //! the form it was asked in; what cannot be correlated goes to the dead letter topic; what is
-//! delivered twice is executed once.
+//! redelivered is executed once.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -194,10 +194,10 @@ async fn a_record_without_a_key_becomes_a_dead_letter() {
         assert_eq!(header(&letter, "a2a-error-reason"), Some("INVALID_REQUEST"));
         assert_eq!(header(&letter, "a2a-error-offset"), Some("1"));
     }
-    let aside = endpoint.raw_dead_letter(b"\xff\x00".to_vec(), "not a record", &Origin::default());
-    assert_eq!((&*aside.topic, &*aside.value), ("agent.script.dead-letter", &b"\xff\x00"[..]));
-    assert_eq!(header(&aside, "a2a-error"), Some("not a record"));
-    assert_eq!(world.script.runs(), 0, "nothing is done for nobody");
+    let letter = endpoint.raw_dead_letter(b"\xff\x00".to_vec(), "not a record", &Origin::default());
+    assert_eq!((&*letter.topic, &*letter.value), ("agent.script.dead-letter", &b"\xff\x00"[..]));
+    assert_eq!(header(&letter, "a2a-error"), Some("not a record"));
+    assert_eq!(world.script.runs(), 0, "a dead letter is not executed");
 }
 
 /// Every way in which a record is no request, in the document's order, and the reason of its answer.
@@ -360,7 +360,7 @@ async fn in_an_outage_of_the_store_records_are_redelivered_and_nothing_is_emitte
     let handler =
         DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);
     let endpoint = KafkaEndpoint::new(handler, "script", "cluster");
-    store.away.store(true, Ordering::SeqCst);
+    store.unavailable.store(true, Ordering::SeqCst);
     let records = [
         record(1, &rpc("SendMessage", &message("complete done"))),
         record(2, &rpc("SendStreamingMessage", &message("complete done"))),
@@ -374,7 +374,7 @@ async fn in_an_outage_of_the_store_records_are_redelivered_and_nothing_is_emitte
         assert!(served.is_err_and(|Redeliver(error)| error.is_retriable()), "{record:?}");
         assert_eq!(emitted, 0);
     }
-    store.away.store(false, Ordering::SeqCst);
+    store.unavailable.store(false, Ordering::SeqCst);
     for record in &records {
         assert!(!deliver(&endpoint, record).await.unwrap().is_empty());
     }

@@ -131,8 +131,8 @@ async fn a_batch_in_which_every_record_is_bad_is_done() {
             assert_eq!(answer["value"]["error"]["code"], *code, "{value}: {answer}");
         }
     }
-    let aside = answers.iter().filter(|answer| answer["topic"] == "agent.data.dead-letter");
-    assert_eq!(aside.count(), 3);
+    let letters = answers.iter().filter(|answer| answer["topic"] == "agent.data.dead-letter");
+    assert_eq!(letters.count(), 3);
 }
 
 /// Lambda's form of a header.
@@ -193,11 +193,11 @@ async fn a_bad_record_costs_none_of_its_neighbours() {
 }
 
 #[tokio::test]
-async fn while_the_broker_is_away_everything_comes_again_and_nothing_is_done_twice() {
+async fn while_the_broker_is_unavailable_everything_is_redelivered_and_nothing_is_executed_twice() {
     let agent = Counting::default();
     let function = Function::new(agent.clone());
     let mut records = batch();
-    // Whoever sent no key, and what is no record, must not be lost either.
+    // A record without a key, and what is no record, must not be lost either.
     let mut no_key = record(2, "a2", &say("a2"));
     no_key["key"] = Value::Null;
     records["topic-0"].as_array_mut().unwrap().push(no_key);
@@ -213,7 +213,7 @@ async fn while_the_broker_is_away_everything_comes_again_and_nothing_is_done_twi
     assert_eq!((tried.len(), agent.runs()), (12, 4));
     function.produced.fail(&[]);
     assert_eq!(function.handle(event(&records)).await, BatchResponse::default());
-    assert_eq!(agent.runs(), 4, "what was done is answered, not done again");
+    assert_eq!(agent.runs(), 4, "what was executed is answered, not executed twice");
     let sorted = |mut answers: Vec<Value>| {
         answers.sort_by_key(Value::to_string);
         answers
@@ -278,8 +278,8 @@ async fn an_acknowledgement_that_never_comes_is_not_waited_for() {
     let response = response.expect("Lambda would learn of nothing");
     assert_eq!(response, failed(&[("topic-0", 0), ("topic-0", 1)]), "the other partition is done");
     producer.is_silent.store(false, Ordering::SeqCst);
-    let again = json!({ "topic-0": batch()["topic-0"] });
-    assert_eq!(function.handle(event(&again), None).await, BatchResponse::default());
+    let redelivered = json!({ "topic-0": batch()["topic-0"] });
+    assert_eq!(function.handle(event(&redelivered), None).await, BatchResponse::default());
     assert_eq!((agent.runs(), producer.sent.load(Ordering::SeqCst)), (4, 6));
 }
 

@@ -1,6 +1,6 @@
 //! What is given up: records that are redelivered during an outage, and topics that
-//! take no answers. Whoever waits is told, the record is kept for a person to look at, and what
-//! stands behind it has its turn.
+//! take no answers. The waiter is told, the record is a dead letter for a person to look at, and the
+//! record behind it has its turn.
 
 use std::{sync::Arc, time::Duration};
 
@@ -103,7 +103,7 @@ fn stream(offset: usize, key: &str, topic: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_nobody() {
+async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_no_record() {
     let function = Function::new(Echo);
     function.produced.close(&["clients.gone"]);
     let records = json!({ "topic-0":
@@ -121,7 +121,7 @@ async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn while_the_agents_own_topic_takes_nothing_records_come_again() {
+async fn while_the_agents_own_topic_takes_nothing_records_are_redelivered() {
     let function = Function::new(Echo);
     function.produced.close(&["agent.data.responses"]);
     let records = json!({ "topic-0": partition(&["a"], say) });

@@ -154,7 +154,7 @@ async fn with_unacknowledged(keys: &[&str]) -> BatchResponse {
 }
 
 #[tokio::test]
-async fn what_is_not_acknowledged_comes_again_with_all_behind_it() {
+async fn what_is_not_acknowledged_is_redelivered_with_all_behind_it() {
     for (keys, expected) in [
         (&["a3"][..], failed(&[("topic-0", 3)])),
         (&["a1"], failed(&[("topic-0", 1), ("topic-0", 2), ("topic-0", 3)])),
@@ -165,30 +165,30 @@ async fn what_is_not_acknowledged_comes_again_with_all_behind_it() {
     }
 }
 
-async fn comes_again(function: Function) {
+async fn redelivered(function: Function) {
     let records = json!({ "topic-0": partition(&["a", "b", "c"], echoed) });
     function.produced.fail(&["b"]);
     let response = function.handle(event(records.clone())).await;
     assert_eq!(response, failed(&[("topic-0", 1), ("topic-0", 2)]));
     function.produced.fail(&[]);
-    let again = json!({ "topic-0": records["topic-0"].as_array().unwrap()[1..] });
-    assert_eq!(function.handle(event(again)).await, BatchResponse::default());
+    let rest = json!({ "topic-0": records["topic-0"].as_array().unwrap()[1..] });
+    assert_eq!(function.handle(event(rest)).await, BatchResponse::default());
     let [_, b, c, b_again, c_again] = &function.produced.values()[..] else { panic!("5 answers") };
     assert_eq!((b, c), (b_again, c_again));
 }
 
 #[tokio::test]
-async fn what_came_again_is_answered_the_same() {
-    comes_again(Function::new(Echo)).await;
+async fn a_redelivered_record_is_answered_the_same() {
+    redelivered(Function::new(Echo)).await;
 }
 
 #[tokio::test]
-async fn what_came_again_within_its_millisecond_is_answered_the_same() {
-    comes_again(Function::at_noon(Echo)).await;
+async fn a_record_redelivered_within_its_millisecond_is_answered_the_same() {
+    redelivered(Function::at_noon(Echo)).await;
 }
 
 #[tokio::test]
-async fn a_stream_half_acknowledged_comes_again_whole() {
+async fn a_stream_half_acknowledged_is_redelivered_whole() {
     let function = Function::new(data());
     let ask = |text: &str| {
         let parts = json!([{ "text": text }]);
@@ -209,7 +209,7 @@ async fn a_stream_half_acknowledged_comes_again_whole() {
 }
 
 #[tokio::test]
-async fn in_an_outage_of_the_store_records_are_redelivered() {
+async fn while_the_store_is_unavailable_records_are_redelivered() {
     // The first task can be recorded, the second not.
     let function = Function::with_store(Echo, Arc::new(Outage::after(2)));
     let records = json!({
@@ -241,15 +241,15 @@ async fn an_undecodable_record_costs_itself_only() {
             [record(0, "a", &echoed("a")), unreadable, record(2, "c", &echoed("c"))] });
         let response = function.handle(event(records)).await;
         assert_eq!(response, BatchResponse::default(), "{unreadable}");
-        let [aside, a, c] = &function.produced.values()[..] else { panic!("{unreadable}") };
+        let [letter, a, c] = &function.produced.values()[..] else { panic!("{unreadable}") };
         assert_eq!((&a["key"], &c["key"]), (&json!("a"), &json!("c")));
         // As it came, for a person to look at, with the reason.
         assert_eq!(
-            (&aside["topic"], &aside["key"]),
+            (&letter["topic"], &letter["key"]),
             (&json!("agent.data.dead-letter"), &Value::Null)
         );
-        assert_eq!(aside["value"], unreadable);
-        assert!(aside["headers"]["a2a-error"].is_string(), "{aside}");
+        assert_eq!(letter["value"], unreadable);
+        assert!(letter["headers"]["a2a-error"].is_string(), "{letter}");
     }
 }
 
@@ -306,7 +306,7 @@ async fn an_agent_that_panics_fails_its_task_and_nothing_else() {
         function.produced.values().into_iter().map(|it| it["value"]["status"]["state"].clone());
     let expected = ["TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_COMPLETED"];
     assert_eq!(Vec::from_iter(states), expected);
-    // What is finished, also badly, is not done again when Lambda delivers the batch again.
+    // What has ended, also failed, is not executed again when Lambda redelivers the batch.
     assert_eq!(function.handle(event(records)).await, BatchResponse::default());
     assert_eq!(*agent.0.lock().unwrap(), ["a", "boom", "c"]);
     assert_eq!(function.produced.keys(), ["a", "boom", "c", "a", "boom", "c"]);

@@ -97,7 +97,7 @@ impl Function {
 pub(crate) struct Produced {
     records: Mutex<Vec<Outgoing>>,
     failing_keys: Mutex<HashSet<String>>,
-    failing_place: Mutex<Option<usize>>,
+    failing_answer: Mutex<Option<usize>>,
     closed_topics: Mutex<HashSet<String>>,
     max_value: Mutex<Option<usize>>,
 }
@@ -105,8 +105,8 @@ pub(crate) struct Produced {
 impl Producer for Produced {
     fn send(&self, record: Outgoing) -> Acknowledgement {
         let mut records = self.records.lock().unwrap();
-        let place = *self.failing_place.lock().unwrap() == Some(records.len());
-        let fails = place || self.failing_keys.lock().unwrap().contains(&text(&record.key));
+        let failing = *self.failing_answer.lock().unwrap() == Some(records.len());
+        let fails = failing || self.failing_keys.lock().unwrap().contains(&text(&record.key));
         let too_large = record.value.len() > self.max_value.lock().unwrap().unwrap_or(usize::MAX);
         let closed = self.closed_topics.lock().unwrap().contains(&record.topic);
         let error = |reason: &str, fault| ProduceError { reason: reason.to_owned(), fault };
@@ -130,8 +130,8 @@ impl Produced {
     }
 
     /// The answer of that number, from 0, is not acknowledged.
-    pub(crate) fn fail_nth(&self, place: usize) {
-        *self.failing_place.lock().unwrap() = Some(place);
+    pub(crate) fn fail_nth(&self, number: usize) {
+        *self.failing_answer.lock().unwrap() = Some(number);
     }
 
     /// From now on these topics take nothing.
@@ -191,7 +191,7 @@ pub(crate) fn partition(keys: &[&str], value: impl Fn(&str) -> Value) -> Vec<Val
     keys.iter().enumerate().map(|(offset, key)| record(offset, key, &value(key))).collect()
 }
 
-/// The response that asks for these again.
+/// The response that asks for a redelivery of these.
 pub(crate) fn failed(positions: &[(&str, i64)]) -> BatchResponse {
     let failure = |(partition, offset): &(&str, i64)| BatchItemFailure {
         item_identifier: ItemIdentifier { partition: (*partition).to_owned(), offset: *offset },

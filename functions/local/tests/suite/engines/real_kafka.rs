@@ -38,7 +38,7 @@ fn brokers() -> String {
     std::env::var("A2A_TEST_KAFKA").expect("run `cargo xtask test`, which starts Kafka")
 }
 
-/// A name whose topics nobody has.
+/// A name whose topics are unused.
 fn new_name(test: &str) -> String {
     format!("{test}-{}", uuid::Uuid::new_v4().simple())
 }
@@ -165,7 +165,7 @@ async fn a_stream_is_one_record_per_event() {
 }
 
 #[tokio::test]
-async fn bad_records_are_answered_and_harm_nobody() {
+async fn bad_records_are_answered_and_harm_no_other() {
     let name = new_name("poison");
     let _runner = start(&name, &[]);
     let client = client(&name);

@@ -39,8 +39,8 @@ impl AgentExecutor for Slow {
     }
 }
 
-/// Another runner joins and leaves while batches are under way: each
-/// rebalance revokes every partition, and its owner finishes the record that it works on first.
+/// Another runner joins and shuts down while batches are under way: each rebalance
+/// revokes every partition, and its owner finishes the record that it works on first.
 #[tokio::test]
 async fn a_rebalance_moves_a_partition_between_two_records() {
     let brokers = std::env::var("A2A_TEST_KAFKA").expect("run `cargo xtask test`");

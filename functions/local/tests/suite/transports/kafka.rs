@@ -121,7 +121,7 @@ impl Records {
         let mut answers = Vec::new();
         let emit = |answer: Outgoing| answers.push(Answered::from(answer));
         let mut incoming = self.endpoint.read(&Arc::default(), record);
-        self.endpoint.serve(&mut incoming, None, emit).await.expect("nothing is away");
+        self.endpoint.serve(&mut incoming, None, emit).await.expect("nothing is unavailable");
         answers
     }
 }
