@@ -11,34 +11,42 @@ use std::process::{Child, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-/// A server to measure; the child is told which by its JSON.
+/// The variable that tells a child its subject. Not an argument: a store's URL may hold a password.
+pub(crate) const SUBJECT: &str = "A2A_BENCH_SUBJECT";
+
+/// What a child is; it is told by its JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Subject {
     /// The limit of HTTP: hyper, JSON parsed and written back
     Echo,
     /// The limit of SSE: hyper, events prepared beforehand
     Sse,
-    /// Our agent over HTTP
-    Agent,
     /// The limit of Kafka: each record written back
-    KafkaEcho(Route),
-    /// Our agent over Kafka
-    KafkaAgent(Route),
+    KafkaEcho(Topic),
+    /// Ours: the local runner with these options
+    Runner(Vec<String>),
+    /// Very many followers of one task
+    Followers(Followers),
 }
 
-/// Where a Kafka server reads and writes.
+/// Where the echo of Kafka reads and writes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Route {
-    /// Bootstrap address
-    pub(crate) brokers: String,
-    /// Topic it reads
-    pub(crate) requests: String,
-    /// Topic it writes
-    pub(crate) replies: String,
-    /// Its consumer group
-    pub(crate) group: String,
-    /// How long a fetch may wait for records
-    pub(crate) fetch_wait_ms: u32,
+pub(crate) struct Topic {
+    /// Bootstrap address; without one a broker runs in the child, as in the local runner
+    pub(crate) brokers: Option<String>,
+    /// Names its topics, as an agent's name does
+    pub(crate) name: String,
+}
+
+/// Followers of one task.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Followers {
+    /// The store
+    pub(crate) url: String,
+    /// How many there are
+    pub(crate) count: usize,
+    /// How many of them are slow
+    pub(crate) slow: usize,
 }
 
 /// A running server; dropping it kills the process.
@@ -48,30 +56,31 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the server and waits for the one line it prints when it is ready.
+    /// Starts the server and waits for the one line it prints when it is ready. Nothing of our
+    /// environment configures it.
     pub(crate) fn start(subject: &Subject) -> Result<Self, String> {
         let name = serde_json::to_string(subject).map_err(|error| error.to_string())?;
         let program = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-        let mut process = Command::new(program)
-            .args(["serve", &name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cannot start `serve {name}`: {error}"))?;
-        let stdout = process.stdout.take();
+        let mut command = Command::new(program);
+        for (variable, _) in env::vars_os().filter(|it| it.0.to_string_lossy().starts_with("A2A_"))
+        {
+            command.env_remove(variable);
+        }
+        command.env(SUBJECT, name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let process = command.spawn().map_err(|error| format!("cannot start a child: {error}"))?;
         let mut server = Self { process, address: String::new() };
-        if let Some(stdout) = stdout {
+        if let Some(stdout) = server.process.stdout.take() {
             // An unreadable line is an empty one, and that is refused just below.
             let _ = BufReader::new(stdout).read_line(&mut server.address);
         }
         server.address.truncate(server.address.trim_end().len());
-        if server.address.is_empty() {
-            return Err(format!("`serve {name}` ended before it was ready"));
+        match server.address.is_empty() {
+            true => Err(format!("{subject:?} ended before it was ready")),
+            false => Ok(server),
         }
-        Ok(server)
     }
 
-    /// `IP:PORT` of an HTTP server; a word without meaning for another.
+    /// `IP:PORT` of a server over HTTP or of its broker; what another child has to say.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -117,14 +126,8 @@ mod tests {
 
     #[test]
     fn a_subject_survives_the_way_to_the_child() {
-        let route = Route {
-            brokers: "127.0.0.1:1".into(),
-            requests: "a".into(),
-            replies: "b".into(),
-            group: "g".into(),
-            fetch_wait_ms: 1,
-        };
-        for subject in [Subject::Echo, Subject::KafkaAgent(route)] {
+        let topic = Topic { brokers: Some("127.0.0.1:1".into()), name: "a".into() };
+        for subject in [Subject::Echo, Subject::KafkaEcho(topic)] {
             let json = serde_json::to_string(&subject).expect("JSON");
             let parsed: Subject = serde_json::from_str(&json).expect("a subject");
             assert_eq!(format!("{parsed:?}"), format!("{subject:?}"));

@@ -11,7 +11,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use a2a_emulator::Function;
-use serde_json::{Value, json};
 
 use function::{INVOKE_LIMIT, STORE, median, start};
 
@@ -76,17 +75,14 @@ async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row,
         }
         Ok(median(&mut times) * 1e3)
     };
-    row.sampled(options.samples, (empty, Some(ours)), sample).await
+    row.sampled(options.samples, (empty, ours), sample).await
 }
 
 /// What our answer takes longer than an empty one, with the same event.
 async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, String> {
     let (ours, empty) = (start(ours, &[STORE]).await?, start(empty, &[]).await?);
-    let card = request("GET", "/.well-known/agent-card.json", None);
-    let send = json!({ "message": {
-        "messageId": "m-1", "role": "ROLE_USER", "parts": [{ "text": "Terran win rate" }],
-    }});
-    let send = request("POST", "/message:send", Some(&send));
+    let card: &[u8] = include_bytes!("../../../events/function-url-card.json");
+    let send: &[u8] = include_bytes!("../../../events/function-url-send.json");
     let mut rows = Vec::new();
     for (name, event, holds) in
         [("the card", card, "supportedInterfaces"), ("a task", send, "TASK_STATE_COMPLETED")]
@@ -98,8 +94,8 @@ async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, 
             // In turn, answer by answer: what the machine does meanwhile meets both alike.
             let (mut mine, mut limit) = (Vec::new(), Vec::new());
             for _ in 0..ANSWERS {
-                limit.push(answer(&empty, &event, "ok").await?);
-                mine.push(answer(&ours, &event, holds).await?);
+                limit.push(answer(&empty, event, "ok").await?);
+                mine.push(answer(&ours, event, holds).await?);
             }
             let (mine, limit) = (median(&mut mine) * 1e6, median(&mut limit) * 1e6);
             took.ours.push(mine);
@@ -116,26 +112,4 @@ async fn answer(function: &Function, event: &[u8], holds: &str) -> Result<Durati
         function.invoke(event.to_vec(), INVOKE_LIMIT).await.map_err(|it| it.to_string())?;
     let text = answer.text();
     if text.contains(holds) { Ok(answer.took) } else { Err(format!("no {holds:?} in {text}")) }
-}
-
-/// A Function URL's event.
-fn request(method: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
-    let headers = json!({
-        "host": "abc.lambda-url.eu-central-1.on.aws", "x-forwarded-proto": "https",
-        "content-type": "application/json", "a2a-version": "1.0",
-    });
-    let event = json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
-        "headers": headers,
-        "requestContext": {
-            "accountId": "anonymous", "apiId": "abc", "domainName": "abc.lambda-url.eu-central-1.on.aws",
-            "http": {
-                "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
-                "userAgent": "bench",
-            },
-            "requestId": "r-1", "routeKey": "$default", "stage": "$default",
-        },
-        "body": body.map(Value::to_string), "isBase64Encoded": false,
-    });
-    event.to_string().into_bytes()
 }

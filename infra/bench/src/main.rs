@@ -23,20 +23,37 @@ mod stats;
 mod stores;
 mod subjects;
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-use cli::{Cli, Command, Options, Section};
-use report::Row;
+use cli::{Options, Section};
+
+/// Measures our servers beside the limit of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "a2a-bench", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What is measured beside that.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures the stores, each on its engine
+    Stores(stores::Options),
+}
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match cli.command {
-        Some(Command::Serve { subject }) => serve::run(subject),
-        Some(Command::Stores(options)) => stores::run(&options),
-        Some(Command::Follow(crowd)) => stores::follow(&crowd),
-        None => drive(&cli.options),
+    let outcome = match env::var(child::SUBJECT) {
+        Ok(subject) => serve::run(&subject),
+        Err(_) => match Cli::parse() {
+            Cli { command: Some(Command::Stores(options)), .. } => stores::run(&options),
+            Cli { options, .. } => drive(&options),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,26 +65,23 @@ fn main() -> ExitCode {
 }
 
 /// Runs the chosen sections one after another on one thread, so that the load generator takes one
-/// core at most, and prints each one's rows as soon as they are known.
+/// core at most.
 fn drive(options: &Options) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
     let mut all = Vec::new();
     for section in options.sections() {
-        eprintln!("a2a-bench: {section}");
-        let rows = runtime.block_on(measure(section, options))?;
-        all.extend(rows);
+        eprintln!("a2a-bench: {section:?}");
+        all.extend(runtime.block_on(async {
+            match section {
+                Section::Http => http::rows(options).await,
+                Section::Sse => sse::rows(options).await,
+                Section::Kafka => kafka::rows(options).await,
+                Section::Memory => memory::rows().await,
+                Section::Lambda => lambda::rows(options).await,
+            }
+        })?);
     }
     print!("{}", report::table(&all));
     Ok(())
-}
-
-async fn measure(section: Section, options: &Options) -> Result<Vec<Row>, String> {
-    match section {
-        Section::Http => http::rows(options).await,
-        Section::Sse => sse::rows(options).await,
-        Section::Kafka => kafka::rows(options).await,
-        Section::Memory => memory::rows(options).await,
-        Section::Lambda => lambda::rows(options).await,
-    }
 }

@@ -43,14 +43,12 @@ impl Row {
     pub(crate) async fn sampled<T: ?Sized, S: Into<Sample>>(
         mut self,
         samples: usize,
-        (limit, ours): (&T, Option<&T>),
+        (limit, ours): (&T, &T),
         sample: impl AsyncFn(&T) -> Result<S, String>,
     ) -> Result<Self, String> {
         for _ in 0..samples {
             self.limit.push(sample(limit).await?);
-            if let Some(ours) = ours {
-                self.ours.push(sample(ours).await?);
-            }
+            self.ours.push(sample(ours).await?);
         }
         Ok(self)
     }

@@ -10,22 +10,25 @@ use tokio::net::TcpListener;
 
 use crate::child::Subject;
 use crate::runtime::runtime;
-use crate::{http, kafka, sse, subjects};
+use crate::{http, kafka, sse, stores, subjects};
 
-/// Serves until the driver is gone.
-pub(crate) fn run(subject: Subject) -> Result<(), String> {
-    end_with_the_driver();
-    runtime()?.block_on(serve(subject))
-}
-
-async fn serve(subject: Subject) -> Result<(), String> {
-    match subject {
-        Subject::Echo => http::echo::serve(listen().await?).await,
-        Subject::Sse => sse::server::serve(listen().await?).await,
-        Subject::Agent => subjects::serve_http(listen().await?).await,
-        Subject::KafkaEcho(route) => kafka::echo::serve(&route, || say("ready")).await,
-        Subject::KafkaAgent(route) => subjects::serve_kafka(&route, || say("ready")).await,
-    }
+/// Serves the subject of this JSON until the driver is gone.
+pub(crate) fn run(subject: &str) -> Result<(), String> {
+    let subject = serde_json::from_str(subject).map_err(|error| error.to_string())?;
+    // The driver holds our standard input open and never writes to it.
+    thread::spawn(|| {
+        let _ = io::stdin().read(&mut [0]);
+        process::exit(0);
+    });
+    runtime()?.block_on(async {
+        match subject {
+            Subject::Echo => http::echo::serve(listen().await?).await,
+            Subject::Sse => sse::server::serve(listen().await?).await,
+            Subject::KafkaEcho(topic) => kafka::echo::serve(&topic, say).await,
+            Subject::Runner(options) => subjects::serve(&options, say).await,
+            Subject::Followers(followers) => stores::follow(&followers, say).await,
+        }
+    })
 }
 
 /// Binds and tells the driver where. Whoever connects before the server accepts waits in the
@@ -42,12 +45,4 @@ fn say(line: &str) {
     let mut stdout = io::stdout().lock();
     // Without a driver nobody reads it, and that driver's end also ends this process.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
-
-/// The driver holds our standard input open and never writes to it.
-fn end_with_the_driver() {
-    thread::spawn(|| {
-        let _ = io::stdin().read(&mut [0]);
-        process::exit(0);
-    });
 }

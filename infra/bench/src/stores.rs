@@ -34,7 +34,7 @@ use crate::runtime::runtime;
 use options::Engine;
 use subject::Subject;
 
-pub(crate) use crowd::Crowd;
+pub(crate) use crowd::follow;
 pub(crate) use options::Options;
 
 /// Measures the chosen stores one after another, and prints each one's table as soon as it is
@@ -72,11 +72,6 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or_default().to_owned()
-}
-
-/// The child's side of [`crowd`].
-pub(crate) fn follow(crowd: &Crowd) -> Result<(), String> {
-    runtime()?.block_on(crowd.follow())
 }
 
 type Measured<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, String>> + 'a>>;

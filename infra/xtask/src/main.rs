@@ -1,7 +1,7 @@
-//! The project's own commands, `cargo xtask NAME`: this file owns the table of commands, help and
-//! the exit code.
+//! The project's own commands, `cargo xtask NAME`: this file owns the table of commands and the exit
+//! code.
 //!
-//! The package has one dependency, so that the first `cargo xtask` in a fresh clone compiles in
+//! The package has few dependencies, so that the first `cargo xtask` in a fresh clone compiles in
 //! seconds.
 
 mod cache;
@@ -21,6 +21,8 @@ mod up;
 use std::env;
 use std::process::ExitCode;
 
+use clap::{Args, Parser};
+
 use engines::Engines;
 use kafka::Kafka;
 
@@ -28,144 +30,104 @@ use kafka::Kafka;
 /// not run it.
 type Outcome = Result<ExitCode, String>;
 
-/// One row of the table of commands.
-struct Command {
-    name: &'static str,
-    usage: &'static str,
-    about: &'static str,
-    run: fn(&[String]) -> Outcome,
+/// The project's own commands
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", after_help = SOURCES)]
+enum Command {
+    /// Run every test of the workspace with every engine at hand: Kafka, two of DynamoDB's API,
+    /// Redis, PostgreSQL
+    Test(Test),
+    /// Run what takes long (properties, simulation, chaos, the build for arm64, the conformance
+    /// kit), N times the usual counts, and print one table
+    Soak(soak::Options),
+    /// Measure our servers, or with a first word kafka, lambda or stores only those, beside the
+    /// limit; the rest: bench --help
+    #[command(disable_help_flag = true)]
+    Bench(Rest),
+    /// Kill runners and brokers under load, then look whether anything was lost or done twice; the
+    /// rest: chaos --help
+    #[command(disable_help_flag = true)]
+    Chaos(Rest),
+    /// Install what the system lacks for all of these, or name it; each command does so for itself
+    Setup,
+    /// Start the same engines to work with, and print where they are
+    Up {
+        /// Be the process that holds them
+        #[arg(long, hide = true)]
+        hold: bool,
+    },
+    /// Stop what `up` started, and remove its data
+    Down,
+    /// Run a checkout of a2aproject/a2a-tck against the runner and the function
+    Conformance(conformance::Options),
+    /// Build the Lambda functions for release and check them; the rest goes to `cargo lambda build`
+    #[command(disable_help_flag = true)]
+    Package(Rest),
+    /// Run both functions under `cargo lambda watch` behind HTTP and a real Kafka; the rest goes to
+    /// the event source
+    #[command(disable_help_flag = true)]
+    Lambda(Rest),
 }
 
-const COMMANDS: &[Command] = &[
-    Command {
-        name: "test",
-        usage: "test [--quick] [ARGS...]",
-        about: "run every test of the workspace with every engine at hand (Kafka, two of DynamoDB's API, \
-                Redis, PostgreSQL); --quick: those that need no engine; ARGS go to `cargo test`",
-        run: test,
-    },
-    Command {
-        name: "soak",
-        usage: "soak [--times N] [--kit PATH]",
-        about: "run what takes long (properties, simulation, chaos, the build for arm64, the conformance \
-                kit), N times the usual counts, and print one table",
-        run: soak::soak,
-    },
-    Command {
-        name: "bench",
-        usage: "bench [kafka|lambda|stores] [ARGS...]",
-        about: "measure our servers, the Kafka path alone, the Lambda functions, or the stores, beside \
-                the limit; ARGS: bench --help",
-        run: bench,
-    },
-    Command {
-        name: "chaos",
-        usage: "chaos [--minutes N] [ARGS...]",
-        about: "kill runners and brokers under load, then look whether anything was lost or done \
-                twice; ARGS: chaos --help",
-        run: chaos,
-    },
-    Command {
-        name: "setup",
-        usage: "setup",
-        about: "install what the system lacks for all of these, or name it; each command does so for \
-                itself",
-        run: setup,
-    },
-    Command {
-        name: "up",
-        usage: "up",
-        about: "start the same engines to work with, and print where they are",
-        run: up::up,
-    },
-    Command {
-        name: "down",
-        usage: "down",
-        about: "stop what `up` started, and remove its data",
-        run: up::down,
-    },
-    Command {
-        name: "conformance",
-        usage: "conformance --kit PATH",
-        about: "run a checkout of a2aproject/a2a-tck against the runner and the function (or \
-                --against runner|function); what follows -- goes to pytest",
-        run: conformance::run,
-    },
-    Command {
-        name: "package",
-        usage: "package [ARGS...]",
-        about: "build the Lambda functions for release and check them; ARGS go to `cargo lambda build`",
-        run: package::package,
-    },
-    Command {
-        name: "lambda",
-        usage: "lambda [ARGS...]",
-        about: "run both functions under `cargo lambda watch` behind HTTP and a real Kafka; ARGS go to \
-                the event source",
-        run: lambda::run,
-    },
-    Command { name: "help", usage: "help", about: "print this text", run: help },
-];
+/// What is said below all commands.
+const SOURCES: &str = "Kafka comes from Maven, dynoxide from crates.io, moto and other tools from \
+    PyPI, once, into $A2A_CACHE, else $XDG_CACHE_HOME/a2a-serverless, else ~/.cache/a2a-serverless. \
+    Redis and PostgreSQL are the system's, else PyPI's. What the system lacks is installed by \
+    apt-get where this runs as root.";
+
+/// What another program takes.
+#[derive(Debug, Args)]
+struct Rest {
+    #[arg(allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// How tests are run.
+#[derive(Debug, Args)]
+struct Test {
+    /// Only those that need no engine
+    #[arg(long)]
+    quick: bool,
+    /// For `cargo test`
+    #[arg(allow_hyphen_values = true)]
+    args: Vec<String>,
+    /// For the tests themselves
+    #[arg(last = true)]
+    of_tests: Vec<String>,
+}
 
 fn main() -> ExitCode {
-    let args: Vec<String> = env::args().skip(1).collect();
-    match dispatch(&args) {
-        Ok(code) => code,
-        Err(reason) => {
-            eprintln!("xtask: {reason}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs the command the first argument names; no argument at all asks for help.
-fn dispatch(args: &[String]) -> Outcome {
-    let Some((name, rest)) = args.split_first() else { return help(&[]) };
-    let name = match name.as_str() {
-        "-h" | "--help" => "help",
-        other => other,
+    let outcome = match Command::parse() {
+        Command::Test(options) => test(&options),
+        Command::Soak(options) => soak::soak(&options),
+        Command::Bench(rest) => bench(rest.args),
+        Command::Chaos(rest) => chaos(&rest.args),
+        Command::Setup => needs::satisfy(needs::For::Everything).map(|()| ExitCode::SUCCESS),
+        Command::Up { hold: false } => up::up(),
+        Command::Up { hold: true } => up::hold(),
+        Command::Down => up::down(),
+        Command::Conformance(options) => conformance::run(&options),
+        Command::Package(rest) => package::package(&rest.args),
+        Command::Lambda(rest) => lambda::run(&rest.args),
     };
-    match COMMANDS.iter().find(|command| command.name == name) {
-        Some(command) => (command.run)(rest),
-        None => Err(format!("there is no command {name:?}; `cargo xtask help` lists them")),
-    }
-}
-
-fn help(_: &[String]) -> Outcome {
-    print!("{}", help_text());
-    Ok(ExitCode::SUCCESS)
-}
-
-fn help_text() -> String {
-    let width = COMMANDS.iter().map(|command| command.usage.len()).max().unwrap_or(0);
-    let rows = COMMANDS
-        .iter()
-        .map(|Command { usage, about, .. }| format!("  cargo xtask {usage:width$}  {about}\n"));
-    let rows: String = rows.collect();
-    format!(
-        "The project's own commands:\n\n{rows}\n\
-         Kafka comes from Maven, dynoxide from crates.io, moto and other tools from PyPI, once, into \
-         $A2A_CACHE, else $XDG_CACHE_HOME/a2a-serverless, else ~/.cache/a2a-serverless. Redis and \
-         PostgreSQL are the system's, else PyPI's. What the system lacks is installed by apt-get \
-         where this runs as root.\n"
-    )
-}
-
-fn setup(_: &[String]) -> Outcome {
-    needs::satisfy(needs::For::Everything).map(|()| ExitCode::SUCCESS)
+    outcome.unwrap_or_else(|reason| {
+        eprintln!("xtask: {reason}");
+        ExitCode::FAILURE
+    })
 }
 
 /// `cargo test --workspace` beside the engines, whose addresses the tests find in `A2A_TEST_KAFKA`
 /// and its like. With the Kafka function's TLS and logins: they are tested, too.
-fn test(args: &[String]) -> Outcome {
-    if args.first().is_some_and(|arg| arg == "--quick") {
+fn test(options: &Test) -> Outcome {
+    if options.quick {
         needs::satisfy(needs::For::Build)?;
-        return quick(&args[1..]);
+        return quick(options);
     }
     let engines = Engines::start()?;
     let mut variables = engines.variables();
     variables.push(NO_VENDOR);
-    let passed = cargo::run("test", &with_workspace(args), &variables)?;
+    let all = with_workspace(&options.args, &options.of_tests);
+    let passed = cargo::run("test", &all, &variables)?;
     if passed != ExitCode::SUCCESS || env::var_os("A2A_TEST_DYNAMODB_ENDPOINT").is_none() {
         return Ok(passed);
     }
@@ -178,42 +140,40 @@ fn test(args: &[String]) -> Outcome {
 const NO_VENDOR: (&str, &str) = ("OPENSSL_NO_VENDOR", "1");
 
 /// What needs no engine.
-fn quick(args: &[String]) -> Outcome {
-    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
-    let (own, of_tests) = args.split_at(end);
-    let mut all = with_workspace(own);
+fn quick(options: &Test) -> Outcome {
     // What the tests of functions start, and what `--test` leaves unbuilt.
-    let built = cargo::run("build", &with_workspace(&["--examples".to_owned()]), &[NO_VENDOR])?;
+    let examples = with_workspace(&["--examples".to_owned()], &[]);
+    let built = cargo::run("build", &examples, &[NO_VENDOR])?;
     if built != ExitCode::SUCCESS {
         return Ok(built);
     }
-    all.extend(["--lib", "--bins", "--test", "suite"].map(str::to_owned));
-    all.push("--".to_owned());
-    all.extend(of_tests.iter().skip(1).cloned());
-    all.extend(["--skip", "engines::"].map(str::to_owned));
+    let parts = ["--lib", "--bins", "--test", "suite"].map(str::to_owned);
+    let without = ["--skip", "engines::"].map(str::to_owned);
+    let own = [&options.args[..], &parts].concat();
+    let all = with_workspace(&own, &[&options.of_tests[..], &without].concat());
     cargo::run("test", &all, &[NO_VENDOR])
 }
 
 /// The release build of `a2a-bench`, which then runs beside a broker named by
 /// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `kafka` that path
 /// alone, with `stores` the stores beside the engines of the tests, else everything else.
-fn bench(args: &[String]) -> Outcome {
+fn bench(mut args: Vec<String>) -> Outcome {
     needs::satisfy(needs::For::Engines)?;
     let program = cargo::build_release("a2a-bench")?;
-    let mut args = args.to_vec();
-    if args.first().is_some_and(|arg| arg == "lambda") {
-        args[0] = format!("--lambda-dir={}", package::measured()?);
-        args.push("--only=lambda".to_owned());
-    }
-    if args.first().is_some_and(|arg| arg == "kafka") {
-        args[0] = "--only=kafka".to_owned();
-    }
-    if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
+    if cargo::asks_for_help(&args) {
         return cargo::exec(&program, &args, &[]);
     }
-    if args.first().is_some_and(|arg| arg == "stores") {
-        let engines = Engines::start()?;
-        return cargo::exec(&program, &args, &engines.variables());
+    match args.first().map(String::as_str) {
+        Some("lambda") => {
+            args[0] = format!("--lambda-dir={}", package::measured()?);
+            args.push("--only=lambda".to_owned());
+        }
+        Some("kafka") => args[0] = "--only=kafka".to_owned(),
+        Some("stores") => {
+            let engines = Engines::start()?;
+            return cargo::exec(&program, &args, &engines.variables());
+        }
+        _ => {}
     }
     let kafka = Kafka::start()?;
     cargo::exec(&program, &args, &[("A2A_BENCH_KAFKA", &kafka.address())])
@@ -223,7 +183,7 @@ fn bench(args: &[String]) -> Outcome {
 fn chaos(args: &[String]) -> Outcome {
     needs::satisfy(needs::For::Engines)?;
     let [program] = cargo::build_programs(["a2a-chaos"])?;
-    if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
+    if cargo::asks_for_help(args) {
         return cargo::exec(&program, args, &[]);
     }
     let engines = Engines::start()?;
@@ -232,55 +192,89 @@ fn chaos(args: &[String]) -> Outcome {
 
 /// The whole workspace unless the caller chose packages. What follows `--` is for the tests, not
 /// for cargo.
-fn with_workspace(args: &[String]) -> Vec<String> {
-    let selects = args.iter().take_while(|arg| *arg != "--").any(|arg| is_package_choice(arg));
-    let mut all = Vec::with_capacity(args.len() + 1);
-    if !selects {
-        all.extend(["--workspace", "--features", "a2a-kafka/msk"].map(str::to_owned));
-    }
+fn with_workspace(args: &[String], of_tests: &[String]) -> Vec<String> {
+    let is_choice = |arg: &String| {
+        matches!(arg.as_str(), "-p" | "--package" | "--workspace") || arg.starts_with("--package=")
+    };
+    let workspace: &[&str] = match args.iter().any(is_choice) {
+        true => &[],
+        false => &["--workspace", "--features", "a2a-kafka/msk"],
+    };
+    let mut all: Vec<String> = workspace.iter().copied().map(str::to_owned).collect();
     all.extend_from_slice(args);
+    if !of_tests.is_empty() {
+        all.push("--".to_owned());
+        all.extend_from_slice(of_tests);
+    }
     all
-}
-
-fn is_package_choice(arg: &str) -> bool {
-    matches!(arg, "-p" | "--package" | "--workspace") || arg.starts_with("--package=")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
-    fn words(text: &str) -> Vec<String> {
-        text.split_whitespace().map(str::to_owned).collect()
+    fn parse(text: &str) -> Result<Command, String> {
+        Command::try_parse_from(text.split_whitespace()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn help_names_every_command() {
-        for command in COMMANDS {
-            assert!(help_text().contains(&format!("cargo xtask {}", command.usage)));
+        Command::command().debug_assert();
+        let help = Command::command().render_help().to_string();
+        for command in Command::command().get_subcommands() {
+            assert!(help.contains(command.get_name()), "{help}");
         }
     }
 
     #[test]
-    fn an_unknown_command_is_refused_by_name() {
-        let reason = dispatch(&words("tset")).expect_err("there is no such command");
-        assert!(reason.contains("\"tset\""), "{reason}");
+    fn a_mistake_is_named() {
+        for (text, said) in [
+            ("xtask tset", "'tset'"),
+            ("xtask soak --times", "a value is required"),
+            ("xtask soak --times 0", "1..=1000"),
+            ("xtask soak -x y", "-x"),
+            ("xtask conformance", "--kit <PATH>"),
+            ("xtask conformance --kit", "a value is required"),
+            ("xtask conformance --kit k --against all", "runner, function"),
+            ("xtask conformance --kit k -k x", "-k"),
+            ("xtask up now", "'now'"),
+        ] {
+            let reason = parse(text).expect_err("a mistake");
+            assert!(reason.contains(said), "{reason}");
+        }
+        assert!(parse("xtask conformance --against function --kit k -- -k x").is_ok());
     }
 
     #[test]
     fn help_is_what_no_argument_and_the_flags_give() {
-        assert!(dispatch(&[]).is_ok());
-        assert!(dispatch(&words("--help")).is_ok());
-        assert!(dispatch(&words("-h")).is_ok());
+        for text in ["xtask", "xtask --help", "xtask -h"] {
+            assert!(parse(text).expect_err("help").contains("Commands:"));
+        }
     }
 
     #[test]
     fn tests_run_for_the_whole_workspace_unless_a_package_is_named() {
         let all = "--workspace --features a2a-kafka/msk";
-        assert_eq!(with_workspace(&[]), words(all));
-        assert_eq!(with_workspace(&words("-- -p x")), words(&format!("{all} -- -p x")));
-        assert_eq!(with_workspace(&words("--doc -q")), words(&format!("{all} --doc -q")));
-        assert_eq!(with_workspace(&words("-p a2a-core")), words("-p a2a-core"));
-        assert_eq!(with_workspace(&words("--package=a2a-core")), words("--package=a2a-core"));
+        for (given, expected) in [
+            ("", all.to_owned()),
+            ("-- -p x", format!("{all} -- -p x")),
+            ("--doc -q", format!("{all} --doc -q")),
+            ("-p a2a-core", "-p a2a-core".to_owned()),
+            ("--package=a2a-core x -- y", "--package=a2a-core x -- y".to_owned()),
+        ] {
+            let Ok(Command::Test(test)) = parse(&format!("xtask test {given}")) else {
+                panic!("{given}")
+            };
+            assert_eq!(with_workspace(&test.args, &test.of_tests).join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn what_another_program_takes_is_passed_on() {
+        let Ok(Command::Bench(rest)) = parse("xtask bench stores --quick --help") else {
+            panic!("a bench")
+        };
+        assert_eq!(rest.args, ["stores", "--quick", "--help"]);
     }
 }

@@ -4,23 +4,25 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use a2a_core::kafka::Topics;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::settings;
-use crate::child::Route;
+use super::settings::{self, PARTITIONS};
+use crate::requests;
 use crate::sse::events::Events;
 use crate::stats::Sample;
+use crate::subjects::Ask;
 
 /// No reply at all for this long means that none will come.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is sent: so many times the same, never more than `window` of them without an answer.
-pub(super) struct Requests<'a> {
-    pub(super) payload: &'a [u8],
+pub(super) struct Requests {
+    pub(super) ask: Ask,
     pub(super) count: usize,
     pub(super) window: usize,
 }
@@ -30,39 +32,37 @@ pub(super) struct Link {
     producer: ThreadedProducer<DefaultProducerContext>,
     consumer: StreamConsumer,
     topic: String,
-    expected: &'static str,
     /// The number of the next run: keys of two runs differ, so a late reply is not taken for one
     /// of the present run.
     run: Cell<u32>,
 }
 
 impl Link {
-    /// Opens both ends. The consumer has its partitions given: no group has to settle for it.
-    pub(super) fn open(route: &Route, expected: &'static str) -> Result<Self, String> {
-        let error = |error| format!("no link to {}: {error}", route.brokers);
-        let producer = settings::producer(&route.brokers).create().map_err(error)?;
-        let group = format!("{}-driver", route.group);
-        let consumer: StreamConsumer = settings::consumer(route, &group).create().map_err(error)?;
+    /// Opens both ends of the agent of that name. The consumer has its partitions given: no group
+    /// has to settle for it.
+    pub(super) fn open(address: &str, name: &str, is_real: bool) -> Result<Self, String> {
+        let error = |error| format!("no link to {address}: {error}");
+        let producer = settings::producer(address).create().map_err(error)?;
+        let consumer = settings::consumer(address, &format!("{name}-driver"), is_real);
+        let consumer: StreamConsumer = consumer.create().map_err(error)?;
+        let topics = Topics::of(name);
         let mut partitions = TopicPartitionList::new();
-        for partition in 0..settings::PARTITIONS {
-            partitions
-                .add_partition_offset(&route.replies, partition, Offset::Beginning)
-                .map_err(error)?;
-        }
+        partitions.add_partition_range(&topics.responses, 0, PARTITIONS - 1);
+        partitions.set_all_offsets(Offset::Beginning).map_err(error)?;
         consumer.assign(&partitions).map_err(error)?;
-        Ok(Self { producer, consumer, topic: route.requests.clone(), expected, run: Cell::new(0) })
+        Ok(Self { producer, consumer, topic: topics.requests, run: Cell::new(0) })
     }
 
     /// Answers the rate at which requests are answered once, and their latencies. A second answer
     /// to the same request does not count.
-    pub(super) async fn run(&self, requests: Requests<'_>) -> Result<Sample, String> {
+    pub(super) async fn run(&self, requests: Requests, expected: &str) -> Result<Sample, String> {
         let count = requests.count;
         let mut latencies = Vec::with_capacity(count);
         let open = || Some(Instant::now());
         let answer = |sent: &mut Option<Instant>, message: &BorrowedMessage<'_>| {
             let payload = String::from_utf8_lossy(message.payload().unwrap_or_default());
-            if latencies.is_empty() && !payload.contains(self.expected) {
-                return Err(format!("a reply has no {:?}: {payload}", self.expected));
+            if latencies.is_empty() && !payload.contains(expected) {
+                return Err(format!("a reply has no {:?}: {payload}", expected));
             }
             let Some(sent) = sent.take() else { return Ok(false) };
             latencies.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
@@ -74,11 +74,7 @@ impl Link {
 
     /// Answers the events a second of streams of so many chunks. Each request is answered with a
     /// record per event, and every event must come, in order, before the run counts.
-    pub(super) async fn streams(
-        &self,
-        requests: Requests<'_>,
-        chunks: usize,
-    ) -> Result<f64, String> {
+    pub(super) async fn streams(&self, requests: Requests, chunks: usize) -> Result<f64, String> {
         let mut events = 0;
         let answer = |stream: &mut Events, message: &BorrowedMessage<'_>| {
             stream.event(&String::from_utf8_lossy(message.payload().unwrap_or_default()))?;
@@ -98,11 +94,12 @@ impl Link {
     /// takes each reply, and tells whether its request is answered with it.
     async fn exchange<T>(
         &self,
-        Requests { payload, count, window }: Requests<'_>,
+        Requests { ask, count, window }: Requests,
         open: impl Fn() -> T,
         mut answer: impl FnMut(&mut T, &BorrowedMessage<'_>) -> Result<bool, String>,
     ) -> Result<f64, String> {
         let run = self.run.replace(self.run.get() + 1);
+        let payload = &requests::record(ask);
         let (mut asked, mut answered) = (HashMap::with_capacity(count), 0);
         let began = Instant::now();
         while answered < count {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use a2a_core::wire::kafka::Record;
 use a2a_emulator::Function;
 use a2a_kafka::event::{Cluster, write};
+use a2a_local::broker::create_missing;
 use bytes::Bytes;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
@@ -31,19 +32,18 @@ pub(super) async fn row(
     let mut row = Row::new(name, "rec/s", aim);
     let unique = format!("{agent}-{}", std::process::id());
     let topic = |name: &str| format!("bench-lambda-{name}-{unique}");
-    let (ours_topic, echo_topic) = (topic("ours"), topic("echo"));
-    let broker = crate::kafka::broker::Broker::real(brokers);
-    broker.create_topics([&ours_topic, &echo_topic]).await?;
-    let (ours_requests, echo_requests) = (topic("ours-requests"), topic("echo-requests"));
-    broker.create_topics([&ours_requests, &echo_requests]).await?;
+    let topics = ["ours", "echo", "ours-requests", "echo-requests"].map(topic);
+    let all = topics.each_ref().map(String::as_str);
+    create_missing(brokers, &all, settings::PARTITIONS).await?;
+    let [ours_topic, echo_topic, ours_requests, echo_requests] = all;
     let requests = settings::producer(brokers).create();
     let requests: FutureProducer = requests.map_err(|error| error.to_string())?;
     let function = |program, topic| async move {
         let kafka = [("A2A_KAFKA", brokers), ("A2A_KAFKA_RESPONSES", topic)];
         start(program, &[STORE, ("A2A_AGENT", agent), kafka[0], kafka[1]]).await
     };
-    let mut ours = Batches::new(function(ours, &ours_topic).await?, &requests, &ours_requests);
-    let mut echo = Batches::new(function(echo, &echo_topic).await?, &requests, &echo_requests);
+    let mut ours = Batches::new(function(ours, ours_topic).await?, &requests, ours_requests);
+    let mut echo = Batches::new(function(echo, echo_topic).await?, &requests, echo_requests);
     for sample in 0..=options.samples {
         // In turn, batch by batch: what the broker does meanwhile meets both alike.
         let (mut mine, mut limit) = (Vec::new(), Vec::new());

@@ -136,33 +136,36 @@ const QUICK: Size = Size {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command};
     use clap::Parser;
 
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
     fn parse(words: &str) -> Options {
-        let cli = Cli::try_parse_from(words.split(' ')).expect("a valid command line");
-        let Some(Command::Stores(options)) = cli.command else { panic!("not about the stores") };
-        options
+        Cli::try_parse_from(words.split(' ')).expect("a valid command line").options
     }
 
     #[test]
     fn all_stores_are_measured_unless_some_are_named() {
-        assert!(parse("a2a-bench stores").wants(Engine::Dynamodb));
-        let some = parse("a2a-bench stores --only memory,redis");
+        assert!(parse("stores").wants(Engine::Dynamodb));
+        let some = parse("stores --only memory,redis");
         assert!(some.wants(Engine::Redis) && !some.wants(Engine::Postgres));
     }
 
     #[test]
     fn a_quick_run_is_small_unless_told_otherwise() {
-        let size = parse("a2a-bench stores --quick --tasks 7").size();
+        let size = parse("stores --quick --tasks 7").size();
         assert_eq!((size.tasks, size.samples, size.followers), (7, 1, 100));
-        assert_eq!(parse("a2a-bench stores").size().tasks, 100_000);
+        assert_eq!(parse("stores").size().tasks, 100_000);
     }
 
     #[test]
     fn each_run_has_its_own_place_in_an_engine() {
         let options = parse(
-            "a2a-bench stores --redis redis://h:1/0 --postgres postgres://h:2/d?pool=3 --dynamodb http://h:4",
+            "stores --redis redis://h:1/0 --postgres postgres://h:2/d?pool=3 --dynamodb http://h:4",
         );
         let urls = [Engine::Redis, Engine::Postgres, Engine::Dynamodb]
             .map(|engine| options.url(engine, "bench7").expect("it was named"));
