@@ -17,10 +17,8 @@ pub(crate) const SUBJECT: &str = "A2A_BENCH_SUBJECT";
 /// What a child is; it is told by its JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Subject {
-    /// The limit of HTTP: hyper, JSON parsed and written back
-    Echo,
-    /// The limit of SSE: hyper, events prepared beforehand
-    Sse,
+    /// The limit of HTTP and SSE: hyper, JSON written back, events prepared beforehand
+    Limit,
     /// The limit of Kafka: each record written back
     KafkaEcho(Topic),
     /// Ours: the local runner with these options
@@ -127,7 +125,7 @@ mod tests {
     #[test]
     fn a_subject_survives_the_way_to_the_child() {
         let topic = Topic { brokers: Some("127.0.0.1:1".into()), name: "a".into() };
-        for subject in [Subject::Echo, Subject::KafkaEcho(topic)] {
+        for subject in [Subject::Limit, Subject::KafkaEcho(topic)] {
             let json = serde_json::to_string(&subject).expect("JSON");
             let parsed: Subject = serde_json::from_str(&json).expect("a subject");
             assert_eq!(format!("{parsed:?}"), format!("{subject:?}"));

@@ -3,7 +3,7 @@
 //! Each figure has the echo answer the very bytes our server gets for it, so both read the same.
 
 pub(crate) mod client;
-pub(crate) mod echo;
+pub(crate) mod limit;
 pub(crate) mod load;
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ const SAMPLE: Duration = Duration::from_secs(3);
 
 /// Measures every figure: the limit and ours in turn, after a warm-up of both.
 pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
-    let echo = Server::start(&Subject::Echo)?;
+    let echo = Server::start(&Subject::Limit)?;
     let agent = Server::start(&subjects::runner(&["--no-kafka"]))?;
     let mut rows = Vec::new();
     for (ask, name, share) in FIGURES {

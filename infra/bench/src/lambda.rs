@@ -73,7 +73,7 @@ async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row,
         for _ in 0..STARTS {
             times.push(start(program, &[STORE]).await?.init_time());
         }
-        Ok(median(&mut times) * 1e3)
+        Ok(median(&times) * 1e3)
     };
     row.sampled(options.samples, (empty, ours), sample).await
 }
@@ -97,7 +97,7 @@ async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, 
                 limit.push(answer(&empty, event, "ok").await?);
                 mine.push(answer(&ours, event, holds).await?);
             }
-            let (mine, limit) = (median(&mut mine) * 1e6, median(&mut limit) * 1e6);
+            let (mine, limit) = (median(&mine) * 1e6, median(&limit) * 1e6);
             took.ours.push(mine);
             took.limit.push(limit);
             more.ours.push(mine - limit);

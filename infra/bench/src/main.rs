@@ -7,7 +7,6 @@
 //!
 //! The stores are measured by a command of their own, `cargo xtask bench stores` ([`stores`]).
 
-mod accept;
 mod child;
 mod cli;
 mod http;
@@ -22,6 +21,7 @@ mod sse;
 mod stats;
 mod stores;
 mod subjects;
+mod text;
 
 use std::env;
 use std::process::ExitCode;

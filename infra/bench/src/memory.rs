@@ -20,7 +20,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>, String> {
     let mut sends = Row::new("HTTP, task, HTTP+JSON, in those", "req/s", Aim::None);
     let ours = subjects::runner(&["--no-kafka"]);
     for (subject, expected, resident, rate) in [
-        (Subject::Echo, requests::ECHOED, &mut memory.limit, &mut sends.limit),
+        (Subject::Limit, requests::ECHOED, &mut memory.limit, &mut sends.limit),
         (ours, requests::expected(Ask::Task), &mut memory.ours, &mut sends.ours),
     ] {
         let server = Server::start(&subject)?;

@@ -54,7 +54,7 @@ pub(crate) fn record(ask: Ask) -> Vec<u8> {
 pub(crate) const fn expected(ask: Ask) -> &'static str {
     match ask {
         Ask::Message => "ROLE_AGENT",
-        Ask::Task | Ask::Stream(_) => "TASK_STATE_COMPLETED",
+        _ => "TASK_STATE_COMPLETED",
     }
 }
 
@@ -74,7 +74,7 @@ fn params(ask: Ask) -> Value {
 fn envelope(ask: Ask) -> Value {
     let method = match ask {
         Ask::Stream(_) => "SendStreamingMessage",
-        Ask::Message | Ask::Task => "SendMessage",
+        _ => "SendMessage",
     };
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params(ask) })
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::child::Subject;
 use crate::runtime::runtime;
-use crate::{http, kafka, sse, stores, subjects};
+use crate::{http, kafka, stores, subjects};
 
 /// Serves the subject of this JSON until the driver is gone.
 pub(crate) fn run(subject: &str) -> Result<(), String> {
@@ -22,8 +22,7 @@ pub(crate) fn run(subject: &str) -> Result<(), String> {
     });
     runtime()?.block_on(async {
         match subject {
-            Subject::Echo => http::echo::serve(listen().await?).await,
-            Subject::Sse => sse::server::serve(listen().await?).await,
+            Subject::Limit => http::limit::serve(listen().await?).await,
             Subject::KafkaEcho(topic) => kafka::echo::serve(&topic, say).await,
             Subject::Runner(options) => subjects::serve(&options, say).await,
             Subject::Followers(followers) => stores::follow(&followers, say).await,

@@ -3,7 +3,6 @@
 
 mod client;
 pub(crate) mod events;
-pub(crate) mod server;
 
 use crate::child::{Server, Subject};
 use crate::cli::Options;
@@ -24,7 +23,7 @@ const COST_AIM: f64 = 1.2;
 
 /// Measures the rate of many streams and the cost of one long stream.
 pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
-    let raw = Server::start(&Subject::Sse)?;
+    let raw = Server::start(&Subject::Limit)?;
     let agent = Server::start(&subjects::runner(&["--no-kafka"]))?;
     let raw = |chunks| Streams::new(raw.address(), requests::raw_stream(chunks), chunks);
     let ours = |chunks| {

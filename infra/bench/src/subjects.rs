@@ -12,6 +12,7 @@ use a2a_local::{config::Config, run::Runner};
 use clap::Parser;
 
 use crate::child::Subject;
+use crate::text::{KILOBYTE, text};
 
 /// What the agent is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub(crate) enum Ask {
     Task,
     /// A completed task with one artifact that comes in this many chunks, [`chunk`] by [`chunk`].
     Stream(usize),
+    /// The same in chunks of a kilobyte that no store can compress, [`text`] by [`text`].
+    Kilobytes(usize),
 }
 
 /// The text of the user's message that asks for it.
@@ -30,6 +33,7 @@ pub(crate) fn prompt(ask: Ask) -> String {
         Ask::Message => "message".to_owned(),
         Ask::Task => "task".to_owned(),
         Ask::Stream(chunks) => format!("stream {chunks}"),
+        Ask::Kilobytes(chunks) => format!("kilobytes {chunks}"),
     }
 }
 
@@ -63,21 +67,23 @@ pub(crate) async fn serve(options: &[String], ready: impl FnOnce(&str)) -> Resul
 }
 
 /// Answers as [`Ask`] says.
-struct Bench;
+pub(crate) struct Bench;
 
 #[async_trait]
 impl AgentExecutor for Bench {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
-        let text = context.text();
-        match text.strip_prefix("stream ").map(str::parse::<usize>) {
-            Some(Ok(chunks)) => {
-                queue.artifact(Artifact::new("answer", vec![Part::text(chunk(0))])).await?;
-                for number in 1..chunks {
-                    queue.append("answer", chunk(number)).await?;
-                }
-            }
-            _ if text == "message" => return Ok(queue.reply("the answer").await?),
-            _ => queue.artifact(Artifact::new("answer", vec![Part::text("the answer")])).await?,
+        let asked = context.text();
+        let (word, number) = asked.split_once(' ').unwrap_or((&asked, "1"));
+        let count: usize = number.parse().unwrap_or(1);
+        let say: fn(usize) -> String = match word {
+            "message" => return Ok(queue.reply("the answer").await?),
+            "stream" => chunk,
+            "kilobytes" => |number| text(number as u64 + 1, KILOBYTE),
+            _ => |_| "the answer".to_owned(),
+        };
+        queue.artifact(Artifact::new("answer", vec![Part::text(say(0))])).await?;
+        for number in 1..count {
+            queue.append("answer", say(number)).await?;
         }
         Ok(queue.complete(()).await?)
     }

@@ -89,7 +89,7 @@ mod tests {
     pub(super) async fn load(expected: &'static str) -> Result<Sample, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address").to_string();
-        tokio::spawn(super::super::echo::serve(listener));
+        tokio::spawn(super::super::limit::serve(listener));
         let request = requests::http(Binding::Rest, Ask::Message);
         let load = Load { address, request, expected };
         load.run(Duration::from_millis(50)).await

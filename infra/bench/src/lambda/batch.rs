@@ -53,15 +53,15 @@ pub(super) async fn row(
         }
         // The first is for warming up, the broker above all.
         if sample > 0 {
-            row.limit.push(rate(&mut limit));
-            row.ours.push(rate(&mut mine));
+            row.limit.push(rate(&limit));
+            row.ours.push(rate(&mine));
         }
     }
     Ok(row)
 }
 
 /// Records a second, by the median batch.
-fn rate(times: &mut [Duration]) -> f64 {
+fn rate(times: &[Duration]) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate is shown with three digits")]
     let records = RECORDS as f64;
     records / median(times)

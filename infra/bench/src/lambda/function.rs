@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use a2a_emulator::{Freeze, Function, function::Settings};
 
+use crate::stats;
+
 /// As much as any of it may take.
 pub(super) const INVOKE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -17,8 +19,7 @@ pub(super) async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<
     Function::start_with(settings).await.map_err(|failure| failure.to_string())
 }
 
-/// In seconds.
-pub(super) fn median(times: &mut [Duration]) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+/// In seconds; not a number where there are none.
+pub(super) fn median(times: &[Duration]) -> f64 {
+    stats::median(times.iter().map(Duration::as_secs_f64)).unwrap_or(f64::NAN)
 }

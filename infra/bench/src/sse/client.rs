@@ -89,7 +89,7 @@ mod tests {
     async fn streams(asked: usize, wanted: usize) -> Result<Measured, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address").to_string();
-        tokio::spawn(super::super::server::serve(listener));
+        tokio::spawn(crate::http::limit::serve(listener));
         Streams::new(&address, requests::raw_stream(asked), wanted).run(7, 3).await
     }
 

@@ -131,8 +131,8 @@ mod engines {
     use a2a_core::task::{Entry, Head, Phase};
     use a2a_core::{Env, TaskState, TaskStatus, TaskStatusUpdateEvent};
 
-    use super::super::writer::text;
     use super::*;
+    use crate::text::text;
 
     async fn counted(case: &str) -> (Store, Capacity) {
         let engine =

@@ -8,9 +8,10 @@ use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 
 use super::subject::{Subject, micros, p50, per_second, soon};
-use super::writer::{KILOBYTE, Store, Writer};
+use super::writer::{Store, Writer};
 use crate::report::{Aim, Row};
 use crate::stats::Sample;
+use crate::text::KILOBYTE;
 
 /// Tasks that are written at the same time.
 const AT_A_TIME: [usize; 2] = [1, 8];

@@ -82,10 +82,16 @@ impl Options {
 
     /// How much is measured.
     pub(crate) fn size(&self) -> Size {
-        let mut size = if self.quick { QUICK } else { FULL };
-        size.tasks = self.tasks.unwrap_or(size.tasks);
-        size.samples = self.samples.unwrap_or(size.samples).max(1);
-        size
+        let of = |full, quick| if self.quick { quick } else { full };
+        Size {
+            samples: self.samples.unwrap_or(of(3, 1)).max(1),
+            journals: of(100, 20),
+            loads: of(50, 10),
+            tasks: self.tasks.unwrap_or(of(100_000, 2_000)),
+            pages: of(100, 20),
+            deliveries: of(200, 50),
+            followers: of(1_000, 100),
+        }
     }
 }
 
@@ -112,26 +118,6 @@ pub(crate) struct Size {
     /// Followers of one task.
     pub(crate) followers: usize,
 }
-
-const FULL: Size = Size {
-    samples: 3,
-    journals: 100,
-    loads: 50,
-    tasks: 100_000,
-    pages: 100,
-    deliveries: 200,
-    followers: 1_000,
-};
-
-const QUICK: Size = Size {
-    samples: 1,
-    journals: 20,
-    loads: 10,
-    tasks: 2_000,
-    pages: 20,
-    deliveries: 50,
-    followers: 100,
-};
 
 #[cfg(test)]
 mod tests {
