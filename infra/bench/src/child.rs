@@ -1,20 +1,20 @@
 //! A server in a process of its own, started from this same program.
 //!
-//! It owns which servers there are, and the process: where it listens, how much memory it has, and
-//! its end. A child also ends by itself when the driver dies, because its standard input then
-//! closes ([`crate::serve`]). It must never know what is measured.
+//! It owns which servers there are, where each listens, and how much memory it has. A child ends
+//! with the driver, however that ends. It must never know what is measured.
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io;
 
 use serde::{Deserialize, Serialize};
+use xtask::Process;
 
-/// The variable that tells a child its subject. Not an argument: a store's URL may hold a password.
+/// The variable that tells a child the file of its subject. A store's URL may hold a password, and
+/// arguments are seen by everybody.
 pub(crate) const SUBJECT: &str = "A2A_BENCH_SUBJECT";
 
-/// What a child is; it is told by its JSON.
+/// What a child is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Subject {
     /// The limit of HTTP and SSE: hyper, JSON written back, events prepared beforehand
@@ -47,35 +47,38 @@ pub(crate) struct Followers {
     pub(crate) slow: usize,
 }
 
-/// A running server; dropping it kills the process.
+/// What stands before a child's process id and the one thing it has to say, in a line.
+pub(crate) const READY: &str = "ready ";
+
+/// A running server; dropping it ends the process.
 pub(crate) struct Server {
-    process: Child,
+    _process: Process,
+    id: String,
     address: String,
 }
 
 impl Server {
-    /// Starts the server and waits for the one line it prints when it is ready. Nothing of our
-    /// environment configures it.
+    /// Starts the server and waits for the one line by which it says that it is ready.
     pub(crate) fn start(subject: &Subject) -> Result<Self, String> {
-        let name = serde_json::to_string(subject).map_err(|error| error.to_string())?;
-        let program = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-        let mut command = Command::new(program);
-        for (variable, _) in env::vars_os().filter(|it| it.0.to_string_lossy().starts_with("A2A_"))
-        {
-            command.env_remove(variable);
-        }
-        command.env(SUBJECT, name).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let process = command.spawn().map_err(|error| format!("cannot start a child: {error}"))?;
-        let mut server = Self { process, address: String::new() };
-        if let Some(stdout) = server.process.stdout.take() {
-            // An unreadable line is an empty one, and that is refused just below.
-            let _ = BufReader::new(stdout).read_line(&mut server.address);
-        }
-        server.address.truncate(server.address.trim_end().len());
-        match server.address.is_empty() {
-            true => Err(format!("{subject:?} ended before it was ready")),
-            false => Ok(server),
-        }
+        Self::start_with(subject, &[])
+    }
+
+    /// The same, with variables of its own.
+    pub(crate) fn start_with(
+        subject: &Subject,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("cannot start a child: {error}");
+        let file = tempfile::NamedTempFile::new().map_err(failed)?;
+        serde_json::to_writer(&file, subject).map_err(|error| failed(error.into()))?;
+        let (program, path) = (env::current_exe().map_err(failed)?, file.path().to_string_lossy());
+        let variables = [&[(SUBJECT, &*path)], variables].concat();
+        let process = Process::start_apart(&Process::command(&variables, &program, &[]))?;
+        process.wait_until(|log| said(log).is_some()).map_err(|why| format!("a child {why}"))?;
+        let log = process.log();
+        let (id, address) = said(&log).unwrap_or_default();
+        let (id, address) = (id.to_owned(), address.to_owned());
+        Ok(Self { _process: process, id, address })
     }
 
     /// `IP:PORT` of a server over HTTP or of its broker; what another child has to say.
@@ -85,8 +88,14 @@ impl Server {
 
     /// Resident memory now, in megabytes of 10^6 bytes.
     pub(crate) fn resident_mb(&self) -> Result<f64, String> {
-        resident_mb(&self.process.id().to_string())
+        resident_mb(&self.id)
     }
+}
+
+/// The process id and what was said, once the whole line is there.
+fn said(log: &str) -> Option<(&str, &str)> {
+    let line = log.split_inclusive('\n').find_map(|line| line.strip_prefix(READY))?;
+    line.strip_suffix('\n')?.split_once(' ')
 }
 
 /// Resident memory now of the process of this id or of `self`, in megabytes of 10^6 bytes.
@@ -103,14 +112,6 @@ fn resident_kib(status: &str) -> Option<f64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already; there is nobody to tell.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +121,12 @@ mod tests {
         let status = "Name:\ta2a-bench\nVmHWM:\t   99 kB\nVmRSS:\t   12345 kB\nThreads:\t3\n";
         assert_eq!(resident_kib(status), Some(12_345.0));
         assert_eq!(resident_kib("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn a_child_is_ready_once_its_whole_line_is_there() {
+        assert_eq!(said("INFO it begins\nready 7 127.0.0.1:1\n"), Some(("7", "127.0.0.1:1")));
+        assert_eq!(said("ready 7 127.0.0.1:1"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! the real one streams, whose order is checked, and the memory of a long load.
 
 pub(crate) mod echo;
-mod link;
+pub(crate) mod link;
 pub(crate) mod settings;
 
 use std::process;

@@ -4,8 +4,8 @@
 //! `cargo xtask bench lambda` builds all four the same way, as `cargo lambda build --release` does,
 //! and says where they are.
 
-mod batch;
-mod function;
+pub(crate) mod batch;
+pub(crate) mod function;
 
 use std::path::Path;
 use std::time::Duration;

@@ -17,6 +17,7 @@ mod report;
 mod requests;
 mod runtime;
 mod serve;
+mod slow;
 mod sse;
 mod stats;
 mod stores;
@@ -27,6 +28,7 @@ use std::env;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use cli::{Options, Section};
 
@@ -45,13 +47,20 @@ struct Cli {
 enum Command {
     /// Measures the stores, each on its engine
     Stores(stores::Options),
+    /// Measures agents that take their time, and fails where an aim is missed
+    Slow(slow::Options),
 }
 
 fn main() -> ExitCode {
+    // As a Lambda function: our agent behind Kafka.
+    if env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return a2a_kafka::main([subjects::agent()]);
+    }
     let outcome = match env::var(child::SUBJECT) {
-        Ok(subject) => serve::run(&subject),
+        Ok(file) => serve::run(&file),
         Err(_) => match Cli::parse() {
             Cli { command: Some(Command::Stores(options)), .. } => stores::run(&options),
+            Cli { command: Some(Command::Slow(options)), .. } => slowly(&options),
             Cli { options, .. } => drive(&options),
         },
     };
@@ -64,11 +73,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the chosen sections one after another on one thread, so that the load generator takes one
-/// core at most.
+/// Runs the chosen sections one after another.
 fn drive(options: &Options) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = driver()?;
     let mut all = Vec::new();
     for section in options.sections() {
         eprintln!("a2a-bench: {section:?}");
@@ -84,4 +91,20 @@ fn drive(options: &Options) -> Result<(), String> {
     }
     print!("{}", report::table(&all));
     Ok(())
+}
+
+/// The figures of agents that take their time.
+fn slowly(options: &slow::Options) -> Result<(), String> {
+    let rows = driver()?.block_on(slow::rows(options))?;
+    print!("{}", report::table_alone(&rows));
+    match rows.iter().filter(|row| row.met() == Some(false)).count() {
+        0 => Ok(()),
+        missed => Err(format!("{missed} aims are missed")),
+    }
+}
+
+/// One thread, so that the load generator takes one core at most.
+fn driver() -> Result<Runtime, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("no runtime: {error}"))
 }

@@ -58,7 +58,7 @@ impl Row {
     }
 
     /// Whether the aim is met; nothing where there is no aim or nothing was measured.
-    fn met(&self) -> Option<bool> {
+    pub(crate) fn met(&self) -> Option<bool> {
         match self.aim {
             Aim::None => None,
             Aim::ShareOfLimit(least) => Some(self.ratio()? >= least),

@@ -61,7 +61,14 @@ pub(crate) const fn expected(ask: Ask) -> &'static str {
 /// What every echo must hold: it is in every request.
 pub(crate) const ECHOED: &str = "ROLE_USER";
 
-fn params(ask: Ask) -> Value {
+/// The same, to be answered at once.
+pub(crate) fn immediate(mut params: Value) -> Value {
+    params["configuration"] = json!({ "returnImmediately": true });
+    params
+}
+
+/// What `SendMessage` takes.
+pub(crate) fn params(ask: Ask) -> Value {
     json!({
         "message": {
             "messageId": "7d4a2f0e-6b1c-4f55-9d38-0c2b8a9e1f60",

@@ -1,25 +1,19 @@
-//! The child's side: runs one subject on a runtime of two workers, whatever the subject, and ends
-//! with the driver.
+//! The child's side: runs one subject on a runtime of two workers, whatever the subject.
 
-use std::io::{self, Read, Write};
+use std::fs;
 use std::net::Ipv4Addr;
 use std::process;
-use std::thread;
 
 use tokio::net::TcpListener;
 
-use crate::child::Subject;
+use crate::child::{READY, Subject};
 use crate::runtime::runtime;
 use crate::{http, kafka, stores, subjects};
 
-/// Serves the subject of this JSON until the driver is gone.
-pub(crate) fn run(subject: &str) -> Result<(), String> {
-    let subject = serde_json::from_str(subject).map_err(|error| error.to_string())?;
-    // The driver holds our standard input open and never writes to it.
-    thread::spawn(|| {
-        let _ = io::stdin().read(&mut [0]);
-        process::exit(0);
-    });
+/// Serves the subject in this file, JSON, until the process is killed.
+pub(crate) fn run(file: &str) -> Result<(), String> {
+    let subject = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let subject = serde_json::from_str(&subject).map_err(|error| error.to_string())?;
     runtime()?.block_on(async {
         match subject {
             Subject::Limit => http::limit::serve(listen().await?).await,
@@ -40,8 +34,6 @@ async fn listen() -> Result<TcpListener, String> {
 }
 
 /// The line the driver waits for.
-fn say(line: &str) {
-    let mut stdout = io::stdout().lock();
-    // Without a driver nobody reads it, and that driver's end also ends this process.
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+fn say(what: &str) {
+    println!("{READY}{} {what}", process::id());
 }

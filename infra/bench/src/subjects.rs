@@ -4,6 +4,8 @@
 //! the agent behind it is told what to answer. It must answer [`prompt`]'s text with what [`Ask`]
 //! says, out of a memory store.
 
+use std::time::Duration;
+
 use a2a_core::{
     Agent, AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, EventQueue, Part,
     RequestContext, async_trait,
@@ -21,6 +23,8 @@ pub(crate) enum Ask {
     Message,
     /// A completed task with one artifact.
     Task,
+    /// The same after so many milliseconds.
+    Wait(u64),
     /// A completed task with one artifact that comes in this many chunks, [`chunk`] by [`chunk`].
     Stream(usize),
     /// The same in chunks of a kilobyte that no store can compress, [`text`] by [`text`].
@@ -32,6 +36,7 @@ pub(crate) fn prompt(ask: Ask) -> String {
     match ask {
         Ask::Message => "message".to_owned(),
         Ask::Task => "task".to_owned(),
+        Ask::Wait(milliseconds) => format!("wait {milliseconds}"),
         Ask::Stream(chunks) => format!("stream {chunks}"),
         Ask::Kilobytes(chunks) => format!("kilobytes {chunks}"),
     }
@@ -58,12 +63,17 @@ pub(crate) async fn serve(options: &[String], ready: impl FnOnce(&str)) -> Resul
     let fixed = ["a2a-bench", "--port", "0"].map(str::to_owned);
     let config = Config::try_parse_from(fixed.iter().chain(options));
     let config = config.map_err(|error| error.to_string())?;
-    let capabilities = AgentCapabilities { streaming: Some(true), ..AgentCapabilities::default() };
-    let card = AgentCard { name: "bench".to_owned(), capabilities, ..AgentCard::default() };
-    let mut runner = Runner::start(&config, [Agent::new(card, Bench)]).await?;
+    let mut runner = Runner::start(&config, [agent()]).await?;
     let address = runner.agents.first().map(|agent| agent.address.to_string());
     ready(runner.brokers().unwrap_or(&address.unwrap_or_default()));
     Err(runner.failure().await)
+}
+
+/// Our agent, as its programs want it.
+pub(crate) fn agent() -> Agent {
+    let capabilities = AgentCapabilities { streaming: Some(true), ..AgentCapabilities::default() };
+    let card = AgentCard { name: "bench".to_owned(), capabilities, ..AgentCard::default() };
+    Agent::new(card, Bench)
 }
 
 /// Answers as [`Ask`] says.
@@ -74,7 +84,11 @@ impl AgentExecutor for Bench {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
         let asked = context.text();
         let (word, number) = asked.split_once(' ').unwrap_or((&asked, "1"));
-        let count: usize = number.parse().unwrap_or(1);
+        let mut count: usize = number.parse().unwrap_or(1);
+        if word == "wait" {
+            tokio::time::sleep(Duration::from_millis(count as u64)).await;
+            count = 1;
+        }
         let say: fn(usize) -> String = match word {
             "message" => return Ok(queue.reply("the answer").await?),
             "stream" => chunk,

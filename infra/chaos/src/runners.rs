@@ -1,9 +1,6 @@
 //! The runners: real processes, killed and started again.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result, bail, ensure};
 use xtask::Process;
@@ -26,15 +23,10 @@ pub(crate) struct Runners {
 impl Runners {
     /// None yet. Each is to be this program with these options beside those that all have.
     pub(crate) fn new(program: &Path, options: &[&str], folder: &Path) -> Self {
-        let mut command = vec!["env".to_owned()];
-        // Nothing of our environment that would configure it.
-        let names = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-        let configuring = names.filter(|name| name.starts_with("A2A_"));
-        command.extend(configuring.flat_map(|name| ["-u".to_owned(), name]));
-        command.push(format!("{EXECUTIONS}={}", executions(folder).display()));
-        command.extend(["RUST_LOG=warn".to_owned(), program.display().to_string()]);
+        let executions = executions(folder).display().to_string();
+        let variables = [(EXECUTIONS, &*executions), ("RUST_LOG", "warn")];
         let fixed = ["--port", "0", "--lease-seconds", LEASE_SECONDS];
-        command.extend(fixed.iter().chain(options).map(ToString::to_string));
+        let command = Process::command(&variables, program, &[&fixed[..], options].concat());
         Self { command, folder: folder.to_owned(), living: Vec::new(), started: 0 }
     }
 

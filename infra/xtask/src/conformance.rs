@@ -9,8 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -97,7 +96,7 @@ impl Kit {
 
     /// Runs the tests, and answers whether all is as it should be.
     fn run(&self, server: &Server, pytest: &[String]) -> Result<bool, String> {
-        let url = server.url();
+        let url = &server.url;
         eprintln!("xtask: the kit runs against {url}, about a minute");
         let mut kit = Command::new(&self.python);
         kit.current_dir(&self.folder).args(["-mpytest", TESTS, "-pno:cacheprovider", "-pexpected"]);
@@ -113,24 +112,19 @@ impl Kit {
 
 /// What the kit talks to: a process, or two. Dropping it stops them.
 struct Server {
-    processes: Vec<Process>,
-    port: u16,
-    /// What stands before the card's path.
-    base: String,
+    _processes: Vec<Process>,
+    /// Where the agent is reached.
+    url: String,
 }
 
 impl Server {
     /// The local runner, over HTTP only.
     fn runner(program: &Path) -> Result<Self, String> {
         let [port] = free_ports()?;
-        let program = program.display().to_string();
-        // `cargo xtask up` may have named a Kafka in this environment, which is not wanted here.
-        let words = ["env", "-u", "A2A_KAFKA", &program, "--no-kafka", "--port"];
-        let mut command = words.map(str::to_owned).to_vec();
-        command.push(port.to_string());
-        let processes = vec![Process::start_apart(&command)?];
-        let server = Self { processes, port, base: String::new() };
-        server.wait_until(|server| server.answers()).map(|()| server)
+        let command = Process::command(&[], program, &["--no-kafka", "--port", &port.to_string()]);
+        let process = Process::start_apart(&command)?;
+        let url = answering(&process, port, "")?;
+        Ok(Self { _processes: vec![process], url })
     }
 
     /// The HTTP function, with cargo-lambda as the service around it.
@@ -138,18 +132,13 @@ impl Server {
     /// It is handed to cargo-lambda built, so there is nothing to compile or to watch there.
     fn function(program: &Path) -> Result<Self, String> {
         let [port] = free_ports()?;
-        let mut command = vec![tools::cargo_lambda()?.display().to_string()];
-        let words = ["lambda", "watch", "--only-lambda-apis", "--disable-cors"];
-        command.extend(words.map(str::to_owned));
-        command.extend(["--invoke-address=127.0.0.1".to_owned(), format!("--invoke-port={port}")]);
-        let processes = vec![Process::start_apart(&command)?];
-        let mut server = Self { processes, port, base: format!("/lambda-url/{FUNCTION}") };
+        let (base, invoke) = (format!("/lambda-url/{FUNCTION}"), format!("--invoke-port={port}"));
+        let watch = ["lambda", "watch", "--only-lambda-apis", "--disable-cors", &invoke];
+        let watch = [&watch[..], &["--invoke-address=127.0.0.1"]].concat();
+        let watch = Process::command(&[], &tools::cargo_lambda()?, &watch);
+        let watch = Process::start_apart(&watch)?;
         // A function that finds no service ends. The service itself answers nothing without one.
-        server.wait_until(|server| {
-            let connected = TcpStream::connect(("127.0.0.1", server.port));
-            connected.map(drop).map_err(|error| error.to_string())
-        })?;
-        let url = server.url();
+        watch.wait_until(|_| TcpStream::connect(("127.0.0.1", port)).is_ok())?;
         let variables = [
             ("AWS_LAMBDA_RUNTIME_API", &*format!("http://127.0.0.1:{port}/.rt/{FUNCTION}")),
             ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION),
@@ -161,43 +150,24 @@ impl Server {
             ("AWS_LAMBDA_MAX_CONCURRENCY", "16"),
             ("A2A_NAME", FUNCTION),
             ("A2A_STORE", "memory:"),
-            ("A2A_PUBLIC_URL", &url),
+            ("A2A_PUBLIC_URL", &format!("http://127.0.0.1:{port}{base}")),
         ];
-        let mut command = vec!["env".to_owned()];
-        command.extend(variables.map(|(name, value)| format!("{name}={value}")));
-        command.push(program.display().to_string());
-        server.processes.push(Process::start_apart(&command)?);
-        server.wait_until(|server| server.answers()).map(|()| server)
+        let function = Process::start_apart(&Process::command(&variables, program, &[]))?;
+        let url = answering(&function, port, &base)?;
+        Ok(Self { _processes: vec![watch, function], url })
     }
+}
 
-    /// Where the agent is reached.
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}{}", self.port, self.base)
-    }
-
-    /// Whether a GET of what every A2A server answers first is answered well; if not, what came.
-    fn answers(&self) -> Result<(), String> {
-        let card = format!("{}/.well-known/agent-card.json", self.base);
-        let status = http::status(self.port, &card, "", Duration::from_secs(5));
-        let status = status.map_err(|error| error.to_string())?;
-        if status.contains(" 200") { Ok(()) } else { Err(status) }
-    }
-
-    fn wait_until(&self, check: impl Fn(&Self) -> Result<(), String>) -> Result<(), String> {
-        /// Start-up takes a second; a machine this slow would fail the kit's own limits.
-        const LIMIT: Duration = Duration::from_secs(60);
-        let began = Instant::now();
-        while let Err(missing) = check(self) {
-            let ended = self.processes.iter().any(|process| process.exited().is_some());
-            if ended || began.elapsed() > LIMIT {
-                let logs = self.processes.iter().map(|process| tools::tail(&process.log(), 20));
-                let logs = Vec::from_iter(logs).join("\n");
-                return Err(format!("no agent at {}: {missing}\n{logs}", self.url()));
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
-    }
+/// The agent's address, once a GET of what every A2A server answers first is answered well there.
+fn answering(process: &Process, port: u16, base: &str) -> Result<String, String> {
+    let (url, card) =
+        (format!("http://127.0.0.1:{port}{base}"), format!("{base}/.well-known/agent-card.json"));
+    let answers = |_: &str| {
+        let status = http::status(port, &card, "", Duration::from_secs(5));
+        status.is_ok_and(|status| status.contains(" 200"))
+    };
+    let answered = process.wait_until(answers);
+    answered.map_err(|why| format!("no agent at {url}: the program {why}")).map(|()| url)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! leads a process group of its own, so that neither Ctrl-C nor a signal to our group reaches it
 //! before its work is done.
 
+use std::env;
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
@@ -69,13 +70,29 @@ pub struct Process {
 }
 
 impl Process {
+    /// The command line of a program that nothing of our environment configures, but these
+    /// variables.
+    pub fn command(variables: &[(&str, &str)], program: &Path, args: &[&str]) -> Vec<String> {
+        let names = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+        let configuring = names.filter(|name| name.starts_with("A2A_"));
+        let mut command = vec!["env".to_owned()];
+        command.extend(configuring.flat_map(|name| ["-u".to_owned(), name]));
+        command.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command.push(program.display().to_string());
+        command.extend(args.iter().map(ToString::to_string));
+        command
+    }
+
     /// Starts a program in a folder that is its own, which ends by this signal.
     pub(crate) fn start(folder: &Path, signal: &str, command: &[String]) -> Result<Self, String> {
         Self::spawn(folder, signal, &folder.join("log"), command)
     }
 
     /// Starts a program with a folder that it need not know, which ends by SIGTERM.
-    pub(crate) fn start_apart(command: &[String]) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// In words, when there is no folder or no shell.
+    pub fn start_apart(command: &[String]) -> Result<Self, String> {
         Self::start(&temp_folder("a2a-process")?.keep(), "TERM", command)
     }
 
@@ -122,7 +139,10 @@ impl Process {
 
     /// Waits until `is_ready` says so of what the program has printed, or says why that is not to
     /// be: it ended, or its time is over.
-    pub(crate) fn wait_until(&self, is_ready: impl Fn(&str) -> bool) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// That, in words that follow the program's name.
+    pub fn wait_until(&self, is_ready: impl Fn(&str) -> bool) -> Result<(), String> {
         let began = Instant::now();
         loop {
             let (log, exit) = (self.log(), self.exited());
@@ -154,7 +174,7 @@ impl Process {
     }
 
     /// What the program has printed.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }

@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
 use rdkafka::{Message, Offset, TopicPartitionList};
+use serde_json::{Value, json};
 
 use super::settings::{self, PARTITIONS};
 use crate::requests;
@@ -21,14 +22,14 @@ use crate::subjects::Ask;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is sent: so many times the same, never more than `window` of them without an answer.
-pub(super) struct Requests {
-    pub(super) ask: Ask,
-    pub(super) count: usize,
-    pub(super) window: usize,
+pub(crate) struct Requests {
+    pub(crate) ask: Ask,
+    pub(crate) count: usize,
+    pub(crate) window: usize,
 }
 
 /// A producer of requests and a consumer of replies.
-pub(super) struct Link {
+pub(crate) struct Link {
     producer: ThreadedProducer<DefaultProducerContext>,
     consumer: StreamConsumer,
     topic: String,
@@ -40,7 +41,7 @@ pub(super) struct Link {
 impl Link {
     /// Opens both ends of the agent of that name. The consumer has its partitions given: no group
     /// has to settle for it.
-    pub(super) fn open(address: &str, name: &str, is_real: bool) -> Result<Self, String> {
+    pub(crate) fn open(address: &str, name: &str, is_real: bool) -> Result<Self, String> {
         let error = |error| format!("no link to {address}: {error}");
         let producer = settings::producer(address).create().map_err(error)?;
         let consumer = settings::consumer(address, &format!("{name}-driver"), is_real);
@@ -55,7 +56,7 @@ impl Link {
 
     /// Answers the rate at which requests are answered once, and their latencies. A second answer
     /// to the same request does not count.
-    pub(super) async fn run(&self, requests: Requests, expected: &str) -> Result<Sample, String> {
+    pub(crate) async fn run(&self, requests: Requests, expected: &str) -> Result<Sample, String> {
         let count = requests.count;
         let mut latencies = Vec::with_capacity(count);
         let open = || Some(Instant::now());
@@ -74,7 +75,7 @@ impl Link {
 
     /// Answers the events a second of streams of so many chunks. Each request is answered with a
     /// record per event, and every event must come, in order, before the run counts.
-    pub(super) async fn streams(&self, requests: Requests, chunks: usize) -> Result<f64, String> {
+    pub(crate) async fn streams(&self, requests: Requests, chunks: usize) -> Result<f64, String> {
         let mut events = 0;
         let answer = |stream: &mut Events, message: &BorrowedMessage<'_>| {
             stream.event(&String::from_utf8_lossy(message.payload().unwrap_or_default()))?;
@@ -105,9 +106,7 @@ impl Link {
         while answered < count {
             while asked.len() < count && asked.len() - answered < window.max(1) {
                 let key = format!("{run}-{}", asked.len());
-                let record = BaseRecord::to(&self.topic).key(&key).payload(payload);
-                let sent = self.producer.send(record);
-                sent.map_err(|(error, _)| format!("cannot send a request: {error}"))?;
+                self.send(&key, payload)?;
                 asked.insert(key, open());
             }
             let message = self.next().await;
@@ -122,8 +121,33 @@ impl Link {
         Ok(began.elapsed().as_secs_f64())
     }
 
+    /// Sends a request that counts for nothing else, and answers the reply and how long it took.
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<(Value, Duration), String> {
+        let key = format!("ask-{}", self.run.replace(self.run.get() + 1));
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let began = Instant::now();
+        self.send(&key, request.to_string().as_bytes())?;
+        loop {
+            let Some(message) = self.next().await? else { continue };
+            if message.key() == Some(key.as_bytes()) {
+                let reply = serde_json::from_slice(message.payload().unwrap_or_default());
+                return Ok((reply.map_err(|error| error.to_string())?, began.elapsed()));
+            }
+        }
+    }
+
+    /// Sends a request.
+    pub(crate) fn send(&self, key: &str, value: &[u8]) -> Result<(), String> {
+        let sent = self.producer.send(BaseRecord::to(&self.topic).key(key).payload(value));
+        sent.map_err(|(error, _)| format!("cannot send a request: {error}"))
+    }
+
     /// The next record of the replies' topic; none after trouble that passes.
-    async fn next(&self) -> Result<Option<BorrowedMessage<'_>>, String> {
+    pub(crate) async fn next(&self) -> Result<Option<BorrowedMessage<'_>>, String> {
         match tokio::time::timeout(REPLY_TIMEOUT, self.consumer.recv()).await {
             Err(_) => Err(format!("no reply for {} s", REPLY_TIMEOUT.as_secs())),
             Ok(Err(error)) if is_transient(&error) => Ok(None),

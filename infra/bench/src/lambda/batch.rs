@@ -68,37 +68,43 @@ fn rate(times: &[Duration]) -> f64 {
 }
 
 /// A function, and the topic its records stand on.
-struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     function: Function,
     requests: &'a FutureProducer,
     topic: &'a str,
     batch: usize,
+    /// What each record holds.
+    pub(crate) value: Bytes,
+    /// The partition of all records; without one, each is where a client's producer puts it.
+    pub(crate) partition: Option<i32>,
+    /// How long an invocation may take.
+    pub(crate) limit: Duration,
 }
 
 impl<'a> Batches<'a> {
-    fn new(function: Function, requests: &'a FutureProducer, topic: &'a str) -> Self {
-        Self { function, requests, topic, batch: 0 }
+    pub(crate) fn new(function: Function, requests: &'a FutureProducer, topic: &'a str) -> Self {
+        let value = Bytes::from_static(br#"{"message":{"text":"Terran win rate"}}"#);
+        Self { function, requests, topic, batch: 0, value, partition: None, limit: INVOKE_LIMIT }
     }
 
     /// How long the next batch takes; the making of its event does not count.
-    async fn next(&mut self) -> Result<Duration, String> {
+    pub(crate) async fn next(&mut self) -> Result<Duration, String> {
         let event = self.event().await?;
-        let answer =
-            self.function.invoke(event, INVOKE_LIMIT).await.map_err(|it| it.to_string())?;
+        let answer = self.function.invoke(event, self.limit).await.map_err(|it| it.to_string())?;
         match &*answer.text() {
             r#"{"batchItemFailures":[]}"# => Ok(answer.took),
             text => Err(format!("records were not answered: {text}")),
         }
     }
 
-    /// New records of every partition, each where a client's producer puts it: an answer with the
-    /// same key then has a partition of the same number.
+    /// New records. An answer with the same key has a partition of the same number where a client's
+    /// producer chose it.
     async fn event(&mut self) -> Result<Vec<u8>, String> {
-        const VALUE: &[u8] = br#"{"message":{"text":"Terran win rate"}}"#;
         let keys: Vec<String> = (0..RECORDS).map(|it| format!("{}-{it}", self.batch)).collect();
         self.batch += 1;
         let send = |key| {
-            let record = FutureRecord::to(self.topic).key(key).payload(VALUE);
+            let mut record = FutureRecord::to(self.topic).key(key).payload(&*self.value);
+            record.partition = self.partition;
             self.requests.send_result(record).map_err(|(error, _)| error.to_string())
         };
         let sent: Vec<_> = keys.iter().map(send).collect::<Result<_, _>>()?;
@@ -112,7 +118,7 @@ impl<'a> Batches<'a> {
                 offset: at.offset,
                 timestamp: at.timestamp.to_millis().unwrap_or_default(),
                 key: Some(key.into()),
-                value: Some(Bytes::from_static(VALUE)),
+                value: Some(self.value.clone()),
                 headers: Vec::new(),
             };
             records.entry(format!("{}-{}", self.topic, at.partition)).or_default().push(record);
