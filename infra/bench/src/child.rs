@@ -5,8 +5,8 @@
 
 use std::env;
 use std::fs;
-use std::io;
 
+use anyhow::{Context, Error, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use xtask::Process;
 
@@ -59,22 +59,19 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts the server and waits for the one line by which it says that it is ready.
-    pub(crate) fn start(subject: &Subject) -> Result<Self, String> {
+    pub(crate) fn start(subject: &Subject) -> Result<Self> {
         Self::start_with(subject, &[])
     }
 
     /// The same, with variables of its own.
-    pub(crate) fn start_with(
-        subject: &Subject,
-        variables: &[(&str, &str)],
-    ) -> Result<Self, String> {
-        let failed = |error: io::Error| format!("cannot start a child: {error}");
-        let file = tempfile::NamedTempFile::new().map_err(failed)?;
-        serde_json::to_writer(&file, subject).map_err(|error| failed(error.into()))?;
-        let (program, path) = (env::current_exe().map_err(failed)?, file.path().to_string_lossy());
+    pub(crate) fn start_with(subject: &Subject, variables: &[(&str, &str)]) -> Result<Self> {
+        let file = tempfile::NamedTempFile::new().context("no file for a child")?;
+        serde_json::to_writer(&file, subject)?;
+        let (program, path) = (env::current_exe()?, file.path().to_string_lossy());
         let variables = [&[(SUBJECT, &*path)], variables].concat();
-        let process = Process::start_apart(&Process::command(&variables, &program, &[]))?;
-        process.wait_until(|log| said(log).is_some()).map_err(|why| format!("a child {why}"))?;
+        let process = Process::start_apart(&Process::command(&variables, &program, &[]));
+        let process = process.map_err(Error::msg)?;
+        process.wait_until(|log| said(log).is_some()).map_err(|why| anyhow!("a child {why}"))?;
         let log = process.log();
         let (id, address) = said(&log).unwrap_or_default();
         let (id, address) = (id.to_owned(), address.to_owned());
@@ -87,7 +84,7 @@ impl Server {
     }
 
     /// Resident memory now, in megabytes of 10^6 bytes.
-    pub(crate) fn resident_mb(&self) -> Result<f64, String> {
+    pub(crate) fn resident_mb(&self) -> Result<f64> {
         resident_mb(&self.id)
     }
 }
@@ -99,12 +96,12 @@ fn said(log: &str) -> Option<(&str, &str)> {
 }
 
 /// Resident memory now of the process of this id or of `self`, in megabytes of 10^6 bytes.
-pub(crate) fn resident_mb(process: &str) -> Result<f64, String> {
+pub(crate) fn resident_mb(process: &str) -> Result<f64> {
     let path = format!("/proc/{process}/status");
-    let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let status = fs::read_to_string(&path).with_context(|| path.clone())?;
     resident_kib(&status)
         .map(|kib| kib * 1024.0 / 1e6)
-        .ok_or_else(|| format!("{path} does not say VmRSS"))
+        .with_context(|| format!("{path} does not say VmRSS"))
 }
 
 fn resident_kib(status: &str) -> Option<f64> {

@@ -13,6 +13,7 @@ use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
 use crate::subjects::{self, Ask};
+use anyhow::Result;
 use load::Load;
 
 /// Both answers over both bindings, with what we want of each.
@@ -24,7 +25,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const SAMPLE: Duration = Duration::from_secs(3);
 
 /// Measures every figure: the limit and ours in turn, after a warm-up of both.
-pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>> {
     let echo = Server::start(&Subject::Limit)?;
     let agent = Server::start(&subjects::runner(&["--no-kafka"]))?;
     let mut rows = Vec::new();

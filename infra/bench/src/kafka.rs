@@ -14,6 +14,7 @@ use crate::report::{Aim, Row};
 use crate::requests;
 use crate::stats::Sample;
 use crate::subjects::{self, Ask};
+use anyhow::Result;
 use link::{Link, Requests};
 use settings::PARTITIONS;
 
@@ -49,7 +50,7 @@ struct Ready {
 
 impl Ready {
     /// Starts the raw echo.
-    async fn echo(brokers: Option<&str>) -> Result<Self, String> {
+    async fn echo(brokers: Option<&str>) -> Result<Self> {
         let name = unique("echo");
         let topic = Topic { brokers: brokers.map(str::to_owned), name: name.clone() };
         let subject = Subject::KafkaEcho(topic);
@@ -57,7 +58,7 @@ impl Ready {
     }
 
     /// Starts ours.
-    async fn runner(brokers: Option<&str>, what: &str) -> Result<Self, String> {
+    async fn runner(brokers: Option<&str>, what: &str) -> Result<Self> {
         let (name, partitions) = (unique(what), PARTITIONS.to_string());
         let kafka = brokers.map(|address| ["--kafka", address]);
         let options = ["--name", &name, "--partitions", &partitions];
@@ -71,7 +72,7 @@ impl Ready {
         name: &str,
         is_real: bool,
         expected: &'static str,
-    ) -> Result<Self, String> {
+    ) -> Result<Self> {
         let server = Server::start(subject)?;
         let link = Link::open(server.address(), name, is_real)?;
         let ready = Self { link, server, expected };
@@ -80,7 +81,7 @@ impl Ready {
         Ok(ready)
     }
 
-    async fn run(&self, count: usize, window: usize) -> Result<Sample, String> {
+    async fn run(&self, count: usize, window: usize) -> Result<Sample> {
         self.link.run(Requests { ask: Ask::Message, count, window }, self.expected).await
     }
 }
@@ -91,7 +92,7 @@ fn unique(what: &str) -> String {
 }
 
 /// Measures every broker there is.
-pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>> {
     let mut rows = on(options, "in-process broker", None).await?;
     match options.kafka.as_deref() {
         Some(brokers) => {
@@ -104,7 +105,7 @@ pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-async fn on(options: &Options, name: &str, brokers: Option<&str>) -> Result<Vec<Row>, String> {
+async fn on(options: &Options, name: &str, brokers: Option<&str>) -> Result<Vec<Row>> {
     let (limit, ours) = (Ready::echo(brokers).await?, Ready::runner(brokers, "agent").await?);
     for server in [&limit, &ours] {
         server.run(WARM_UP, WINDOW).await?;
@@ -132,7 +133,7 @@ fn least(many: &Row, name: &str) -> Option<Row> {
 }
 
 /// Events a second of streams. One that is not whole or not in order ends the run.
-async fn streams(options: &Options, brokers: &str) -> Result<Row, String> {
+async fn streams(options: &Options, brokers: &str) -> Result<Row> {
     let ours = Ready::runner(Some(brokers), "streams").await?;
     let name = format!("Kafka, {STREAMS} streams of {CHUNKS} x 64 B, each in order");
     let mut row = Row::new(name, "event/s", Aim::None);
@@ -148,7 +149,7 @@ async fn streams(options: &Options, brokers: &str) -> Result<Row, String> {
 }
 
 /// The resident memory of a fresh server while it answers `options.requests` requests.
-async fn memory(options: &Options, brokers: &str) -> Result<Vec<Row>, String> {
+async fn memory(options: &Options, brokers: &str) -> Result<Vec<Row>> {
     let ours = Ready::runner(Some(brokers), "memory").await?;
     let mut readings = Vec::with_capacity(READINGS);
     for _ in 0..READINGS {
@@ -169,17 +170,17 @@ mod tests {
     use super::*;
 
     /// The echo with its in-process broker and the driver's link, all in this process.
-    async fn echo(expected: &'static str) -> Result<Sample, String> {
+    async fn echo(expected: &'static str) -> Result<Sample> {
         let topic = Topic { brokers: None, name: "test".to_owned() };
         let (started, address) = tokio::sync::oneshot::channel();
         let exchange = async {
-            let address: String = address.await.map_err(|error| error.to_string())?;
+            let address: String = address.await?;
             let link = Link::open(&address, "test", false)?;
             link.run(Requests { ask: Ask::Message, count: 50, window: 8 }, expected).await
         };
         let ready = |address: &str| drop(started.send(address.to_owned()));
         tokio::select! {
-            ended = echo::serve(&topic, ready) => Err(format!("the echo ended: {ended:?}")),
+            ended = echo::serve(&topic, ready) => Err(anyhow::anyhow!("the echo ended: {ended:?}")),
             sample = exchange => sample,
         }
     }
@@ -193,6 +194,6 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_reply_ends_the_run() {
         let reason = echo(requests::expected(Ask::Message)).await.expect_err("an echo only");
-        assert!(reason.contains("ROLE_AGENT"), "{reason}");
+        assert!(reason.to_string().contains("ROLE_AGENT"), "{reason}");
     }
 }

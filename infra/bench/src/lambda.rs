@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use a2a_emulator::Function;
+use anyhow::{Context, Result, ensure};
 
 use function::{INVOKE_LIMIT, STORE, median, start};
 
@@ -23,7 +24,7 @@ const STARTS: usize = 10;
 const ANSWERS: usize = 400;
 
 /// Measures both functions.
-pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>> {
     let Some(folder) = &options.lambda_dir else {
         eprintln!("a2a-bench: the functions are measured by `cargo xtask bench lambda`");
         return Ok(Vec::new());
@@ -54,11 +55,11 @@ pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-fn size(name: &str, ours: &Path, empty: &Path, limit: f64) -> Result<Row, String> {
+fn size(name: &str, ours: &Path, empty: &Path, limit: f64) -> Result<Row> {
     let mut row = Row::new(name, "MB", Aim::Below(limit));
     for (series, file) in [(&mut row.ours, ours), (&mut row.limit, empty)] {
-        let data = std::fs::metadata(file)
-            .map_err(|error| format!("there is no {}: {error}", file.display()))?;
+        let data =
+            std::fs::metadata(file).with_context(|| format!("there is no {}", file.display()))?;
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
         series.push(data.len() as f64 / f64::from(1 << 20));
     }
@@ -66,7 +67,7 @@ fn size(name: &str, ours: &Path, empty: &Path, limit: f64) -> Result<Row, String
 }
 
 /// From the process's start to its first question for an event.
-async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row, String> {
+async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row> {
     let row = Row::new("Lambda HTTP, init", "ms", Aim::TimesOther(1.3));
     let sample = async |program: &Path| {
         let mut times = Vec::with_capacity(STARTS);
@@ -79,7 +80,7 @@ async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row,
 }
 
 /// What our answer takes longer than an empty one, with the same event.
-async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, String> {
+async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>> {
     let (ours, empty) = (start(ours, &[STORE]).await?, start(empty, &[]).await?);
     let card: &[u8] = include_bytes!("../../../events/function-url-card.json");
     let send: &[u8] = include_bytes!("../../../events/function-url-send.json");
@@ -107,9 +108,9 @@ async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, 
     Ok(rows)
 }
 
-async fn answer(function: &Function, event: &[u8], holds: &str) -> Result<Duration, String> {
-    let answer =
-        function.invoke(event.to_vec(), INVOKE_LIMIT).await.map_err(|it| it.to_string())?;
+async fn answer(function: &Function, event: &[u8], holds: &str) -> Result<Duration> {
+    let answer = function.invoke(event.to_vec(), INVOKE_LIMIT).await?;
     let text = answer.text();
-    if text.contains(holds) { Ok(answer.took) } else { Err(format!("no {holds:?} in {text}")) }
+    ensure!(text.contains(holds), "no {holds:?} in {text}");
+    Ok(answer.took)
 }

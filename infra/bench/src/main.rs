@@ -27,6 +27,7 @@ mod text;
 use std::env;
 use std::process::ExitCode;
 
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
@@ -64,17 +65,13 @@ fn main() -> ExitCode {
             Cli { options, .. } => drive(&options),
         },
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("a2a-bench: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    let Err(reason) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("a2a-bench: {reason:#}");
+    ExitCode::FAILURE
 }
 
 /// Runs the chosen sections one after another.
-fn drive(options: &Options) -> Result<(), String> {
+fn drive(options: &Options) -> Result<()> {
     let runtime = driver()?;
     let mut all = Vec::new();
     for section in options.sections() {
@@ -94,17 +91,15 @@ fn drive(options: &Options) -> Result<(), String> {
 }
 
 /// The figures of agents that take their time.
-fn slowly(options: &slow::Options) -> Result<(), String> {
+fn slowly(options: &slow::Options) -> Result<()> {
     let rows = driver()?.block_on(slow::rows(options))?;
     print!("{}", report::table_alone(&rows));
-    match rows.iter().filter(|row| row.met() == Some(false)).count() {
-        0 => Ok(()),
-        missed => Err(format!("{missed} aims are missed")),
-    }
+    let missed = rows.iter().filter(|row| row.met() == Some(false)).count();
+    ensure!(missed == 0, "{missed} aims are missed");
+    Ok(())
 }
 
 /// One thread, so that the load generator takes one core at most.
-fn driver() -> Result<Runtime, String> {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| format!("no runtime: {error}"))
+fn driver() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("no runtime")
 }

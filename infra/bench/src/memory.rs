@@ -7,6 +7,7 @@ use crate::http::load::Load;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
 use crate::subjects::{self, Ask};
+use anyhow::Result;
 
 /// Megabytes a server may have.
 const AIM: f64 = 250.0;
@@ -14,7 +15,7 @@ const AIM: f64 = 250.0;
 const TIME: Duration = Duration::from_secs(60);
 
 /// One fresh server of each kind, one long load, one reading.
-pub(crate) async fn rows() -> Result<Vec<Row>, String> {
+pub(crate) async fn rows() -> Result<Vec<Row>> {
     let name = format!("resident memory after {} s of task sends", TIME.as_secs());
     let mut memory = Row::new(name, "MB", Aim::Below(AIM));
     let mut sends = Row::new("HTTP, task, HTTP+JSON, in those", "req/s", Aim::None);

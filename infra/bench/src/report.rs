@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::stats::{Sample, Series};
+use anyhow::Result;
 
 /// A figure of ours beside what this machine can do at best.
 #[derive(Clone, Debug)]
@@ -44,8 +45,8 @@ impl Row {
         mut self,
         samples: usize,
         (limit, ours): (&T, &T),
-        sample: impl AsyncFn(&T) -> Result<S, String>,
-    ) -> Result<Self, String> {
+        sample: impl AsyncFn(&T) -> Result<S>,
+    ) -> Result<Self> {
         for _ in 0..samples {
             self.limit.push(sample(limit).await?);
             self.ours.push(sample(ours).await?);

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::process;
 
+use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 
 use crate::child::{READY, Subject};
@@ -11,9 +12,8 @@ use crate::runtime::runtime;
 use crate::{http, kafka, stores, subjects};
 
 /// Serves the subject in this file, JSON, until the process is killed.
-pub(crate) fn run(file: &str) -> Result<(), String> {
-    let subject = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
-    let subject = serde_json::from_str(&subject).map_err(|error| error.to_string())?;
+pub(crate) fn run(file: &str) -> Result<()> {
+    let subject = serde_json::from_slice(&fs::read(file).context("no subject")?)?;
     runtime()?.block_on(async {
         match subject {
             Subject::Limit => http::limit::serve(listen().await?).await,
@@ -26,10 +26,10 @@ pub(crate) fn run(file: &str) -> Result<(), String> {
 
 /// Binds and tells the driver where. Whoever connects before the server accepts waits in the
 /// listener's queue.
-async fn listen() -> Result<TcpListener, String> {
-    let error = |error| format!("cannot listen on 127.0.0.1: {error}");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(error)?;
-    say(&listener.local_addr().map_err(error)?.to_string());
+async fn listen() -> Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = listener.context("cannot listen on 127.0.0.1")?;
+    say(&listener.local_addr()?.to_string());
     Ok(listener)
 }
 

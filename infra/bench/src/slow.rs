@@ -5,6 +5,7 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use a2a_local::broker::create_missing;
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use clap::Args;
 use rdkafka::Message;
 use serde_json::json;
@@ -44,7 +45,7 @@ pub(crate) struct Options {
 }
 
 /// Measures all of it.
-pub(crate) async fn rows(Options { kafka }: &Options) -> Result<Vec<Row>, String> {
+pub(crate) async fn rows(Options { kafka }: &Options) -> Result<Vec<Row>> {
     let mut rows = vec![waves(kafka).await?];
     rows.extend(crowd(kafka).await?);
     rows.push(mix(kafka).await?);
@@ -57,20 +58,19 @@ async fn runner<const N: usize>(
     brokers: &str,
     what: &str,
     places: usize,
-) -> Result<(Server, [Link; N]), String> {
+) -> Result<(Server, [Link; N])> {
     eprintln!("a2a-bench: slow, {what}");
     let (name, partitions) = (format!("slow-{what}-{}", process::id()), PARTITIONS.to_string());
     let options = ["--kafka", brokers, "--name", &name, "--partitions", &partitions];
     let concurrency = ("A2A_KAFKA_CONCURRENCY", &*places.to_string());
     let server = Server::start_with(&subjects::runner(&options), &[concurrency])?;
-    let mut links = Vec::with_capacity(N);
-    for _ in 0..N {
-        let link = Link::open(brokers, &name, true)?;
+    let open = |_| Link::open(brokers, &name, true);
+    let links = (0..N).map(open).collect::<Result<Vec<_>, _>>()?;
+    if let Some(link) = links.first() {
         // The first answers take seconds, while the group settles.
         link.run(wait(0, 50), expected(Ask::Wait(0))).await?;
-        links.push(link);
     }
-    Ok((server, links.try_into().map_err(|_| "there are as many links as were opened")?))
+    Ok((server, links.try_into().map_err(|_| anyhow!("there are as many links as were opened"))?))
 }
 
 /// So many requests at once, to an agent that takes so long.
@@ -79,12 +79,12 @@ fn wait(milliseconds: u64, count: usize) -> Requests {
 }
 
 /// Seconds until so many requests are answered.
-async fn seconds(link: &Link, requests: Requests) -> Result<f64, String> {
+async fn seconds(link: &Link, requests: Requests) -> Result<f64> {
     let (expected, count) = (expected(requests.ask), requests.count as f64);
     Ok(count / link.run(requests, expected).await?.value)
 }
 
-async fn waves(brokers: &str) -> Result<Row, String> {
+async fn waves(brokers: &str) -> Result<Row> {
     let (_server, [link]) = runner(brokers, "waves", PLACES).await?;
     let took = seconds(&link, wait(1_000, WAVES)).await?;
     let name = format!("{WAVES} requests to an agent of 1 s, concurrency {PLACES}");
@@ -93,22 +93,21 @@ async fn waves(brokers: &str) -> Result<Row, String> {
 
 /// Very many requests in hand at once: how long, at what cost in memory, and whether a cancel that
 /// stands behind them waits for them.
-async fn crowd(brokers: &str) -> Result<[Row; 3], String> {
+async fn crowd(brokers: &str) -> Result<[Row; 3]> {
     let (server, [link, other]) = runner(brokers, "crowd", CROWD).await?;
     let before = server.resident_mb()?;
     let begin = requests::params(Ask::Wait(10 * CROWD_MS));
     let begin = requests::immediate(begin);
     let begun = other.ask("SendMessage", begin).await?.0;
     let task = begun["result"]["task"]["id"].as_str().map(str::to_owned);
-    let task = task.ok_or_else(|| format!("no task was begun: {begun}"))?;
+    let task = task.with_context(|| format!("no task was begun: {begun}"))?;
     let behind = async {
         sleep(CROWD_IS_THERE).await;
         let each = (server.resident_mb()? - before) * 1e3 / CROWD as f64;
         let (answer, took) = other.ask("CancelTask", json!({ "id": task })).await?;
-        match answer["result"]["status"]["state"] == "TASK_STATE_CANCELED" {
-            true => Ok((each, took)),
-            false => Err(format!("the cancel was answered by {answer}")),
-        }
+        let canceled = answer["result"]["status"]["state"] == "TASK_STATE_CANCELED";
+        ensure!(canceled, "the cancel was answered by {answer}");
+        anyhow::Ok((each, took))
     };
     let (took, behind) = tokio::join!(seconds(&link, wait(CROWD_MS, CROWD)), behind);
     let (took, (each, cancel)) = (took?, behind?);
@@ -126,7 +125,7 @@ async fn crowd(brokers: &str) -> Result<[Row; 3], String> {
 }
 
 /// The 99th percentile of quick requests among slow ones, each counted from when it was due.
-async fn mix(brokers: &str) -> Result<Row, String> {
+async fn mix(brokers: &str) -> Result<Row> {
     let (_server, [link]) = runner(brokers, "mix", PLACES).await?;
     let (mut quick, mut sent, mut answered) = (Vec::with_capacity(MIX), 0, 0);
     let (begin, mut ticks) = (Instant::now(), interval(MIX_EVERY));
@@ -160,15 +159,16 @@ async fn mix(brokers: &str) -> Result<Row, String> {
 }
 
 /// One invocation of the function with records of one partition.
-async fn batch(brokers: &str) -> Result<Row, String> {
+async fn batch(brokers: &str) -> Result<Row> {
     eprintln!("a2a-bench: slow, function");
     let unique = format!("slow-function-{}", process::id());
     let (requests, responses) = (format!("{unique}-requests"), format!("{unique}-responses"));
-    create_missing(brokers, &[&requests, &responses], PARTITIONS).await?;
-    let program = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+    let topics = [&*requests, &*responses];
+    create_missing(brokers, &topics, PARTITIONS).await.map_err(Error::msg)?;
+    let program = std::env::current_exe()?;
     let variables = [function::STORE, ("A2A_KAFKA", brokers), ("A2A_KAFKA_RESPONSES", &responses)];
     let function = function::start(&program, &variables).await?;
-    let producer = settings::producer(brokers).create().map_err(|error| error.to_string())?;
+    let producer = settings::producer(brokers).create()?;
     let mut batches = Batches::new(function, &producer, &requests);
     batches.limit = FUNCTION_LIMIT;
     let mut took = Vec::new();

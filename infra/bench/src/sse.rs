@@ -9,6 +9,7 @@ use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
 use crate::subjects::{self, Ask};
+use anyhow::Result;
 use client::Streams;
 
 /// Streams of a sample, how many there are at a time, and the chunks of each.
@@ -22,7 +23,7 @@ const EVENTS_AIM: f64 = 150_000.0;
 const COST_AIM: f64 = 1.2;
 
 /// Measures the rate of many streams and the cost of one long stream.
-pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>> {
     let raw = Server::start(&Subject::Limit)?;
     let agent = Server::start(&subjects::runner(&["--no-kafka"]))?;
     let raw = |chunks| Streams::new(raw.address(), requests::raw_stream(chunks), chunks);
@@ -51,7 +52,7 @@ async fn cost(
     of: &str,
     streams: impl Fn(usize) -> Streams,
     aim: Aim,
-) -> Result<Row, String> {
+) -> Result<Row> {
     let name = format!("SSE, {of}: 1 stream of {LONG} beside {} of {SHORT}", LONG / SHORT);
     let (long, short) = ((streams(LONG), 1), (streams(SHORT), LONG / SHORT));
     short.0.run(short.1, 1).await?;

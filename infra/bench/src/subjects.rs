@@ -11,6 +11,7 @@ use a2a_core::{
     RequestContext, async_trait,
 };
 use a2a_local::{config::Config, run::Runner};
+use anyhow::{Error, Result};
 use clap::Parser;
 
 use crate::child::Subject;
@@ -57,16 +58,15 @@ pub(crate) fn runner(options: &[&str]) -> Subject {
 
 /// Runs the local runner with our agent until the process is killed. Calls `ready` once it serves,
 /// with its broker's address or, without Kafka, its own.
-pub(crate) async fn serve(options: &[String], ready: impl FnOnce(&str)) -> Result<(), String> {
+pub(crate) async fn serve(options: &[String], ready: impl FnOnce(&str)) -> Result<()> {
     // As in the runner's own program: the cost of logging is part of what is measured.
     a2a_lambda::logs::init();
     let fixed = ["a2a-bench", "--port", "0"].map(str::to_owned);
-    let config = Config::try_parse_from(fixed.iter().chain(options));
-    let config = config.map_err(|error| error.to_string())?;
-    let mut runner = Runner::start(&config, [agent()]).await?;
+    let config = Config::try_parse_from(fixed.iter().chain(options))?;
+    let mut runner = Runner::start(&config, [agent()]).await.map_err(Error::msg)?;
     let address = runner.agents.first().map(|agent| agent.address.to_string());
     ready(runner.brokers().unwrap_or(&address.unwrap_or_default()));
-    Err(runner.failure().await)
+    Err(Error::msg(runner.failure().await))
 }
 
 /// Our agent, as its programs want it.

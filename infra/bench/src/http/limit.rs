@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http_body_util::{BodyExt, Either, Full, StreamBody};
@@ -34,12 +35,11 @@ struct Prepared {
 }
 
 /// Answers the requests of every connection until the process ends.
-pub(crate) async fn serve(listener: TcpListener) -> Result<(), String> {
+pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
     let prepared = Arc::new(Prepared::new());
     loop {
-        let accepted = listener.accept().await;
-        let (stream, _) = accepted.map_err(|error| format!("cannot accept: {error}"))?;
-        stream.set_nodelay(true).map_err(|error| format!("cannot set TCP_NODELAY: {error}"))?;
+        let (stream, _) = listener.accept().await.context("cannot accept")?;
+        stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
         let prepared = Arc::clone(&prepared);
         let answer = service_fn(move |request| answer(Arc::clone(&prepared), request));
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);

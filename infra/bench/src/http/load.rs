@@ -7,6 +7,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
 use tokio::io::AsyncReadExt;
 
 use super::client;
@@ -35,7 +36,7 @@ impl Load {
 
     /// Sends for this long, in whole seconds and at least one; answers how many requests a second
     /// were answered, and their latency.
-    pub(crate) async fn run(&self, time: Duration) -> Result<Sample, String> {
+    pub(crate) async fn run(&self, time: Duration) -> Result<Sample> {
         self.check().await?;
         let Request { path, body } = &self.request;
         // Nothing else is to be done meanwhile.
@@ -45,24 +46,21 @@ impl Load {
             .arg(format!("--duration={:.0}s", time.as_secs_f64().ceil()))
             .args([&format!("http://{}{path}", self.address), "--", body])
             .output()
-            .map_err(|error| format!("`wrk`, which makes the load, does not start: {error}"))?;
+            .context("`wrk`, which makes the load, does not start")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        sample(&text).ok_or_else(|| {
+        sample(&text).with_context(|| {
             format!("`wrk` has no figures: {text}{}", String::from_utf8_lossy(&output.stderr))
         })
     }
 
     /// One answer, outside the measured time.
-    async fn check(&self) -> Result<(), String> {
+    async fn check(&self) -> Result<()> {
         let mut connection = client::connect(&self.address).await?;
         client::send(&mut connection, &self.request).await?;
         let mut answer = String::new();
-        let read = connection.read_to_string(&mut answer).await;
-        read.map_err(|error| format!("an answer was not read: {error}"))?;
-        match answer.contains(self.expected) {
-            true => Ok(()),
-            false => Err(format!("the answer has no {:?}: {answer}", self.expected)),
-        }
+        connection.read_to_string(&mut answer).await.context("an answer was not read")?;
+        ensure!(answer.contains(self.expected), "the answer has no {:?}: {answer}", self.expected);
+        Ok(())
     }
 }
 
@@ -86,7 +84,7 @@ mod tests {
     use crate::subjects::Ask;
     use tokio::net::TcpListener;
 
-    pub(super) async fn load(expected: &'static str) -> Result<Sample, String> {
+    pub(super) async fn load(expected: &'static str) -> Result<Sample> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address").to_string();
         tokio::spawn(super::super::limit::serve(listener));
@@ -98,7 +96,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_wrong_answer_ends_the_run() {
         let reason = load(requests::expected(Ask::Message)).await.expect_err("an echo only");
-        assert!(reason.contains("ROLE_AGENT"), "{reason}");
+        assert!(reason.to_string().contains("ROLE_AGENT"), "{reason}");
     }
 
     #[test]

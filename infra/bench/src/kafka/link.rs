@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use a2a_core::kafka::Topics;
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
@@ -41,30 +42,28 @@ pub(crate) struct Link {
 impl Link {
     /// Opens both ends of the agent of that name. The consumer has its partitions given: no group
     /// has to settle for it.
-    pub(crate) fn open(address: &str, name: &str, is_real: bool) -> Result<Self, String> {
-        let error = |error| format!("no link to {address}: {error}");
-        let producer = settings::producer(address).create().map_err(error)?;
+    pub(crate) fn open(address: &str, name: &str, is_real: bool) -> Result<Self> {
+        let producer = settings::producer(address).create()?;
         let consumer = settings::consumer(address, &format!("{name}-driver"), is_real);
-        let consumer: StreamConsumer = consumer.create().map_err(error)?;
+        let consumer: StreamConsumer = consumer.create()?;
         let topics = Topics::of(name);
         let mut partitions = TopicPartitionList::new();
         partitions.add_partition_range(&topics.responses, 0, PARTITIONS - 1);
-        partitions.set_all_offsets(Offset::Beginning).map_err(error)?;
-        consumer.assign(&partitions).map_err(error)?;
+        partitions.set_all_offsets(Offset::Beginning)?;
+        consumer.assign(&partitions)?;
         Ok(Self { producer, consumer, topic: topics.requests, run: Cell::new(0) })
     }
 
     /// Answers the rate at which requests are answered once, and their latencies. A second answer
     /// to the same request does not count.
-    pub(crate) async fn run(&self, requests: Requests, expected: &str) -> Result<Sample, String> {
+    pub(crate) async fn run(&self, requests: Requests, expected: &str) -> Result<Sample> {
         let count = requests.count;
         let mut latencies = Vec::with_capacity(count);
         let open = || Some(Instant::now());
         let answer = |sent: &mut Option<Instant>, message: &BorrowedMessage<'_>| {
             let payload = String::from_utf8_lossy(message.payload().unwrap_or_default());
-            if latencies.is_empty() && !payload.contains(expected) {
-                return Err(format!("a reply has no {:?}: {payload}", expected));
-            }
+            let is_good = !latencies.is_empty() || payload.contains(expected);
+            ensure!(is_good, "a reply has no {expected:?}: {payload}");
             let Some(sent) = sent.take() else { return Ok(false) };
             latencies.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
             Ok(true)
@@ -75,7 +74,7 @@ impl Link {
 
     /// Answers the events a second of streams of so many chunks. Each request is answered with a
     /// record per event, and every event must come, in order, before the run counts.
-    pub(crate) async fn streams(&self, requests: Requests, chunks: usize) -> Result<f64, String> {
+    pub(crate) async fn streams(&self, requests: Requests, chunks: usize) -> Result<f64> {
         let mut events = 0;
         let answer = |stream: &mut Events, message: &BorrowedMessage<'_>| {
             stream.event(&String::from_utf8_lossy(message.payload().unwrap_or_default()))?;
@@ -97,8 +96,8 @@ impl Link {
         &self,
         Requests { ask, count, window }: Requests,
         open: impl Fn() -> T,
-        mut answer: impl FnMut(&mut T, &BorrowedMessage<'_>) -> Result<bool, String>,
-    ) -> Result<f64, String> {
+        mut answer: impl FnMut(&mut T, &BorrowedMessage<'_>) -> Result<bool>,
+    ) -> Result<f64> {
         let run = self.run.replace(self.run.get() + 1);
         let payload = &requests::record(ask);
         let (mut asked, mut answered) = (HashMap::with_capacity(count), 0);
@@ -110,9 +109,8 @@ impl Link {
                 asked.insert(key, open());
             }
             let message = self.next().await;
-            let message = message
-                .map_err(|it| format!("{it}; {answered} of {} are answered", asked.len()))?;
-            let Some(message) = message else { continue };
+            let answered_of = || format!("{answered} of {} are answered", asked.len());
+            let Some(message) = message.with_context(answered_of)? else { continue };
             let key = message.key().and_then(|key| str::from_utf8(key).ok()).unwrap_or_default();
             if let Some(asked) = asked.get_mut(key) {
                 answered += usize::from(answer(asked, &message)?);
@@ -122,11 +120,7 @@ impl Link {
     }
 
     /// Sends a request that counts for nothing else, and answers the reply and how long it took.
-    pub(crate) async fn ask(
-        &self,
-        method: &str,
-        params: Value,
-    ) -> Result<(Value, Duration), String> {
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Result<(Value, Duration)> {
         let key = format!("ask-{}", self.run.replace(self.run.get() + 1));
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let began = Instant::now();
@@ -135,24 +129,23 @@ impl Link {
             let Some(message) = self.next().await? else { continue };
             if message.key() == Some(key.as_bytes()) {
                 let reply = serde_json::from_slice(message.payload().unwrap_or_default());
-                return Ok((reply.map_err(|error| error.to_string())?, began.elapsed()));
+                return Ok((reply?, began.elapsed()));
             }
         }
     }
 
     /// Sends a request.
-    pub(crate) fn send(&self, key: &str, value: &[u8]) -> Result<(), String> {
+    pub(crate) fn send(&self, key: &str, value: &[u8]) -> Result<()> {
         let sent = self.producer.send(BaseRecord::to(&self.topic).key(key).payload(value));
-        sent.map_err(|(error, _)| format!("cannot send a request: {error}"))
+        sent.map_err(|(error, _)| error).context("cannot send a request")
     }
 
     /// The next record of the replies' topic; none after trouble that passes.
-    pub(crate) async fn next(&self) -> Result<Option<BorrowedMessage<'_>>, String> {
+    pub(crate) async fn next(&self) -> Result<Option<BorrowedMessage<'_>>> {
         match tokio::time::timeout(REPLY_TIMEOUT, self.consumer.recv()).await {
-            Err(_) => Err(format!("no reply for {} s", REPLY_TIMEOUT.as_secs())),
+            Err(_) => bail!("no reply for {} s", REPLY_TIMEOUT.as_secs()),
             Ok(Err(error)) if is_transient(&error) => Ok(None),
-            Ok(Err(error)) => Err(format!("cannot read replies: {error}")),
-            Ok(Ok(message)) => Ok(Some(message)),
+            Ok(message) => message.map(Some).context("cannot read replies"),
         }
     }
 }

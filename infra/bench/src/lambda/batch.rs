@@ -8,6 +8,7 @@ use a2a_core::wire::kafka::Record;
 use a2a_emulator::Function;
 use a2a_kafka::event::{Cluster, write};
 use a2a_local::broker::create_missing;
+use anyhow::{Context, Error, Result, ensure};
 use bytes::Bytes;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
@@ -27,17 +28,16 @@ pub(super) async fn row(
     (agent, ours): (&str, &Path),
     echo: &Path,
     aim: Aim,
-) -> Result<Row, String> {
+) -> Result<Row> {
     let name = format!("Lambda Kafka, {RECORDS} records, `{agent}`");
     let mut row = Row::new(name, "rec/s", aim);
     let unique = format!("{agent}-{}", std::process::id());
     let topic = |name: &str| format!("bench-lambda-{name}-{unique}");
     let topics = ["ours", "echo", "ours-requests", "echo-requests"].map(topic);
     let all = topics.each_ref().map(String::as_str);
-    create_missing(brokers, &all, settings::PARTITIONS).await?;
+    create_missing(brokers, &all, settings::PARTITIONS).await.map_err(Error::msg)?;
     let [ours_topic, echo_topic, ours_requests, echo_requests] = all;
-    let requests = settings::producer(brokers).create();
-    let requests: FutureProducer = requests.map_err(|error| error.to_string())?;
+    let requests: FutureProducer = settings::producer(brokers).create()?;
     let function = |program, topic| async move {
         let kafka = [("A2A_KAFKA", brokers), ("A2A_KAFKA_RESPONSES", topic)];
         start(program, &[STORE, ("A2A_AGENT", agent), kafka[0], kafka[1]]).await
@@ -88,30 +88,28 @@ impl<'a> Batches<'a> {
     }
 
     /// How long the next batch takes; the making of its event does not count.
-    pub(crate) async fn next(&mut self) -> Result<Duration, String> {
+    pub(crate) async fn next(&mut self) -> Result<Duration> {
         let event = self.event().await?;
-        let answer = self.function.invoke(event, self.limit).await.map_err(|it| it.to_string())?;
-        match &*answer.text() {
-            r#"{"batchItemFailures":[]}"# => Ok(answer.took),
-            text => Err(format!("records were not answered: {text}")),
-        }
+        let answer = self.function.invoke(event, self.limit).await?;
+        let text = answer.text();
+        ensure!(text == r#"{"batchItemFailures":[]}"#, "records were not answered: {text}");
+        Ok(answer.took)
     }
 
     /// New records. An answer with the same key has a partition of the same number where a client's
     /// producer chose it.
-    async fn event(&mut self) -> Result<Vec<u8>, String> {
+    async fn event(&mut self) -> Result<Vec<u8>> {
         let keys: Vec<String> = (0..RECORDS).map(|it| format!("{}-{it}", self.batch)).collect();
         self.batch += 1;
         let send = |key| {
             let mut record = FutureRecord::to(self.topic).key(key).payload(&*self.value);
             record.partition = self.partition;
-            self.requests.send_result(record).map_err(|(error, _)| error.to_string())
+            self.requests.send_result(record).map_err(|(error, _)| error)
         };
         let sent: Vec<_> = keys.iter().map(send).collect::<Result<_, _>>()?;
         let mut records: BTreeMap<String, Vec<Record>> = BTreeMap::new();
         for (key, sent) in keys.into_iter().zip(sent) {
-            let sent = sent.await.map_err(|error| error.to_string())?;
-            let at = sent.map_err(|(error, _)| format!("cannot send a request: {error}"))?;
+            let at = sent.await?.map_err(|(error, _)| error).context("a request was not sent")?;
             let record = Record {
                 topic: self.topic.to_owned(),
                 partition: at.partition,
@@ -123,7 +121,6 @@ impl<'a> Batches<'a> {
             };
             records.entry(format!("{}-{}", self.topic, at.partition)).or_default().push(record);
         }
-        write(Cluster { arn: None, bootstrap_servers: "127.0.0.1:9092" }, records)
-            .map_err(|error| error.to_string())
+        Ok(write(Cluster { arn: None, bootstrap_servers: "127.0.0.1:9092" }, records)?)
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use a2a_emulator::{Freeze, Function, function::Settings};
+use anyhow::Result;
 
 use crate::stats;
 
@@ -13,10 +14,10 @@ pub(crate) const INVOKE_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) const STORE: (&str, &str) = ("A2A_STORE", "memory:");
 
 /// Starts a function that is never frozen: here nothing is tested.
-pub(crate) async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Function, String> {
+pub(crate) async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Function> {
     let mut settings = Settings::new(program, variables);
     settings.freeze = Freeze::Never;
-    Function::start_with(settings).await.map_err(|failure| failure.to_string())
+    Ok(Function::start_with(settings).await?)
 }
 
 /// In seconds; not a number where there are none.

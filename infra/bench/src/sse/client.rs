@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -49,7 +50,7 @@ impl Streams {
     }
 
     /// Reads `streams` streams, `at_a_time` of them at any moment. Connecting is not measured.
-    pub(crate) async fn run(&self, streams: usize, at_a_time: usize) -> Result<Measured, String> {
+    pub(crate) async fn run(&self, streams: usize, at_a_time: usize) -> Result<Measured> {
         let mut connections = Vec::with_capacity(streams);
         for _ in 0..streams {
             connections.push(client::connect(&self.address).await?);
@@ -62,14 +63,13 @@ impl Streams {
     }
 
     /// Asks for a stream and reads it to its end; answers how many events it had.
-    async fn read(&self, mut connection: TcpStream) -> Result<usize, String> {
+    async fn read(&self, mut connection: TcpStream) -> Result<usize> {
         client::send(&mut connection, &self.request).await?;
         let (mut events, mut unread) = (Events::default(), Vec::with_capacity(BUFFER));
-        let broken = |error| format!("a stream broke: {error}");
-        while connection.read_buf(&mut unread).await.map_err(broken)? > 0 {
+        while connection.read_buf(&mut unread).await.context("a stream broke")? > 0 {
             // Whole lines at a time: a string for each would cost more than the servers' work.
             let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            let lines = std::str::from_utf8(&unread[..whole]).map_err(|error| error.to_string())?;
+            let lines = std::str::from_utf8(&unread[..whole])?;
             lines
                 .lines()
                 .filter_map(|line| line.strip_prefix("data:"))
@@ -86,7 +86,7 @@ mod tests {
     use crate::requests;
     use tokio::net::TcpListener;
 
-    async fn streams(asked: usize, wanted: usize) -> Result<Measured, String> {
+    async fn streams(asked: usize, wanted: usize) -> Result<Measured> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address").to_string();
         tokio::spawn(crate::http::limit::serve(listener));

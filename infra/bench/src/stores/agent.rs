@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use a2a_core::{
-    AgentCapabilities, AgentCard, Call, Caller, DefaultRequestHandler, IdempotencyKey, Message,
-    Part, Reply, SendMessageRequest,
+    Call, Caller, DefaultRequestHandler, IdempotencyKey, Message, Part, Reply, SendMessageRequest,
 };
+use anyhow::{Context, Result};
 
 use super::writer::Store;
-use crate::subjects::{Ask, Bench, prompt};
+use crate::subjects::{self, Ask, Bench, prompt};
 
 /// A handler whose agent answers a number by an artifact of so many kilobytes, one after another.
 pub(super) struct Agent {
@@ -20,21 +20,15 @@ pub(super) struct Agent {
 impl Agent {
     /// One that serves this caller.
     pub(super) fn new(store: &Store, owner: &str) -> Self {
-        let capabilities =
-            AgentCapabilities { streaming: Some(true), ..AgentCapabilities::default() };
-        let card = AgentCard { capabilities, ..AgentCard::default() };
+        let card = subjects::agent().card;
         let handler = DefaultRequestHandler::new(card, Arc::new(Bench), Arc::clone(store));
         Self { handler, owner: owner.into() }
     }
 
     /// Serves one call, which has an idempotency key or none.
-    pub(super) async fn call(
-        &self,
-        key: Option<IdempotencyKey>,
-        call: Call,
-    ) -> Result<Reply, String> {
+    pub(super) async fn call(&self, key: Option<IdempotencyKey>, call: Call) -> Result<Reply> {
         let caller = Caller { owner: Arc::clone(&self.owner), key, ..Caller::default() };
-        self.handler.call(caller, call).await.map_err(|error| format!("a call failed: {error}"))
+        self.handler.call(caller, call).await.context("a call failed")
     }
 }
 

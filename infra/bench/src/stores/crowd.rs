@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use a2a_core::task::TaskKey;
+use anyhow::{Context, Result, bail, ensure};
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
@@ -22,7 +23,7 @@ const AIM: f64 = 64.0;
 /// How long a slow follower takes for each chunk: longer than it takes to append one.
 const SLOW: Duration = Duration::from_millis(5);
 
-pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
+pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>> {
     let count = subject.size.followers;
     let mut rows = Vec::new();
     for (what, slow) in [("", 0), (", a tenth slow", count / 10)] {
@@ -30,7 +31,7 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
         let child = Server::start(&child::Subject::Followers(followers))?;
         let figures = child.address().split(' ').filter_map(|it| it.parse().ok());
         let [grown, seconds] = figures.collect::<Vec<f64>>()[..] else {
-            return Err(format!("the followers' figures are {}", child.address()));
+            bail!("the followers' figures are {}", child.address());
         };
         let name = format!("{count} followers of 400 chunks{what}, growth of RSS");
         rows.push(Row::of(name, "MB", Aim::Below(AIM), [grown]));
@@ -41,12 +42,12 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
 
 /// The child's side: follows, and says by how many megabytes the process grew at most, and in how
 /// many seconds all had everything.
-pub(crate) async fn follow(followers: &Followers, say: impl FnOnce(&str)) -> Result<(), String> {
+pub(crate) async fn follow(followers: &Followers, say: impl FnOnce(&str)) -> Result<()> {
     let (ours, other) = open_twice(&followers.url).await?;
     let mut writer = Writer::new(&ours);
     writer.open().await?;
     let before = resident_mb("self")?;
-    let tails: Vec<JoinHandle<Result<(), String>>> = (0..followers.count)
+    let tails: Vec<JoinHandle<Result<()>>> = (0..followers.count)
         .map(|number| {
             let pause = (number < followers.slow).then_some(SLOW);
             tokio::spawn(have_all(Store::clone(&other), writer.key().clone(), pause))
@@ -60,27 +61,24 @@ pub(crate) async fn follow(followers: &Followers, say: impl FnOnce(&str)) -> Res
             writer.chunk().await?;
         }
         let ended = soon("the last follower's last entry", try_join_all(tails)).await?;
-        ended.map_err(|error| error.to_string())?.into_iter().collect::<Result<(), String>>()
+        ended?.into_iter().collect::<Result<()>>()
     });
     let mut most = before;
     while !work.is_finished() {
         most = most.max(resident_mb("self")?);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    work.await.map_err(|error| error.to_string())??;
+    work.await??;
     say(&format!("{} {}", most - before, begin.elapsed().as_secs_f64()));
     Ok(())
 }
 
 /// Follows until every chunk has come, in order.
-async fn have_all(store: Store, key: TaskKey, pause: Option<Duration>) -> Result<(), String> {
+async fn have_all(store: Store, key: TaskKey, pause: Option<Duration>) -> Result<()> {
     let mut tail = store.tail(key, 1);
     for version in (2..).take(CHUNKS) {
-        let slot = tail.next().await.ok_or("a tail ended")?;
-        let slot = slot.map_err(|error| format!("a tail broke: {error}"))?;
-        if slot.version != version {
-            return Err(format!("slot {} came in place of {version}", slot.version));
-        }
+        let slot = tail.next().await.context("a tail ended")?.context("a tail broke")?;
+        ensure!(slot.version == version, "slot {} came in place of {version}", slot.version);
         if let Some(pause) = pause {
             tokio::time::sleep(pause).await;
         }

@@ -12,6 +12,7 @@ use a2a_core::{
     Artifact, Env, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus,
     TaskStatusUpdateEvent, TaskStore, Timestamp,
 };
+use anyhow::{Context, Result};
 
 use crate::text::{KILOBYTE, text};
 
@@ -70,14 +71,14 @@ impl Writer {
 
     /// Appends the entries, with a head where the handler would write one. Answers how long it
     /// took.
-    pub(crate) async fn append(&mut self, entries: Vec<Entry>) -> Result<Duration, String> {
+    pub(crate) async fn append(&mut self, entries: Vec<Entry>) -> Result<Duration> {
         let entries: Arc<[Entry]> = entries.into();
         let changed = entries.iter().any(Entry::changes_head);
         let head = changed.then(|| self.fold.head_after(&self.owner, &entries));
         let after = self.fold.cursor.version;
         let change = Change { key: self.key.clone(), after, entries: Arc::clone(&entries), head };
         let begin = Instant::now();
-        self.store.append(change).await.map_err(|error| format!("an append failed: {error}"))?;
+        self.store.append(change).await.context("an append failed")?;
         let took = begin.elapsed();
         for (index, entry) in (0..).zip(entries.iter()) {
             self.fold.apply(Cursor { version: after + 1, index }, entry);
@@ -86,17 +87,17 @@ impl Writer {
     }
 
     /// Appends the message, and that work on it begins.
-    pub(crate) async fn open(&mut self) -> Result<Duration, String> {
+    pub(crate) async fn open(&mut self) -> Result<Duration> {
         self.append(self.opening()).await
     }
 
     /// Appends a new state.
-    pub(crate) async fn state(&mut self, state: TaskState) -> Result<Duration, String> {
+    pub(crate) async fn state(&mut self, state: TaskState) -> Result<Duration> {
         self.append(vec![self.status(state)]).await
     }
 
     /// Appends a kilobyte of the one artifact.
-    pub(crate) async fn chunk(&mut self) -> Result<Duration, String> {
+    pub(crate) async fn chunk(&mut self) -> Result<Duration> {
         self.seed += 1;
         let text = text(self.seed, KILOBYTE);
         let chunk = Entry::Artifact(Arc::new(TaskArtifactUpdateEvent {
