@@ -5,7 +5,7 @@
 //! records of a real topic into a function and re-drives them by its answer.
 //!
 //! ```text
-//!  test ─▶ Function ─▶ runtime_api ◀─ the binary, stopped in between ─▶ Proxy ─▶ Kafka
+//!  test ─▶ Function ─▶ runtime_api ◀─ the binary, stopped in between ─▶ Kafka
 //!
 //!  topic ─▶ mapping ─▶ event_source ─▶ cargo lambda watch ─▶ the binary ─▶ Kafka
 //!                                       └─▶ destination
@@ -17,7 +17,6 @@
 //! | [`runtime_api`] | the Runtime API a function talks to, and when the process is frozen |
 //! | `process` | the child, its output, the signals |
 //! | [`answer`], [`failure`] | what came of an invocation |
-//! | [`proxy`] | a way to Kafka that can be cut |
 //! | [`event_source`] | a function behind a topic: the event, the answer |
 //! | [`mapping`], [`partition`] | a topic's batches: order, bisection, retries, age, offsets |
 //! | [`invoke`] | calling it, wherever it is served |
@@ -33,7 +32,6 @@ pub mod invoke;
 pub mod mapping;
 pub mod partition;
 mod process;
-pub mod proxy;
 pub mod runtime_api;
 pub mod start;
 
@@ -41,5 +39,4 @@ pub use answer::{Answer, Chunk, Head};
 pub use failure::Failure;
 pub use function::{Deadline, Function, Settings, example};
 pub use invocation::Invocation;
-pub use proxy::Proxy;
 pub use runtime_api::Freeze;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use a2a_core::store::DynamoDbStore;
+use anyhow::{Error, Result};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
@@ -37,11 +38,12 @@ pub(super) type Costs = BTreeMap<String, Cost>;
 
 impl Capacity {
     /// A store, and the sums of its requests from now on.
-    pub(super) async fn open(url: &str) -> Result<(Store, Self), String> {
+    pub(super) async fn open(url: &str) -> Result<(Store, Self)> {
         let capacity = Self::default();
-        let config = DynamoDbStore::client(url).await?.config().to_builder();
+        let client = DynamoDbStore::client(url).await.map_err(Error::msg)?;
+        let config = client.config().to_builder();
         let client = Client::from_conf(config.interceptor(capacity.clone()).build());
-        let store = DynamoDbStore::over(url, client).await?;
+        let store = DynamoDbStore::over(url, client).await.map_err(Error::msg)?;
         capacity.take();
         Ok((Arc::new(store), capacity))
     }
@@ -123,6 +125,7 @@ fn units(consumed: &Value) -> Option<f64> {
     consumed["CapacityUnits"].as_f64()
 }
 
+/// What the store's requests cost, in the service's units.
 #[cfg(test)]
 mod engines;
 

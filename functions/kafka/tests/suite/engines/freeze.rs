@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use a2a_emulator::{Deadline, Function, Proxy};
+use a2a_emulator::{Deadline, Function};
 use a2a_kafka::BatchResponse;
 use serde_json::json;
 
 use crate::{
     program::{LONG, hand, hand_until_done, is_terran, question, start},
-    support::failed,
+    support::{failed, proxy::Proxy},
     topic::{Agent, brokers},
 };
 

@@ -1,6 +1,7 @@
 //! A function with a clock and ids of its own, and a producer that remembers and fails as it is
 //! told.
 
+pub(crate) mod proxy;
 pub(crate) mod unavailable;
 
 use std::{

@@ -5,7 +5,7 @@ use a2a_core::store::{self, ListQuery};
 use a2a_core::task::{Entry, Head, Phase};
 use a2a_core::{Env, TaskState, TaskStatus, TaskStatusUpdateEvent};
 
-use super::super::writer::text;
+use crate::text::text;
 use super::*;
 
 async fn counted(case: &str) -> (Store, Capacity) {
