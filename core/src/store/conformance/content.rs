@@ -6,9 +6,9 @@ use futures_util::StreamExt;
 
 use super::fixtures::*;
 use crate::{
-    store::ListQuery,
-    task::{Entry, Head, TaskKey},
-    types::TaskState,
+    store::{ListQuery, ReadLimit},
+    task::{Cursor, Entry, Fold, Head, TaskKey},
+    types::{Message, Part, TaskState, TaskStatus, TaskStatusUpdateEvent, Timestamp},
 };
 
 pub async fn odd_texts_are_kept(store: Store) {
@@ -110,4 +110,39 @@ pub async fn hundreds_of_entries_fit_in_one_slot(store: Store) {
     append(&store, key("t"), 2, [chunk("next")], None).await.unwrap();
     let read = slots(&store, "t", 1).await;
     assert_eq!((read.len(), &*read[0].entries), (2, &*entries));
+}
+
+/// Wherever it stands in the journal, the head does without it and says where it is.
+pub async fn a_status_message_of_1_mb_is_kept(store: Store) {
+    let owner: Arc<str> = "".into();
+    for version in 1..=5 {
+        let id = format!("t{version}");
+        let mut fold = Fold::new(id.as_str().into());
+        for slot in 1..=version {
+            let mut event = TaskStatusUpdateEvent::default();
+            event.status.state = TaskState::Working;
+            if slot == version {
+                let said = Message::user("m", vec![Part::text(noise(1 << 20))]);
+                event.status = TaskStatus {
+                    state: TaskState::Completed,
+                    message: Some(Arc::new(said)),
+                    timestamp: Some(Timestamp::from_millis(version as i64)),
+                };
+            }
+            let entries = [submitted("x"), Entry::Status(Arc::new(event))];
+            let head = fold.head_after(&owner, &entries);
+            append(&store, key(&id), slot - 1, entries.clone(), Some(head)).await.unwrap();
+            for (index, entry) in (0..).zip(&entries) {
+                fold.apply(Cursor { version: slot, index }, entry);
+            }
+        }
+        let head = store.head(&key(&id)).await.unwrap().unwrap();
+        assert_eq!((head.status.state, head.message_at), (TaskState::Completed, Some(version)));
+        assert!(head.status.message.is_none(), "it would be written again with every change");
+        let page = store.list(&ListQuery { limit: 1, ..everything() }).await.unwrap();
+        assert!(page.rows.iter().all(|(_, listed)| *listed == head) && page.total == version);
+        let said = store.read_page(&key(&id), version - 1, ReadLimit::SLOT).await.unwrap().unwrap();
+        let said = said.slots[0].entries.last().and_then(Entry::status_message).cloned();
+        assert!(said == fold.task.status.message, "{version}");
+    }
 }

@@ -41,7 +41,7 @@ pub fn head(state: TaskState, at: i64) -> Head {
         _ => Phase::Running,
     };
     let status = TaskStatus { state, message: None, timestamp: Some(Timestamp::from_millis(at)) };
-    Head { owner: "".into(), context_id: "c".into(), status, phase }
+    Head { owner: "".into(), context_id: "c".into(), status, message_at: None, phase }
 }
 
 pub async fn append(
@@ -71,6 +71,16 @@ pub async fn neighbours(store: &Store) {
             }
         }
     }
+}
+
+/// Text that no compression makes much shorter.
+pub fn noise(length: usize) -> String {
+    let mut seed = 7_u64;
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(35 + ((seed >> 40) % 57) as u8)
+    };
+    (0..length).map(|_| next()).collect()
 }
 
 pub(super) async fn slots(store: &Store, id: &str, after: u64) -> Vec<Slot> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::fixtures::*;
 use crate::{
-    store::AppendError,
+    store::{AppendError, ReadLimit},
     task::{Entry, TaskKey},
     types::{Message, Part, TaskState},
 };
@@ -35,6 +35,68 @@ pub async fn a_read_from_any_version_is_the_rest(store: Store) {
     }
     assert!(slots(&store, "t", 21).await.is_empty());
     assert!(slots(&store, "t", u64::MAX).await.is_empty());
+}
+
+pub async fn a_journal_is_read_page_by_page(store: Store) {
+    put(&store, "small", head(TaskState::Working, 1)).await;
+    put(&store, "large", head(TaskState::Working, 1)).await;
+    for after in 1..40 {
+        append(&store, key("small"), after, [chunk("x")], None).await.unwrap();
+    }
+    for after in 1..7 {
+        let length = if after == 4 { 3_000_000 } else { 900_000 };
+        append(&store, key("large"), after, [chunk(&noise(length))], None).await.unwrap();
+    }
+    let small = ReadLimit { slots: 7, bytes: usize::MAX };
+    let unlimited = ReadLimit { slots: 100, bytes: usize::MAX };
+    for (id, limit, most) in [
+        ("small", ReadLimit::SLOT, 3),
+        ("small", small, 9),
+        ("small", ReadLimit::POLL, 40),
+        ("large", ReadLimit::SLOT, 3),
+        ("large", ReadLimit::PAGE, 3),
+        ("large", ReadLimit::POLL, 3),
+    ] {
+        let mut read = Vec::new();
+        loop {
+            let page = store.read_page(&key(id), read.len() as u64, limit).await.unwrap().unwrap();
+            assert_eq!(page.head, head(TaskState::Working, 1));
+            // A store may hold the first few together.
+            assert!(page.slots.len() <= most, "{id}, {limit:?}: {}", page.slots.len());
+            assert!(!page.slots.is_empty() || !page.more, "{id}, {limit:?}");
+            read.extend(page.slots);
+            if !page.more {
+                break;
+            }
+        }
+        assert!(read == slots(&store, id, 0).await, "{id}, {limit:?}");
+    }
+    let all = store.read_page(&key("small"), 0, unlimited).await.unwrap().unwrap();
+    assert_eq!((all.slots.len(), all.more), (40, false));
+    for beyond in [40, 41, u64::MAX] {
+        let nothing =
+            store.read_page(&key("small"), beyond, ReadLimit::SLOT).await.unwrap().unwrap();
+        assert!(nothing.slots.is_empty() && !nothing.more, "{beyond}");
+    }
+    assert!(store.read_page(&key("none"), 0, ReadLimit::SLOT).await.unwrap().is_none());
+}
+
+pub async fn what_is_polled_is_what_was_appended(store: Store) {
+    assert!(store.poll(&key("t"), 0).await.unwrap().is_empty());
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    for after in 1..400 {
+        append(&store, key("t"), after, [chunk(&after.to_string())], None).await.unwrap();
+    }
+    let mut polled = Vec::new();
+    soon(async {
+        while polled.len() < 400 {
+            // It may be late, but it tells nothing twice and leaves nothing out.
+            polled.extend(store.poll(&key("t"), polled.len() as u64).await.unwrap());
+        }
+    })
+    .await;
+    assert_eq!(polled, slots(&store, "t", 0).await);
+    assert!(store.poll(&key("t"), 400).await.unwrap().is_empty());
 }
 
 pub async fn unknown_journals_are_none(store: Store) {

@@ -27,7 +27,7 @@ use super::{
     table::unbuilt,
 };
 use crate::{
-    store::{AppendError, Change, StoreError, codec::encode_entries, now_millis},
+    store::{AppendError, Change, ReadLimit, StoreError, codec::encode_entries, now_millis},
     task::{Head, Phase, Version},
 };
 
@@ -155,7 +155,7 @@ impl DynamoDbStore {
         if let Some(seen) = self.known.get(&of.pk).filter(is_there) {
             return Ok(seen);
         }
-        let loaded = self.load(&change.key, of, change.after - 1).await?;
+        let loaded = self.load(&change.key, of, change.after - 1, ReadLimit::SLOT).await?;
         loaded.map(|(_, seen)| seen).filter(is_there).ok_or(AppendError::Conflict)
     }
 

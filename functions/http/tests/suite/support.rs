@@ -15,7 +15,7 @@ use a2a_core::{
     RequestContext, TaskState, TaskStatus, TaskStatusUpdateEvent, TaskStore, Timestamp,
     async_trait,
     http::Body,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
     task::{Entry, Fold, Head, Started, Submitted, TaskKey, Version},
 };
 use a2a_http::HttpFunction;
@@ -274,9 +274,14 @@ impl TaskStore for Away {
         self.store.append(change).await
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         self.check()?;
-        self.store.read(key, after).await
+        self.store.read_page(key, after, limit).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {

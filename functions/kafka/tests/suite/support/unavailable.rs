@@ -7,7 +7,7 @@ use std::sync::{
 
 use a2a_core::{
     MemoryStore, TaskStore, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
     task::{Head, Slot, TaskKey, Version},
 };
 use futures_util::stream::BoxStream;
@@ -37,8 +37,13 @@ impl TaskStore for Outage {
         self.store.append(change).await
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
-        self.store.read(key, after).await
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
+        self.store.read_page(key, after, limit).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
