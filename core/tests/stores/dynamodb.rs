@@ -9,7 +9,7 @@ use a2a_core::{
     TaskState, TaskStore, Timestamp,
     store::{
         self, AppendError, DynamoDbStore, ListQuery,
-        conformance::{append, chunk, everything, head, key, put, submitted},
+        conformance::{append, chunk, everything, head, key, noise, put, submitted},
     },
     task::{Entry, Head, Phase, Slot, TaskKey},
 };
@@ -95,16 +95,6 @@ async fn ids(store: &Arc<dyn TaskStore>, query: ListQuery) -> (Vec<String>, u64)
 
 async fn slots(store: &Arc<dyn TaskStore>, id: &str) -> Vec<Slot> {
     store.read(&key(id), 0).await.unwrap().unwrap().slots
-}
-
-/// Text that no compression makes much shorter.
-fn noise(length: usize) -> String {
-    let mut seed = 7_u64;
-    let mut next = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(35 + ((seed >> 40) % 57) as u8)
-    };
-    (0..length).map(|_| next()).collect()
 }
 
 /// Each case on an engine, after the contract's own.

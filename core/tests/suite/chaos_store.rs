@@ -14,7 +14,7 @@ use std::{
 
 use a2a_core::{
     MemoryStore, TaskStore, Timestamp, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
     task::{Entry, Head, Heartbeat, TaskKey, Version},
 };
 use tokio::time::Instant;
@@ -223,9 +223,14 @@ impl TaskStore for Connection {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         self.ask().await?;
-        let read = self.chaos.kept.read(key, after).await?;
+        let read = self.chaos.kept.read_page(key, after, limit).await?;
         self.answer(read).await
     }
 

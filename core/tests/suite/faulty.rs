@@ -13,7 +13,7 @@ use std::{
 use a2a_core::{
     Call, Caller, DefaultRequestHandler, ErrorKind, EventQueue, ListTasksRequest, MemoryStore,
     TaskState, TaskStore, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
     task::{Head, Slot, TaskKey, Version},
 };
 use futures_util::stream::BoxStream;
@@ -74,9 +74,14 @@ impl TaskStore for Faulty {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         self.check()?;
-        self.inner.read(key, after).await
+        self.inner.read_page(key, after, limit).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
@@ -110,12 +115,13 @@ impl TaskStore for Faulty {
             async fn append(&self, change: Change) -> Result<(), AppendError> {
                 self.0.append(change).await
             }
-            async fn read(
+            async fn read_page(
                 &self,
                 key: &TaskKey,
                 after: Version,
+                limit: ReadLimit,
             ) -> Result<Option<Journal>, StoreError> {
-                self.0.read(key, after).await
+                self.0.read_page(key, after, limit).await
             }
             async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
                 self.0.head(key).await

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use a2a_core::{
     MemoryStore, TaskStore, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
     task::{Head, TaskKey, Version},
 };
 
@@ -39,9 +39,14 @@ impl TaskStore for Outage {
         self.store.append(change).await
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         self.check()?;
-        self.store.read(key, after).await
+        self.store.read_page(key, after, limit).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {

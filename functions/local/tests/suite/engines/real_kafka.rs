@@ -245,9 +245,9 @@ async fn bad_records_are_answered_and_harm_no_other() {
 async fn a_runner_killed_amid_its_work_loses_nothing() {
     const REQUESTS: usize = 300;
     let name = new_name("killed");
-    // Small batches, so that it is killed in the middle of some.
-    let small = ["--batch-size", "3"];
-    let runner = start(&name, &small);
+    // Few at once, so that it is killed in the middle of them.
+    let few = ["--concurrency", "3"];
+    let runner = start(&name, &few);
     let client = client(&name);
     let keys = keys("key", REQUESTS);
     ask_all(&client, &keys[..1]).await;
@@ -263,7 +263,7 @@ async fn a_runner_killed_amid_its_work_loses_nothing() {
     assert!((2..REQUESTS as i64).contains(&answered), "killed after {answered} of {REQUESTS}");
     found.entry(seen.key().to_owned()).or_default().push(seen);
 
-    let _again = start(&name, &small);
+    let _again = start(&name, &few);
     add_answers(&client, &keys, &mut found).await;
     for (key, answers) in &found {
         // A record's task has the same id at each delivery, also to a runner that knows nothing of
