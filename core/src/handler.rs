@@ -183,21 +183,34 @@ impl DefaultRequestHandler {
         outcome
     }
 
+    /// Errors have an order: the protocol's, the deadline's, the call's own, the task's.
     async fn serve(&self, caller: Arc<Caller>, call: Call) -> Result<Reply, Error> {
-        check::call(&call, &caller, &self.card)?;
+        check::protocol(&call, &caller, &self.card)?;
+        let is_expired = self.engine.is_expired(&caller);
+        // What was begun in time has its answer still.
+        let may_be_recorded = matches!(
+            call,
+            Call::SendMessage(_) | Call::SendStreamingMessage(_) | Call::CancelTask(_)
+        );
+        if is_expired && !may_be_recorded {
+            return Err(Error::expired());
+        }
+        let outcome = self.operate(caller, call).await;
+        outcome.map_err(|error| match error.kind() {
+            ErrorKind::Internal | ErrorKind::Unavailable => error,
+            _ if is_expired => Error::expired(),
+            _ => error,
+        })
+    }
+
+    async fn operate(&self, caller: Arc<Caller>, call: Call) -> Result<Reply, Error> {
+        check::call(&call, &self.card)?;
         if let Call::SendMessage(request) | Call::SendStreamingMessage(request) = &call
             && self.check_media_types
         {
             check::media_types(request, &self.card)?;
         }
-        let may_be_recorded = matches!(
-            call,
-            Call::SendMessage(_) | Call::SendStreamingMessage(_) | Call::CancelTask(_)
-        );
         let engine = &self.engine;
-        if !may_be_recorded && engine.is_expired(&caller) {
-            return Err(Error::expired());
-        }
         match call {
             Call::SendMessage(request) => engine.send(&caller, request).await.map(Reply::Sent),
             Call::SendStreamingMessage(request) => {

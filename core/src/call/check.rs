@@ -14,15 +14,21 @@ use crate::{
 /// The protocol version served here, as `Major.Minor` (specification section 3.6).
 const VERSION: &str = "1.0";
 
-/// Everything about a call that needs no task: its version and extensions, its parameters, the
-/// card's promises.
-pub(crate) fn call(call: &Call, caller: &Caller, card: &AgentCard) -> Result<(), Error> {
+/// The protocol that a call is made in: its version and its extensions.
+pub(crate) fn protocol(call: &Call, caller: &Caller, card: &AgentCard) -> Result<(), Error> {
     // Anyone may read the card to learn which versions and extensions there are.
     if *call == Call::GetAgentCard {
         return Ok(());
     }
     version(caller)?;
-    extensions(caller, card)?;
+    extensions(caller, card)
+}
+
+/// What else of a call needs no task: the card's promises and its parameters.
+pub(crate) fn call(call: &Call, card: &AgentCard) -> Result<(), Error> {
+    if *call == Call::GetAgentCard {
+        return Ok(());
+    }
     capability(call, card)?;
     let violations = violations(call);
     if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }

@@ -43,6 +43,11 @@ impl Engine {
                     "is not of an event of this task",
                 ));
             }
+            // Nothing follows. Where a stream's end is told, it is.
+            Some(resume) if at_rest && resume == fold.cursor && ends.state(state) => {
+                let tail = tail_at(resume);
+                self.events_from(key, fold.task, resume, tail, ends)
+            }
             // There is nothing left to hear of a task that has ended.
             resume if state.is_terminal() && resume.is_none_or(|it| it == fold.cursor) => {
                 return Err(Error::new(

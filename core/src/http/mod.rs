@@ -24,7 +24,9 @@ use crate::{
     types::AgentCard,
     wire::{
         is_json_type, jsonrpc,
-        parameters::{self, EXTENSIONS, IDEMPOTENCY_KEY, LAST_EVENT_ID, VERSION},
+        parameters::{
+            self, A2A_IDEMPOTENCY_KEY, EXTENSIONS, IDEMPOTENCY_KEY, LAST_EVENT_ID, VERSION,
+        },
         rest, sse, status,
     },
 };
@@ -225,8 +227,9 @@ impl HttpEndpoint {
             let wrong = |why: &str| Error::invalid_field("Last-Event-ID", why);
             caller.resume = Some(id.parse().map_err(wrong)?);
         }
-        if parts.headers.contains_key(IDEMPOTENCY_KEY) {
-            let key = text(&IDEMPOTENCY_KEY).unwrap_or_default();
+        let names = [IDEMPOTENCY_KEY, A2A_IDEMPOTENCY_KEY];
+        if let Some(name) = names.iter().find(|name| parts.headers.contains_key(*name)) {
+            let key = text(name).unwrap_or_default();
             let key = IdempotencyKey::of_caller(&self.handler.card().name, &caller.owner, key);
             let wrong = |why| Error::invalid_field("Idempotency-Key", why);
             caller.key = Some(key.map_err(wrong)?);

@@ -19,11 +19,11 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::{
-    call::{Caller, Events, Reply, check},
+    call::{Call, Caller, Cursor, Event, Events, Reply, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
-    types::SendMessageResponse,
-    wire::kafka::{self, Answer, Form, Header, Origin, Record, header},
+    types::{GetTaskRequest, SendMessageResponse, StreamResponse},
+    wire::kafka::{self, Answer, Header, Origin, Record, header},
 };
 
 pub use incoming::Incoming;
@@ -40,6 +40,7 @@ pub struct KafkaEndpoint {
     scope: Arc<str>,
     topics: Arc<Topics>,
     reply_topics: Arc<ReplyTopics>,
+    max_answer: usize,
     stream_time: Duration,
 }
 
@@ -56,14 +57,12 @@ pub struct Outgoing {
     pub headers: Vec<Header>,
 }
 
-/// How many bytes an answer may have with everything around it: what a Kafka topic, and librdkafka,
-/// take by default.
+/// How many bytes an answer may have with everything around it, unless the endpoint is told what its
+/// topic takes: what a Kafka topic, and librdkafka, take by default.
 pub const MAX_ANSWER: usize = 1_000_000;
 
-/// How long a stream may go on, by default.
-const STREAM: Duration = Duration::from_secs(600);
-const STREAM_TIME: &str = "The stream's time is over, but the task goes on: subscribe to it after the \
-                           last event.";
+/// How long a stream takes at most, unless the endpoint is told otherwise.
+pub const STREAM_TIME: Duration = Duration::from_secs(600);
 
 /// The record is not done: a dependency is unavailable, and the record is to be redelivered.
 #[derive(Debug)]
@@ -74,8 +73,23 @@ impl KafkaEndpoint {
     /// share a store: a record's task id is made of the scope and the record's position.
     pub fn new(handler: DefaultRequestHandler, agent: &str, scope: impl Into<Arc<str>>) -> Self {
         let (topics, reply_topics) = (Arc::new(Topics::of(agent)), Arc::default());
-        let (scope, stream_time) = (scope.into(), STREAM);
-        Self { handler, scope, topics, reply_topics, stream_time }
+        Self {
+            handler,
+            scope: scope.into(),
+            topics,
+            reply_topics,
+            max_answer: MAX_ANSWER,
+            stream_time: STREAM_TIME,
+        }
+    }
+
+    /// The same endpoint, whose answers may have so many bytes with everything around them: what the
+    /// topic of its answers takes (`max.message.bytes`). [`MAX_ANSWER`] by default. What another
+    /// topic refuses all the same is replaced by [`refuse`](Self::refuse).
+    #[must_use]
+    pub fn with_max_answer(mut self, bytes: usize) -> Self {
+        self.max_answer = bytes;
+        self
     }
 
     /// The same endpoint with topics of other names.
@@ -92,8 +106,9 @@ impl KafkaEndpoint {
         self
     }
 
-    /// The same endpoint, whose streams end after this time. Ten minutes by default: a stream holds its
-    /// record's place. The last record tells the client to resume it.
+    /// The same endpoint, whose streams take so long at most, [`STREAM_TIME`] by default: then a
+    /// stream ends with the task as it stands, and its reader asks for what follows. A stream holds a
+    /// place among the records that are being answered.
     #[must_use]
     pub fn with_stream_time(mut self, time: Duration) -> Self {
         self.stream_time = time;
@@ -173,6 +188,8 @@ impl KafkaEndpoint {
         let owner = owner.clone().unwrap_or_default();
         let caller = Caller { owner, deadline: until, ..told };
         let extensions = self.active_extensions(&caller);
+        let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
+        let (owner, resume) = (Arc::clone(&caller.owner), caller.resume);
         let call = refused.map_or(call, Err).and_then(|call| may_be_answered.map(|()| call));
         let outcome = match call {
             Ok(call) => pin!(self.handler.call(caller, call)).instrument(span).await,
@@ -189,13 +206,16 @@ impl KafkaEndpoint {
         match outcome {
             Err(error) if error.is_retriable() => return Err(Redeliver(error)),
             Ok(Reply::Events(events)) => {
-                let events = self.events(record, &form, events, &mut emit);
-                return events.await;
+                let asked = Asked { record, form: &form, owner, tenant, resume };
+                self.tell(asked, events, &mut emit).await?;
             }
             outcome => {
                 let answer = kafka::answer(record, &form, &outcome);
-                emit(match answer.size() > MAX_ANSWER {
-                    true => kafka::answer(record, &form, &Err(too_large(outcome.ok()))),
+                emit(match answer.size() > self.max_answer {
+                    true => {
+                        let error = too_large(outcome.ok().and_then(task_of_reply));
+                        kafka::answer(record, &form, &Err(error))
+                    }
                     false => answer,
                 });
             }
@@ -203,38 +223,80 @@ impl KafkaEndpoint {
         Ok(())
     }
 
-    /// Emits a stream's events, up to its last or the end of its time: then the client resumes it.
-    async fn events(
+    /// The events of a stream, up to its last, as answers.
+    async fn tell(
         &self,
-        record: &Record,
-        form: &Form,
+        asked: Asked<'_>,
         mut events: Events,
-        emit: &mut (impl FnMut(Answer) + Send),
+        emit: &mut (dyn FnMut(Answer) + Send),
     ) -> Result<(), Redeliver> {
-        let end = tokio::time::Instant::now() + self.stream_time;
+        let Asked { record, form, .. } = asked;
+        let mut until = pin!(tokio::time::sleep(self.stream_time));
+        // Where the reader stands: a task that is told after that takes the place of it.
+        let (mut told, mut task) = (asked.resume, None);
         loop {
-            let item = match tokio::time::timeout_at(end, events.0.next()).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(Err(error))) if error.is_retriable() => return Err(Redeliver(error)),
-                Ok(Some(item)) => item,
-                // An error that a client resumes after: a stream has one end.
-                Err(_) => Err(Error::new(ErrorKind::Unavailable, STREAM_TIME)),
+            let item = tokio::select! {
+                biased;
+                item = events.0.next() => match item {
+                    Some(item) => item,
+                    None => return Ok(()),
+                },
+                () = &mut until, if task.is_some() => self.paused(&asked, task.clone(), told).await,
             };
-            let answer = kafka::event_answer(record, form, &item);
-            if answer.size() > MAX_ANSWER {
-                emit(kafka::event_answer(record, form, &Err(too_large(None))));
+            let item = match item {
+                Err(error) if error.is_retriable() => return Err(Redeliver(error)),
+                item => item,
+            };
+            let mut answer = kafka::event_answer(record, form, &item);
+            let (cursor, last) = item.as_ref().map_or((None, true), |it| (it.cursor, it.last));
+            task = item.as_ref().ok().and_then(task_of_event).or(task);
+            if answer.size() > self.max_answer {
+                // A stream has one end, so nothing follows.
+                emit(kafka::event_answer(record, form, &Err(too_large(task))));
                 return Ok(());
             }
+            if item.is_ok_and(|event| restarts(&event, told)) {
+                answer = kafka::marked_restart(answer);
+            }
+            told = cursor.max(told);
             emit(answer);
-            if item.is_err() {
+            if last {
                 return Ok(());
             }
         }
     }
 
-    /// The answer that a record gets in place of one that cannot be produced.
-    pub fn refuse(&self, record: &Record, error: Error) -> Outgoing {
-        let kafka::Request { form, reply_to, .. } = self.parse(record, "");
+    /// The end of a stream whose task goes on: the task as it stands. Its reader resumes after what it
+    /// was told.
+    async fn paused(
+        &self,
+        asked: &Asked<'_>,
+        task: Option<Arc<str>>,
+        told: Option<Cursor>,
+    ) -> Result<Event, Error> {
+        let (owner, tenant) = (Arc::clone(&asked.owner), asked.tenant.clone());
+        let request = GetTaskRequest { id: task.unwrap_or_default(), tenant, history_length: None };
+        let caller = Caller { owner, ..Caller::default() };
+        match self.handler.call(caller, Call::GetTask(request)).await? {
+            Reply::Task(task) => {
+                Ok(Event { cursor: told, response: StreamResponse::Task(task), last: true })
+            }
+            _ => Err(Error::internal("a task was asked for, and something else was answered")),
+        }
+    }
+
+    /// The answer that a record gets in place of one that cannot be produced. Where that was too
+    /// large, it names the task that the record was about.
+    pub fn refuse(&self, record: &Record, mut error: Error) -> Outgoing {
+        let owner = self.handler.owner(&Arc::default(), record.authorization());
+        let kafka::Request { form, reply_to, call, caller, .. } =
+            self.parse(record, &owner.unwrap_or_default());
+        if error.kind() == ErrorKind::TooLarge
+            && let Some(task) = call.ok().and_then(|call| task_of_call(&call, &caller))
+            && !error.metadata().iter().any(|(name, _)| name == TASK_ID)
+        {
+            error = error.with(TASK_ID, &*task);
+        }
         let (topic, _) = self.reply_topic(record, reply_to);
         outgoing(&topic, kafka::answer(record, &form, &Err(error)), "")
     }
@@ -306,16 +368,63 @@ impl KafkaEndpoint {
     }
 }
 
-/// What is said in place of an answer that no topic takes: where it is a task, its id, by which it
+/// A stream that was asked for.
+struct Asked<'a> {
+    record: &'a Record,
+    form: &'a kafka::Form,
+    owner: Arc<str>,
+    tenant: Option<Arc<str>>,
+    /// The event its reader has seen, by its own word.
+    resume: Option<Cursor>,
+}
+
+/// The metadata of an error that names a task.
+const TASK_ID: &str = "taskId";
+
+/// What is said in place of an answer that no topic takes: where it is of a task, its id, by which it
 /// can be had in pieces.
-fn too_large(reply: Option<Reply>) -> Error {
+fn too_large(task: Option<Arc<str>>) -> Error {
     let error = Error::new(ErrorKind::TooLarge, "The answer is larger than a topic takes.");
-    match reply {
-        Some(Reply::Task(task) | Reply::Sent(SendMessageResponse::Task(task))) => {
-            error.with("taskId", &*task.id)
-        }
-        _ => error,
+    match task {
+        Some(task) => error.with(TASK_ID, &*task),
+        None => error,
     }
+}
+
+fn task_of_reply(reply: Reply) -> Option<Arc<str>> {
+    match reply {
+        Reply::Task(task) | Reply::Sent(SendMessageResponse::Task(task)) => Some(task.id),
+        _ => None,
+    }
+}
+
+fn task_of_event(event: &Event) -> Option<Arc<str>> {
+    match &event.response {
+        StreamResponse::Task(task) => Some(Arc::clone(&task.id)),
+        StreamResponse::StatusUpdate(event) => Some(Arc::clone(&event.task_id)),
+        StreamResponse::ArtifactUpdate(event) => Some(Arc::clone(&event.task_id)),
+        StreamResponse::Message(_) => None,
+    }
+}
+
+/// The task a call is about: the one it names, or the one its message begins.
+fn task_of_call(call: &Call, caller: &Caller) -> Option<Arc<str>> {
+    match call {
+        Call::SendMessage(request) | Call::SendStreamingMessage(request) => {
+            let begun = || caller.key.as_ref().map(|key| key.id("task"));
+            request.message.task_id.clone().or_else(begun)
+        }
+        Call::GetTask(request) => Some(Arc::clone(&request.id)),
+        Call::CancelTask(request) => Some(Arc::clone(&request.id)),
+        Call::SubscribeToTask(request) => Some(Arc::clone(&request.id)),
+        _ => None,
+    }
+}
+
+/// Whether an event takes the place of what its reader was told: a task after other events is one
+/// whose work began anew.
+fn restarts(event: &Event, told: Option<Cursor>) -> bool {
+    matches!(event.response, StreamResponse::Task(_)) && told.is_some() && event.cursor > told
 }
 
 fn outgoing(topic: &str, answer: Answer, extensions: &str) -> Outgoing {

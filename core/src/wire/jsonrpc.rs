@@ -28,10 +28,17 @@ pub enum Id {
     String(Box<str>),
 }
 
+/// How many bytes a request's id may have, as JSON: it is in every answer, and each event of a
+/// stream.
+pub const MAX_ID: usize = 1024;
+
 impl Id {
     /// The id in a request; anything but a text, a number and `null` is none.
     fn read(raw: Option<&RawValue>) -> Result<Self, Error> {
         let Some(raw) = raw else { return Ok(Self::Null) };
+        if raw.get().len() > MAX_ID {
+            return Err(invalid(format!("The request's id is over the limit of {MAX_ID} bytes.")));
+        }
         match raw.get().as_bytes().first() {
             Some(b'"') => serde_json::from_str(raw.get()).ok().map(Self::String),
             Some(b'-' | b'0'..=b'9') => serde_json::from_str(raw.get()).ok().map(Self::Number),
@@ -141,10 +148,15 @@ impl Envelope<'_> {
     pub(super) fn request(&self) -> Request {
         let method = self.method.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let streams = matches!(method.as_deref(), Some("SendStreamingMessage" | "SubscribeToTask"));
-        match Id::read(self.id) {
+        match self.id() {
             Ok(id) => Request { id, call: self.call(method), streams },
             Err(error) => Request { streams, ..Request::refused(error) },
         }
+    }
+
+    /// What to answer under.
+    pub(super) fn id(&self) -> Result<Id, Error> {
+        Id::read(self.id)
     }
 
     fn call(&self, method: Option<String>) -> Result<Call, Error> {

@@ -15,6 +15,8 @@ pub(crate) const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extension
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The idempotency key, under which the client may retry the request.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The same by the Kafka binding's name for it.
+pub(crate) const A2A_IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("a2a-idempotency-key");
 /// The caller's distributed trace (W3C Trace Context).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 

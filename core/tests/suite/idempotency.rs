@@ -179,13 +179,22 @@ async fn post_to(
     key: &[u8],
     text: &str,
 ) -> (StatusCode, Value) {
+    posted(endpoint, "idempotency-key", (task, key), text).await
+}
+
+async fn posted(
+    endpoint: &HttpEndpoint,
+    header: &str,
+    (task, key): (Option<&str>, &[u8]),
+    text: &str,
+) -> (StatusCode, Value) {
     let mut message = json!({"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]});
     if let Some(task) = task {
         message["taskId"] = task.into();
     }
     let request = Request::post("/message:send")
         .header("content-type", "application/a2a+json")
-        .header("idempotency-key", key)
+        .header(header, key)
         .body(Bytes::from(json!({ "message": message }).to_string()))
         .unwrap();
     let response: http::Response<Body> = endpoint.serve(Caller::default(), request).await;
@@ -216,6 +225,9 @@ async fn over_http_it_is_a_header() {
         (StatusCode::OK, &json!("TASK_STATE_COMPLETED"))
     );
     assert_eq!(post(&endpoint, b"k 1", "complete done").await, (status, first.clone()));
+    // By the name it has over Kafka too.
+    let by_name = posted(&endpoint, "a2a-idempotency-key", (None, b"k 1"), "complete done").await;
+    assert_eq!(by_name, (status, first.clone()));
     assert_ne!(post(&endpoint, b"k 2", "complete done").await.1["task"]["id"], first["task"]["id"]);
     let (status, refused) = post(&endpoint, b"k 1", "complete other").await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{refused}");

@@ -194,11 +194,73 @@ async fn a_stream_is_continued_after_an_event() {
     }
     // After the last one, or one of no such stream, the stream is redelivered whole.
     let last = header(&whole[whole.len() - 1], "a2a-event-id").unwrap().to_owned();
+    // To a subscription after the last one, the end is owed alone.
+    let after = [("a2a-last-event-id", &*last)];
+    let [end] = &*deliver(&endpoint, &headed(3, &watch, &after)).await.unwrap() else { panic!() };
+    assert_eq!(body(end)["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED");
+    assert_eq!(
+        (header(end, "a2a-event-id"), header(end, "a2a-last")),
+        (Some(&*last), Some("true"))
+    );
+    assert_eq!(header(end, "a2a-restart"), None);
     for event in [&*last, "99-0"] {
         let again = headed(1, &stream, &[("a2a-last-event-id", event)]);
         assert_eq!(deliver(&endpoint, &again).await.unwrap(), whole, "{event}");
     }
     assert_eq!(world.script.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_event_of_a_task_that_waits_the_end_is_owed() {
+    let world = World::new();
+    let endpoint = endpoint(&world);
+    let task = world.send(say("ask what?")).await;
+    let watch = rpc("SubscribeToTask", &json!({ "id": task.id }));
+    let first = ask(&endpoint, &record(1, &watch)).await;
+    let last = header(&first, "a2a-event-id").unwrap().to_owned();
+    let again = ask(&endpoint, &headed(2, &watch, &[("a2a-last-event-id", &last)])).await;
+    assert_eq!((body(&again), &again.headers), (body(&first), &first.headers));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_lasts_ends_and_is_continued() {
+    let world = World::new();
+    let endpoint = endpoint(&world).with_stream_time(std::time::Duration::from_secs(1));
+    let task = world.at_work("working hm\ngate\ncomplete done").await;
+    let watch = rpc("SubscribeToTask", &json!({ "id": task.id }));
+    let events = deliver(&endpoint, &record(1, &watch)).await.unwrap();
+    let [first, end] = &*events else { panic!("{events:?}") };
+    assert_eq!(body(end)["result"]["task"]["status"]["state"], "TASK_STATE_WORKING");
+    assert_eq!(header(end, "a2a-last"), Some("true"));
+    let seen = header(end, "a2a-event-id").unwrap();
+    assert_eq!(Some(seen), header(first, "a2a-event-id"));
+    world.script.gate.open();
+    let rest = deliver(&endpoint, &headed(2, &watch, &[("a2a-last-event-id", seen)])).await;
+    let rest = rest.unwrap();
+    let [last] = &*rest else { panic!("{rest:?}") };
+    assert_eq!(body(last)["result"]["statusUpdate"]["status"]["state"], "TASK_STATE_COMPLETED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_marked() {
+    let world = World::new();
+    let endpoint = endpoint(&world);
+    let story = "working hm\nartifact a one\ngate\ncomplete done";
+    let position = "cluster|agent.script.requests|3|1|1800000000000";
+    died(&world, keyed(position), say(story));
+    world.script.gate.open();
+    let stream = record(1, &rpc("SendStreamingMessage", &message(story)));
+    // The second delivery begins with the second attempt; the third is told of the first, too.
+    let second = deliver(&endpoint, &stream).await.unwrap();
+    let third = deliver(&endpoint, &stream).await.unwrap();
+    let marked = |answers: &[Outgoing]| {
+        Vec::from_iter(answers.iter().map(|it| header(it, "a2a-restart") == Some("true")))
+    };
+    assert_eq!(marked(&second), [false; 4]);
+    let at = third.len() - second.len();
+    let expected = Vec::from_iter((0..third.len()).map(|index| index == at));
+    assert!(at > 0 && marked(&third) == expected, "{third:?}");
+    assert_eq!(body(&third[at]), body(&second[0]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,7 +279,62 @@ async fn an_answer_that_no_topic_takes_is_replaced_by_an_error() {
     let events = deliver(&endpoint, &record(2, &stream)).await.unwrap();
     let lasts: Vec<bool> = events.iter().map(|it| header(it, "a2a-last").is_some()).collect();
     assert_eq!(lasts.iter().filter(|last| **last).count(), 1);
-    assert!(reason(&events[events.len() - 1]) == "TOO_LARGE" && lasts[events.len() - 1]);
+    let last = &events[events.len() - 1];
+    assert!(reason(last) == "TOO_LARGE" && lasts[events.len() - 1]);
+    let task = body(last)["error"]["data"][0]["metadata"]["taskId"].clone();
+    assert_eq!(*world.get(task.as_str().unwrap()).await.id, *task.as_str().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_topics_own_limit_counts_and_what_it_refuses_names_the_task() {
+    let world = World::new();
+    let large = format!("artifact a {}\ncomplete", "x".repeat(1_000_000));
+    let send = record(1, &rpc("SendMessage", &message(&large)));
+    let roomy = endpoint(&world).with_max_answer(6_000_000);
+    let task = body(&ask(&roomy, &send).await)["result"]["task"]["id"].clone();
+    let narrow = endpoint(&world).with_max_answer(10_000);
+    let refused = || Error::new(ErrorKind::TooLarge, "The broker says so.");
+    for answer in [ask(&narrow, &send).await, narrow.refuse(&send, refused())] {
+        assert_eq!(reason(&answer), "TOO_LARGE");
+        assert_eq!(body(&answer)["error"]["data"][0]["metadata"], json!({ "taskId": task }));
+    }
+    for method in ["GetTask", "CancelTask", "SubscribeToTask"] {
+        let named = record(2, &rpc(method, &json!({ "id": task })));
+        let answer = narrow.refuse(&named, refused());
+        assert_eq!(body(&answer)["error"]["data"][0]["metadata"]["taskId"], task, "{method}");
+    }
+    let list = narrow.refuse(&record(3, &rpc("ListTasks", &json!({}))), refused());
+    assert_eq!(body(&list)["error"]["data"][0]["metadata"], json!({}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_have_an_order() {
+    let (world, clock) = timed();
+    let endpoint = endpoint(&world);
+    let past = ("a2a-deadline", "2020-01-01T00:00:00Z");
+    let asked = |method: &str, params: &Value| rpc(method, params);
+    let none = json!({ "id": "none" });
+    let push = json!({ "taskId": "none", "id": "1" });
+    // Syntax, method, version, deadline, then what the call and its task are refused for.
+    for (value, headers, expected) in [
+        ("{".to_owned(), &[past, ("a2a-version", "9.9")][..], "PARSE_ERROR"),
+        (asked("Nope", &none), &[past, ("a2a-version", "9.9")], "METHOD_NOT_FOUND"),
+        (asked("GetTask", &json!({ "id": 5 })), &[past, ("a2a-version", "9.9")], "INVALID_PARAMS"),
+        (asked("GetTask", &none), &[past, ("a2a-version", "9.9")], "VERSION_NOT_SUPPORTED"),
+        (asked("GetTask", &none), &[past], "DEADLINE_EXCEEDED"),
+        (asked("CancelTask", &none), &[past], "DEADLINE_EXCEEDED"),
+        (asked("SubscribeToTask", &none), &[past], "DEADLINE_EXCEEDED"),
+        (asked("GetTaskPushNotificationConfig", &push), &[past], "DEADLINE_EXCEEDED"),
+        (asked("GetExtendedAgentCard", &json!({})), &[past], "DEADLINE_EXCEEDED"),
+        (asked("SendMessage", &json!({})), &[past], "DEADLINE_EXCEEDED"),
+        (asked("SendMessage", &message("complete")), &[past], "DEADLINE_EXCEEDED"),
+        (asked("CancelTask", &none), &[], "TASK_NOT_FOUND"),
+    ] {
+        let answer = ask(&endpoint, &headed(7, &value, headers)).await;
+        assert_eq!(reason(&answer), expected, "{value} {headers:?}");
+    }
+    clock.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(world.script.runs(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,6 @@ mod http;
 mod http_streams;
 mod idempotency;
 mod kafka;
-mod kafka_document;
 mod kafka_parameters;
 mod kafka_redelivery;
 mod listing;

@@ -6,6 +6,7 @@
 //! | [`message`] | the message that words, files and data make |
 //! | [`run`] | one command, one call |
 //! | [`registry`] | the agents of a Kafka cluster |
+//! | [`check`] | what the Kafka binding asks of a server, asked of one |
 //! | [`output`] | what is printed, and where: objects for programs, words for people |
 //! | [`words`] | a card, a task and an event in words |
 //! | [`verdict`] | how a command ended: its exit code, or its failure |
@@ -13,6 +14,7 @@
 //! Flow: [`options`] are parsed, [`run`] makes one call of them, [`output`] prints the answer, and
 //! the [`verdict`] becomes the exit code.
 
+mod check;
 mod message;
 mod options;
 mod output;

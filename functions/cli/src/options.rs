@@ -99,6 +99,15 @@ pub(crate) enum Command {
     Push(Push),
     /// List the agents of a Kafka cluster; --url kafka://HOST:PORT
     Agents,
+    /// Check a server of the Kafka binding; --url kafka://HOST:PORT/agent.NAME.requests
+    ///
+    /// Each requirement of the binding that shows outside, by its number. The agent must do what
+    /// the A2A conformance kit's message ids ask for. It fails if one requirement is not met.
+    KafkaCheck {
+        /// The server is fed in batches, as a function is: it may hold a partition meanwhile
+        #[arg(long)]
+        batches: bool,
+    },
     /// Enter an agent into a Kafka cluster's registry, until it is withdrawn; --url kafka://HOST:PORT
     ///
     /// For agents that do not do so themselves, such as functions on Lambda.

@@ -53,11 +53,12 @@ impl Output {
         for entry in entries {
             if self.json {
                 object(&entry.card)?;
-            } else {
-                self.say(&words::agent(&entry.card))?;
+                continue;
             }
+            let others = entries.iter().filter(|other| other.agent == entry.agent).count() > 1;
+            self.say(&words::agent(entry, others))?;
         }
-        if self.json { Ok(()) } else { self.note(&words::count(entries.len(), "agent")) }
+        if self.json { Ok(()) } else { self.note(&words::agents(entries)) }
     }
 
     pub(crate) fn sent(&mut self, response: &SendMessageResponse) -> io::Result<()> {
@@ -104,6 +105,11 @@ impl Output {
             self.say(&words::push_config(config))?;
         }
         self.note(&words::count(page.configs.len(), "configuration"))
+    }
+
+    /// A row of a table: for programs an object, for people a text.
+    pub(crate) fn row(&mut self, row: &impl Serialize, text: &str) -> io::Result<()> {
+        if self.json { object(row) } else { self.say(text) }
     }
 
     /// Something was done of which there is nothing to show.
@@ -244,7 +250,7 @@ impl Output {
         writeln!(io::stderr(), "{}", self.painted(&harmless(text), colour))
     }
 
-    fn note(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
         self.end_line()?;
         writeln!(io::stderr(), "{}", self.painted(&harmless(text), DIM))
     }

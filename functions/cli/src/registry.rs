@@ -5,11 +5,12 @@
 use std::{path::Path, time::Duration};
 
 use a2a_core::{
-    Error, ErrorKind,
+    AgentCard, Error, ErrorKind,
     client::kafka::{
         KafkaOptions,
         registry::{Entry, Registry},
     },
+    wire::kafka::BINDING,
 };
 
 use crate::{message, options::Options, output::Output, verdict::Failure};
@@ -28,11 +29,19 @@ pub(crate) async fn register(
 ) -> Result<(), Failure> {
     let registry = of(options)?;
     let card = message::card(card).map_err(Failure::Usage)?;
-    let (agent, instance) = (card.name.clone(), instance.to_owned());
+    let (agent, instance) = (agent_of(&card), instance.to_owned());
     let entry = Entry { agent, instance, card, expires: None };
     registry.create().await?;
     registry.publish(&entry).await.map_err(of_names)?;
     Ok(output.done(&format!("{} is entered.", Entry::key(&entry.agent, &entry.instance)))?)
+}
+
+/// The agent's name: the one of its topics where it has some, else its card's.
+fn agent_of(card: &AgentCard) -> String {
+    let over_kafka = card.supported_interfaces.iter().find(|it| it.protocol_binding == BINDING);
+    let topic = over_kafka.and_then(|it| it.url.rsplit('/').next());
+    let name = topic.and_then(|it| it.strip_prefix("agent.")?.strip_suffix(".requests"));
+    name.unwrap_or(&card.name).to_owned()
 }
 
 /// Takes an agent out that was entered so.

@@ -12,7 +12,7 @@ use a2a_core::{
 use futures_util::StreamExt;
 
 use crate::{
-    message,
+    check, message,
     options::{Command, Listed, Options, Push, Said},
     output::Output,
     registry,
@@ -61,6 +61,7 @@ pub(crate) async fn run(options: &Options, output: &mut Output) -> Result<Verdic
         }
         Command::Push(command) => push(&client(options).await?, command, output).await?,
         Command::Agents => registry::list(options, output).await?,
+        Command::KafkaCheck { batches } => return check::run(options, output, *batches).await,
         Command::Register { card, entry } => {
             registry::register(options, output, card, &entry.instance).await?;
         }

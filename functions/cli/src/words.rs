@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use a2a_core::{
     AgentCard, Artifact, Part, PartContent, Task, TaskPushNotificationConfig, TaskState,
-    wire::kafka::BINDING,
+    client::kafka::registry::Entry, wire::kafka::BINDING,
 };
 
 /// A state as people write it: `input-required`.
@@ -43,13 +43,36 @@ pub(crate) fn card(card: &AgentCard) -> String {
 }
 
 /// An agent in a line of a cluster's list: its name, where it is reached over Kafka (else, where
-/// first), and what it is for.
-pub(crate) fn agent(card: &AgentCard) -> String {
-    let mut interfaces = card.supported_interfaces.iter();
+/// first), and what it is for. Where its instances differ, which it is and all its addresses.
+pub(crate) fn agent(entry: &Entry, differs: bool) -> String {
+    let mut interfaces = entry.card.supported_interfaces.iter();
     let over_kafka = interfaces.clone().find(|interface| interface.protocol_binding == BINDING);
     let at = over_kafka.or_else(|| interfaces.next()).map_or("", |interface| &*interface.url);
-    let what = line_of(&card.description);
-    format!("{}  {at}  {what}", card.name).trim_end().to_owned()
+    let what = line_of(&entry.card.description);
+    let line = match differs {
+        true => format!(
+            "{}  {}  {what}",
+            line_of(&Entry::key(&entry.agent, &entry.instance)),
+            line_of(&entry.addresses().join(" "))
+        ),
+        false => format!("{}  {at}  {what}", entry.agent),
+    };
+    line.trim_end().to_owned()
+}
+
+/// How many agents these are, and which are there more than once.
+pub(crate) fn agents(entries: &[Entry]) -> String {
+    let mut names = Vec::from_iter(entries.iter().map(|entry| &*entry.agent));
+    names.sort_unstable();
+    let twice = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+    let mut differ = Vec::from_iter(twice);
+    differ.dedup();
+    names.dedup();
+    let told = count(names.len(), "agent");
+    if differ.is_empty() {
+        return told;
+    }
+    format!("{told}; the instances of {} point to different addresses", differ.join(", "))
 }
 
 /// A push configuration in a line: its id and its webhook.

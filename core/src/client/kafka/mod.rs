@@ -8,6 +8,7 @@
 //! | `settings` | librdkafka's clients, set up |
 //! | `cluster` | sharing them in this process: one producer per cluster, one consumer per reply topic |
 //! | `reply_consumer` | that consumer: assigned where no answer is missed |
+//! | `correlation` | ids that nobody can foresee |
 //! | `pending` | the pending requests, by correlation id |
 //! | `refusals` | where it is heard that a reply topic is refused |
 //! | `partition` | which partition a request goes to: what is short never behind work |
@@ -22,6 +23,7 @@
 mod address;
 mod cluster;
 mod connection;
+mod correlation;
 mod options;
 mod partition;
 mod pending;

@@ -3,7 +3,8 @@
 //! Owns: reading the topic to its end, and writing entries. Must never know: what an entry's record
 //! looks like (that is `wire`'s), who publishes when.
 //!
-//! Whoever may write to the topic may say where an agent is: allow it to agents only.
+//! Whoever may write to the topic may say where an agent is: allow it to agents only. Instances that
+//! say different things are shown side by side, and none is taken for the agent.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +24,7 @@ use rdkafka::{
 use super::{
     cluster::{Cluster, Record, Unsent},
     options::KafkaOptions,
-    settings::{self, ConnectionErrors},
+    settings::{self, ConnectionErrors, is_of_batch},
 };
 use crate::{
     env::Env,
@@ -32,6 +33,9 @@ use crate::{
 };
 
 pub use crate::wire::kafka::registry::Entry;
+
+/// How many instances a sentence names.
+const SHOWN: usize = 4;
 
 /// The registry of a cluster. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -63,35 +67,52 @@ impl Registry {
     /// The agent of that name, as its newest live entry has it; none when there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when no broker answers in time.
+    /// [`ErrorKind::InvalidAgentResponse`] when its instances point to different addresses, in a
+    /// sentence that names them, [`ErrorKind::Unavailable`] when no broker answers in time.
     pub async fn find(&self, agent: &str) -> Result<Option<Entry>, Error> {
-        Ok(self.list().await?.into_iter().find(|entry| entry.agent == agent))
+        let mut found = self.list().await?;
+        found.retain(|entry| entry.agent == agent);
+        if found.len() < 2 {
+            return Ok(found.pop());
+        }
+        let instances = found.iter().take(SHOWN).map(|entry| {
+            let key = Entry::key(&entry.agent, &entry.instance);
+            format!("{key} at {}", entry.addresses().join(", "))
+        });
+        let sentence = format!(
+            "The registry's entries of the agent {agent:?} point to different addresses: {}.",
+            instances.collect::<Vec<_>>().join("; ")
+        );
+        Err(Error::new(ErrorKind::InvalidAgentResponse, sentence))
     }
 
-    /// The agents that are there, by name, each as its newest live entry has it.
+    /// The agents that are there, by name. Instances that point to the same addresses are one entry,
+    /// the newest; others are an entry each, by their names.
     ///
     /// # Errors
-    /// As [`find`](Self::find).
+    /// [`ErrorKind::Unavailable`] when no broker answers in time.
     pub async fn list(&self) -> Result<Vec<Entry>, Error> {
         let registry = self.clone();
         let reading = tokio::task::spawn_blocking(move || registry.read());
-        let mut newest = BTreeMap::new();
-        let now = Env::system().now();
-        // In the order of the topic: a later one takes the place of an earlier one.
-        for entry in reading.await.map_err(Error::internal)?? {
+        let mut read = reading.await.map_err(Error::internal)??;
+        read.sort_by_key(|(written, _)| *written);
+        let (mut newest, now) = (BTreeMap::new(), Env::system().now());
+        for (_, entry) in read {
             if entry.is_live(now) {
-                newest.insert(entry.agent.clone(), entry);
+                let addresses = entry.addresses().into_iter().map(str::to_owned);
+                newest.insert((entry.agent.clone(), Vec::from_iter(addresses)), entry);
             }
         }
-        Ok(newest.into_values().collect())
+        let mut entries = Vec::from_iter(newest.into_values());
+        entries.sort_by(|a, b| (&a.agent, &a.instance).cmp(&(&b.agent, &b.instance)));
+        Ok(entries)
     }
 
     /// Publishes an entry, in place of what the same instance published before.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidParams`] when a name has no place in a key, or the card's is another,
-    /// [`ErrorKind::Unavailable`] when no broker takes it in time,
-    /// [`ErrorKind::PermissionDenied`] when it may not be written.
+    /// [`ErrorKind::InvalidParams`] when a name has no place in a key, [`ErrorKind::Unavailable`]
+    /// when no broker takes it in time, [`ErrorKind::PermissionDenied`] when it may not be written.
     pub async fn publish(&self, entry: &Entry) -> Result<(), Error> {
         let (value, headers) = entry.encode()?;
         self.write(&entry.agent, &entry.instance, Some(value), headers).await
@@ -168,9 +189,8 @@ impl Registry {
         }
     }
 
-    /// Every entry that was not withdrawn, in the order of the topic. A topic that is missing has
-    /// none.
-    fn read(&self) -> Result<Vec<Entry>, Error> {
+    /// Every entry that was not withdrawn. A topic that is missing has none.
+    fn read(&self) -> Result<Vec<(Written, Entry)>, Error> {
         let until = Instant::now() + self.timeout;
         let left = || until.saturating_duration_since(Instant::now());
         let errors = ConnectionErrors::default();
@@ -183,6 +203,12 @@ impl Registry {
             match consumer.poll(left()) {
                 Some(Ok(message)) => take(&mut entries, &message),
                 Some(Err(KafkaError::PartitionEOF(_))) => unread -= 1,
+                Some(Err(error)) if is_of_batch(&error) => {
+                    if !skip(&consumer, &all, left()) {
+                        let sentence = format!("The topic {TOPIC} cannot be read: {error}.");
+                        return Err(Error::new(ErrorKind::Unavailable, sentence));
+                    }
+                }
                 Some(Err(error)) => tracing::debug!(%error, "the registry is not read for now"),
                 None => return Err(unavailable(KafkaError::NoMessageReceived)),
             }
@@ -218,17 +244,43 @@ impl Registry {
     }
 }
 
+/// Where an entry is in the order of all: its time, its offset, its partition.
+type Written = (Option<i64>, i64, i32);
+
+/// Goes on behind a record whose batch cannot be read, where it is known which that is: where there
+/// is one partition, as there should be. Its instance is not known until it writes again.
+fn skip(
+    consumer: &BaseConsumer<ConnectionErrors>,
+    all: &TopicPartitionList,
+    timeout: Duration,
+) -> bool {
+    let [partition] = &*all.elements() else { return false };
+    let Ok(position) = consumer.position() else { return false };
+    let next = match position.elements().first().map(|it| it.offset()) {
+        Some(Offset::Offset(next)) => next,
+        _ => match consumer.fetch_watermarks(TOPIC, partition.partition(), timeout) {
+            Ok((first, _)) => first,
+            Err(_) => return false,
+        },
+    };
+    tracing::warn!(offset = next, "the registry's record cannot be read and is passed over");
+    consumer.seek(TOPIC, partition.partition(), Offset::Offset(next + 1), timeout).is_ok()
+}
+
 /// A record takes the place of the one before it under its key.
-fn take(entries: &mut Vec<Entry>, message: &BorrowedMessage<'_>) {
+fn take(entries: &mut Vec<(Written, Entry)>, message: &BorrowedMessage<'_>) {
     let key = message.key().unwrap_or_default();
     if let Some((agent, instance)) = Entry::names(key) {
-        entries.retain(|entry| entry.agent != agent || entry.instance != instance);
+        entries.retain(|(_, entry)| entry.agent != agent || entry.instance != instance);
     }
     let Some(value) = message.payload() else { return };
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     let headers = headers.map(|it| (it.key, it.value.unwrap_or_default()));
     match Entry::decode(key, value, headers) {
-        Ok(entry) => entries.push(entry),
+        Ok(entry) => {
+            let written = (message.timestamp().to_millis(), message.offset(), message.partition());
+            entries.push((written, entry));
+        }
         Err(error) => tracing::debug!(%error, "passed over"),
     }
 }

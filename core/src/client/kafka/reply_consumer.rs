@@ -4,8 +4,8 @@
 //! never know: what was asked, what an answer says, who waits how long.
 //!
 //! It has a thread of its own, so that it serves callers of every runtime and none can hold it up.
-//! It belongs to no group: every process reads all answers and takes its own, which it tells by the
-//! beginning of their key before it copies anything.
+//! It belongs to no group: every process reads all answers and takes its own, which it tells by their
+//! key before it copies anything.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -21,9 +21,10 @@ use rdkafka::{
 use tokio::sync::watch;
 
 use super::{
+    correlation::CorrelationId,
     pending::PendingRequests,
     reply_queue::ReplyRecord,
-    settings::{self, ConnectionErrors, Settings},
+    settings::{self, ConnectionErrors, Settings, is_of_batch},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -48,6 +49,8 @@ pub(super) struct ReplyConsumer {
     errors: ConnectionErrors,
     assignment: watch::Sender<Assignment>,
     partitions: Mutex<Partitions>,
+    /// When answers were passed over last because they cannot be read, and why, in one sentence.
+    passed_over: Mutex<Option<(Instant, String)>>,
 }
 
 /// Whether the consumer is assigned offsets from which no answer can be missed.
@@ -87,6 +90,7 @@ impl ReplyConsumer {
             errors,
             assignment: watch::Sender::new(Assignment::Unavailable(None)),
             partitions: Mutex::new(Partitions { count: 0, looked: Instant::now() }),
+            passed_over: Mutex::default(),
         });
         let (consumer, reader) = (Arc::clone(&replies.consumer), Arc::downgrade(&replies));
         let thread = std::thread::Builder::new().name("a2a-replies".to_owned());
@@ -115,6 +119,25 @@ impl ReplyConsumer {
     /// Whether that is so, and why not.
     pub(super) fn assignment(&self) -> Assignment {
         self.assignment.borrow().clone()
+    }
+
+    /// Why answers that came since then cannot be read; none where all could be.
+    pub(super) fn passed_over_since(&self, then: Instant) -> Option<String> {
+        let passed_over = lock(&self.passed_over);
+        passed_over.as_ref().filter(|(at, _)| *at >= then).map(|(_, why)| why.clone())
+    }
+
+    /// A batch that cannot be read would be read again for ever. Which one it is librdkafka does not
+    /// say, so all that is there is passed over: who waits for an answer asks again.
+    fn pass_over(&self, error: &KafkaError) {
+        let why = format!("Answers on the topic {} cannot be read: {error}.", self.topic);
+        let known = lock(&self.passed_over).replace((Instant::now(), why.clone()));
+        if known.is_none_or(|(_, known)| known != why) {
+            tracing::warn!(why, "what is on the topic is passed over");
+        }
+        if let Err(why) = self.assign_to_end() {
+            tracing::debug!(topic = &*self.topic, why, "it is not passed over for now");
+        }
     }
 
     /// Looks for new partitions of the topic, in the background, if nobody did so lately.
@@ -181,15 +204,15 @@ impl ReplyConsumer {
     }
 
     fn deliver(&self, message: &BorrowedMessage<'_>) {
-        let Some(number) = message.key().and_then(|key| self.pending.number(key)) else { return };
-        if !self.pending.is_open(number) {
+        let Some(id) = message.key().and_then(CorrelationId::of_key) else { return };
+        if !self.pending.is_open(id) {
             return;
         }
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
         let of_event = EventHeaders::read(headers.map(|it| (it.key, it.value.unwrap_or_default())));
         let value = message.payload().unwrap_or_default().to_vec();
         self.pending.deliver(ReplyRecord {
-            number,
+            id,
             topic: Arc::clone(&self.topic),
             headers: of_event,
             value,
@@ -219,6 +242,7 @@ fn read(consumer: &BaseConsumer<ConnectionErrors>, replies: &Weak<ReplyConsumer>
         let Some(replies) = replies.upgrade() else { return };
         match received {
             Some(Ok(message)) => replies.deliver(&message),
+            Some(Err(error)) if is_of_batch(&error) => replies.pass_over(&error),
             // It goes on by itself, where it was.
             Some(Err(error)) => {
                 tracing::debug!(topic = &*replies.topic, %error, "no answers for now")

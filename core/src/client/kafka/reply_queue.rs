@@ -10,6 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::correlation::CorrelationId;
 use crate::{task::Cursor, wire::kafka::client::EventHeaders};
 
 /// How many answers wait for their reader at most.
@@ -21,7 +22,7 @@ const BYTES_LIMIT: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct ReplyRecord {
     /// Which request it answers.
-    pub(super) number: u64,
+    pub(super) id: CorrelationId,
     /// Which topic it came on.
     pub(super) topic: Arc<str>,
     /// Where it stands in its stream.
@@ -52,13 +53,15 @@ impl ReplyQueue {
         Self { inner: Mutex::new(Inner { seen, ..Inner::default() }), news: Notify::new() }
     }
 
-    /// Takes an answer, after all that came before it; a redelivered event is passed over. Over the
+    /// Takes an answer, after all that came before it; a redelivered event is passed over, unless it
+    /// says that its stream has ended, which may be news. Over the
     /// limit the reader has fallen behind: from here on nothing is taken until they know. Answers
     /// whether what comes next may be taken.
     pub(super) fn put(&self, reply: ReplyRecord) -> bool {
         let mut inner = self.lock();
         let cursor = reply.headers.cursor;
-        if !inner.overflowed && cursor.is_some() && cursor <= inner.seen {
+        let is_seen = cursor.is_some() && cursor <= inner.seen;
+        if !inner.overflowed && is_seen && !reply.headers.last {
             return true;
         }
         let bytes = inner.bytes + reply.value.len();
@@ -68,7 +71,7 @@ impl ReplyQueue {
         let taken = !inner.overflowed;
         if taken {
             inner.bytes = bytes;
-            inner.seen = cursor.or(inner.seen);
+            inner.seen = cursor.max(inner.seen);
             inner.waiting.push_back(reply);
         }
         drop(inner);
@@ -106,9 +109,13 @@ mod tests {
 
     use super::*;
 
+    fn id(number: u64) -> CorrelationId {
+        CorrelationId::of_key(format!("{number:032x}").as_bytes()).unwrap()
+    }
+
     fn reply(number: u64, bytes: usize) -> ReplyRecord {
         let (topic, headers) = ("replies".into(), EventHeaders::default());
-        ReplyRecord { number, topic, headers, value: vec![b' '; bytes] }
+        ReplyRecord { id: id(number), topic, headers, value: vec![b' '; bytes] }
     }
 
     #[test]
@@ -119,7 +126,7 @@ mod tests {
         for number in 0..256 {
             assert!(!queue.put(reply(1000, 1)), "nothing is taken after a gap");
             let next = queue.next().now_or_never().expect("it waits");
-            assert_eq!(next.map(|it| it.number), Some(number));
+            assert_eq!(next.map(|it| it.id), Some(id(number)));
         }
         assert!(queue.next().now_or_never().expect("the reader is told").is_none());
         assert!(queue.next().now_or_never().is_none(), "once");
@@ -132,12 +139,20 @@ mod tests {
             let cursor = Some(Cursor { version, index: 0 });
             ReplyRecord { headers: EventHeaders { cursor, last: false }, ..reply(version, 1) }
         };
+        let ended = |version| {
+            let headers = EventHeaders { last: true, ..event(version).headers };
+            ReplyRecord { headers, ..event(version) }
+        };
         let queue = ReplyQueue::after(Some(Cursor { version: 1, index: 5 }));
         for version in [1, 2, 3, 1, 2, 3, 4] {
             assert!(queue.put(event(version)));
         }
-        let next = || queue.next().now_or_never().flatten().map(|next| next.number);
-        assert_eq!([next(), next(), next(), next()], [Some(2), Some(3), Some(4), None]);
+        let next = || queue.next().now_or_never().flatten().map(|next| next.id);
+        assert_eq!([next(), next(), next()], [2, 3, 4].map(|it| Some(id(it))));
+        assert_eq!(next(), None);
+        // The end of its stream is not.
+        assert!(queue.put(ended(3)) && queue.put(event(4)) && queue.put(event(5)));
+        assert_eq!([next(), next()], [3, 5].map(|it| Some(id(it))));
     }
 
     #[test]
@@ -154,6 +169,6 @@ mod tests {
     async fn a_reader_that_waits_is_woken() {
         let queue = ReplyQueue::default();
         let (next, taken) = tokio::join!(queue.next(), async { queue.put(reply(3, 1)) });
-        assert!(taken && next.is_some_and(|next| next.number == 3));
+        assert!(taken && next.is_some_and(|next| next.id == id(3)));
     }
 }

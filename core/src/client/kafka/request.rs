@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     cluster::{Record, Unsent},
     connection::Connection,
+    correlation::CorrelationId,
     partition::Pace,
     pending::PendingRequest,
     reply_consumer::{Assignment, ReplyConsumer},
@@ -34,6 +35,7 @@ pub(super) struct Request {
     pending: PendingRequest,
     record: Arc<Record>,
     pace: Pace,
+    opened: std::time::Instant,
     /// How often it was sent.
     copies: u64,
     /// After how much silence it is sent again.
@@ -58,7 +60,7 @@ impl Request {
         call: &Call,
     ) -> Result<Self, Error> {
         let pending = connection.cluster.pending.open(queue);
-        let key = connection.cluster.pending.correlation_id(pending.number);
+        let key = pending.id.to_string();
         let idempotency_key = match &parameters.idempotency_key {
             Some(key) => Some(&**key),
             // Its own retries need one.
@@ -91,6 +93,7 @@ impl Request {
             pending,
             record: Arc::new(record),
             pace: Pace::of(call),
+            opened: std::time::Instant::now(),
             copies: 0,
             interval: connection.interval(parameters),
             sending: None,
@@ -102,8 +105,8 @@ impl Request {
     }
 
     /// What its answers' keys say.
-    pub(super) fn number(&self) -> u64 {
-        self.pending.number
+    pub(super) fn correlation_id(&self) -> CorrelationId {
+        self.pending.id
     }
 
     /// Its key.
@@ -122,11 +125,16 @@ impl Request {
         loop {
             if self.sending.is_none() {
                 tokio::time::sleep_until(self.at).await;
+                // Its answer may be among what cannot be read. So may the next one have been.
+                if let Some(why) = self.unreadable().filter(|_| self.copies > 1) {
+                    return Error::new(ErrorKind::Unavailable, why);
+                }
                 self.listen().await;
                 self.connection.replies.look();
                 let cluster = &self.connection.cluster;
                 let count = cluster.partitions(&self.record.topic).await;
-                let partition = count.map(|it| self.pace.partition(self.number(), self.copies, it));
+                let partition =
+                    count.map(|it| self.pace.partition(self.pending.turn, self.copies, it));
                 self.copies += 1;
                 self.sending = Some(self.connection.cluster.produce(&self.record, partition));
             }
@@ -170,6 +178,11 @@ impl Request {
         }
     }
 
+    /// Why an answer that has come may not have been read.
+    fn unreadable(&self) -> Option<String> {
+        self.connection.replies.passed_over_since(self.opened)
+    }
+
     /// Why there is no answer after that time.
     pub(super) fn gave_up(&self, after: Duration) -> Error {
         let unavailable = |why: Option<String>| {
@@ -179,6 +192,7 @@ impl Request {
         match self.connection.replies.assignment() {
             Assignment::Unavailable(why) => unavailable(why),
             Assignment::Ready if !self.reached => unavailable(self.last_error.clone()),
+            Assignment::Ready if self.unreadable().is_some() => unavailable(self.unreadable()),
             Assignment::Ready => {
                 let seconds = after.as_secs_f64();
                 let address = &self.connection.address;

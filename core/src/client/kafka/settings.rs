@@ -14,6 +14,7 @@ use rdkafka::{
     consumer::{BaseConsumer, ConsumerContext},
     error::KafkaError,
     producer::FutureProducer,
+    types::RDKafkaErrorCode,
 };
 
 use crate::error::Error;
@@ -107,6 +108,14 @@ fn refused(error: &KafkaError) -> Error {
         error => error.to_string(),
     };
     Error::invalid_field("settings", format!("are refused by Kafka's client: {why}"))
+}
+
+/// Whether an error is one of the batch that was fetched, such as a codec that is not known or a
+/// checksum that is wrong: to fetch it again does not help.
+pub(super) fn is_of_batch(error: &KafkaError) -> bool {
+    let KafkaError::MessageConsumption(code) = error else { return false };
+    use RDKafkaErrorCode::{BadCompression, BadMessage, InvalidMessage, NotImplemented};
+    matches!(code, BadCompression | BadMessage | InvalidMessage | NotImplemented)
 }
 
 /// What a client said last of its connections: unavailable brokers, logins that are refused show

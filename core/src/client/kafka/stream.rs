@@ -14,7 +14,7 @@ use futures_util::{
     future::{BoxFuture, Fuse, FusedFuture},
     stream,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     connection::Connection,
@@ -29,6 +29,9 @@ use crate::{
     types::{GetTaskRequest, StreamResponse},
     wire::kafka::client,
 };
+
+/// The pause before a stream is continued that its agent ended although the task goes on.
+const RESUME_BACKOFF: Duration = Duration::from_millis(200);
 
 /// A stream's reader.
 pub(super) struct Reader {
@@ -47,6 +50,17 @@ pub(super) struct Reader {
     /// Where events were asked for although nothing was known to be lost.
     asked_after: Option<Cursor>,
     done: bool,
+}
+
+/// Whether a stream ends although its task goes on.
+fn is_broken_off(event: &Event) -> bool {
+    match &event.response {
+        StreamResponse::Task(task) if event.last => {
+            let state = task.status.state;
+            !state.is_terminal() && !state.is_interrupted()
+        }
+        _ => false,
+    }
 }
 
 /// A question for the task's state that may be under way.
@@ -117,7 +131,16 @@ impl Reader {
             tokio::select! {
                 biased;
                 reply = self.queue.next() => match reply {
-                    Some(reply) => return self.read(&reply),
+                    Some(reply) => {
+                        let event = self.read(&reply)?;
+                        if !is_broken_off(&event) {
+                            return Ok(event);
+                        }
+                        // What an agent may do with a stream that lasts.
+                        sleep(RESUME_BACKOFF).await;
+                        self.resume()?;
+                        heard = Instant::now();
+                    }
                     None => self.resume()?,
                 },
                 error = self.request.send(), if waits => return Err(error),
@@ -139,13 +162,13 @@ impl Reader {
     /// The event of an answer.
     fn read(&mut self, reply: &ReplyRecord) -> Result<Event, Error> {
         self.connection.heard(reply);
-        if reply.number == self.request.number() {
+        if reply.id == self.request.correlation_id() {
             self.answered = true;
             self.request.answered();
         }
-        let id = self.connection.cluster.pending.correlation_id(reply.number);
+        let id = reply.id.to_string();
         let event = client::decode_event(&id, reply.headers, &reply.value)?;
-        self.after = event.cursor.or(self.after);
+        self.after = event.cursor.max(self.after);
         self.task = match &event.response {
             StreamResponse::Task(task) => Some(Arc::clone(&task.id)),
             StreamResponse::StatusUpdate(event) => Some(Arc::clone(&event.task_id)),

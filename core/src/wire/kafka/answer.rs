@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Form, Record, header};
+use super::{Form, MAX_KEY, Record, header};
 use crate::{
     call::{Event, Reply},
-    error::Error,
+    error::{Error, ErrorKind},
     wire::{brief, jsonrpc, status},
 };
 
@@ -53,6 +53,9 @@ pub fn answer(record: &Record, form: &Form, outcome: &Result<Reply, Error>) -> A
         Form::Brief => brief::write_response(&mut value, outcome),
     }
     let mut answer = addressed(record, value);
+    if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
+        answer.headers.push(header_of(header::WWW_AUTHENTICATE, challenge(record)));
+    }
     if matches!(form, Form::JsonRpc { streams: true, .. }) {
         answer.headers.push(header_of(header::LAST, "true"));
     }
@@ -60,7 +63,8 @@ pub fn answer(record: &Record, form: &Form, outcome: &Result<Reply, Error>) -> A
 }
 
 /// One event of a stream. Its headers say where it stands (`a2a-event-id`) and whether it is the
-/// last (`a2a-last`), since a topic has no end to tell by; an error always is.
+/// last (`a2a-last`), since a topic has no end to tell by; an error always is. One that takes the
+/// place of what was told before is marked with [`marked_restart`].
 pub fn event_answer(record: &Record, form: &Form, item: &Result<Event, Error>) -> Answer {
     let mut value = Vec::new();
     match form {
@@ -77,6 +81,12 @@ pub fn event_answer(record: &Record, form: &Form, item: &Result<Event, Error>) -
     answer
 }
 
+/// The same event, marked as one that takes the place of all that was told of its task before.
+pub fn marked_restart(mut answer: Answer) -> Answer {
+    answer.headers.push(header_of(header::RESTART, "true"));
+    answer
+}
+
 fn addressed(record: &Record, value: Vec<u8>) -> Answer {
     let mut headers = Vec::with_capacity(5);
     headers.push(header_of(header::CONTENT_TYPE, header::A2A_JSON));
@@ -84,7 +94,16 @@ fn addressed(record: &Record, value: Vec<u8>) -> Answer {
     if let Some(traceparent) = record.header(header::TRACEPARENT) {
         headers.push(header_of(header::TRACEPARENT, traceparent.to_owned()));
     }
-    Answer { key: record.key.clone(), value, headers }
+    let key = record.key.as_ref().map(|key| key.slice(..key.len().min(MAX_KEY)));
+    Answer { key, value, headers }
+}
+
+/// What is to be brought (specification section 12.6), as over HTTP.
+fn challenge(record: &Record) -> &'static str {
+    match record.authorization() {
+        None => "Bearer",
+        Some(_) => "Bearer error=\"invalid_token\"",
+    }
 }
 
 /// What is known of the record that a dead letter was; what is not is left out.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, ErrorKind},
+    types::Timestamp,
     wire::{is_json_type, shortened},
 };
 
@@ -19,9 +20,11 @@ pub const VERSION: &str = "a2a-version";
 pub const EXTENSIONS: &str = "a2a-extensions";
 /// The idempotency key, under which the client may retry the request.
 pub const IDEMPOTENCY_KEY: &str = "a2a-idempotency-key";
+/// The same by HTTP's name for it.
+pub const HTTP_IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The topic the client wants its answers on.
 pub const REPLY_TO: &str = "a2a-reply-to";
-/// Until when the client waits for the answer: ISO 8601, or milliseconds since 1970.
+/// Until when the client waits for the answer: RFC 3339, or milliseconds since 1970.
 pub const DEADLINE: &str = "a2a-deadline";
 /// The event after which a stream is to go on.
 pub const LAST_EVENT_ID: &str = "a2a-last-event-id";
@@ -36,6 +39,10 @@ pub const CONTENT_TYPE: &str = "content-type";
 pub const EVENT_ID: &str = "a2a-event-id";
 /// `true` on a stream's last record, and on no other.
 pub const LAST: &str = "a2a-last";
+/// `true` on an event that takes the place of all that was told of the task before.
+pub const RESTART: &str = "a2a-restart";
+/// What credentials an answer [`Unauthenticated`](ErrorKind::Unauthenticated) asks for, as HTTP has it.
+pub const WWW_AUTHENTICATE: &str = "www-authenticate";
 /// Why a record is a dead letter, in a sentence. Each further header of a dead letter begins so.
 pub const ERROR: &str = "a2a-error";
 /// The same in the word by which programs tell errors apart.
@@ -54,20 +61,19 @@ pub const ERROR_ATTEMPTS: &str = "a2a-error-attempts";
 /// The media type of a value.
 pub const A2A_JSON: &str = "application/a2a+json";
 
-/// How many bytes a header may hold that is read here. Room for any token; a record's own size
-/// bounds the rest.
+/// How many bytes a header may hold that is read here. Room for any token.
 pub const MAX_BYTES: usize = 8192;
-
 /// How many headers a record may have. Each costs its reader memory, also an empty one.
 pub const MAX_COUNT: usize = 128;
 /// How many bytes the names and values of a record's headers may have together.
 pub const MAX_TOTAL: usize = 65_536;
 
 /// What is read of a request.
-const OF_REQUESTS: [&str; 9] = [
+const OF_REQUESTS: [&str; 10] = [
     VERSION,
     EXTENSIONS,
     IDEMPOTENCY_KEY,
+    HTTP_IDEMPOTENCY_KEY,
     REPLY_TO,
     DEADLINE,
     LAST_EVENT_ID,
@@ -79,8 +85,9 @@ const OF_REQUESTS: [&str; 9] = [
 /// Whether only answers and dead letters have it, so that a record with it is no request: it is an
 /// answer that went astray, or wants to be taken for one.
 pub(super) fn is_of_answers(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name == EVENT_ID || name == LAST || name.starts_with(ERROR)
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    let is_error = name.get(..ERROR.len()).is_some_and(|start| start.eq_ignore_ascii_case(ERROR));
+    is(EVENT_ID) || is(LAST) || is(RESTART) || is_error
 }
 
 /// A record's headers as far as it may have any, and one more where it has too many: enough to
@@ -95,13 +102,39 @@ pub fn bounded<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Ve
     within.map(|(name, value)| (name.to_owned(), Bytes::copy_from_slice(value))).collect()
 }
 
+/// A point in time: 1 to 15 digits of milliseconds since 1970, or RFC 3339.
+pub(super) fn time(text: &str) -> Result<Timestamp, &'static str> {
+    /// RFC 3339's `date-time`, to its seconds.
+    const FORM: &[u8] = b"0000-00-00T00:00:00";
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        form => byte.eq_ignore_ascii_case(form),
+    };
+    let bytes = text.as_bytes();
+    let parsed = if (1..=15).contains(&text.len()) && bytes.iter().all(u8::is_ascii_digit) {
+        text.parse().ok().map(Timestamp::from_millis)
+    } else if bytes.len() > FORM.len() && bytes.iter().zip(FORM).all(fits) {
+        text.parse().ok()
+    } else {
+        None
+    };
+    parsed
+        .ok_or("must be a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970-01-01 UTC")
+}
+
 /// Whether these are a request's headers.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`] for a header of answers or one that is too long,
+/// [`ErrorKind::InvalidRequest`] for a header of answers, one that is too long, and too many,
 /// [`ErrorKind::ContentTypeNotSupported`] when the value is no JSON by its own word.
 pub(super) fn check(headers: &[(String, Bytes)], content_type: Option<&str>) -> Result<(), Error> {
     let invalid = |sentence: String| Err(Error::new(ErrorKind::InvalidRequest, sentence));
+    let total: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if headers.len() > MAX_COUNT || total > MAX_TOTAL {
+        return invalid(format!(
+            "The record's headers are over the limit of {MAX_COUNT} headers and {MAX_TOTAL} bytes."
+        ));
+    }
     for (name, value) in headers {
         if is_of_answers(name) {
             let name = shortened(name).to_ascii_lowercase();

@@ -23,17 +23,20 @@ use super::{
 use crate::{
     call::{Call, Caller, IdempotencyKey, StreamsEnd},
     error::{Error, ErrorKind},
-    types::{AgentInterface, Timestamp},
+    types::AgentInterface,
 };
 
 pub(crate) use answer::header_of;
-pub use answer::{Answer, Header, Origin, answer, dead_letter, event_answer, raw_dead_letter};
+pub use answer::{
+    Answer, Header, Origin, answer, dead_letter, event_answer, marked_restart, raw_dead_letter,
+};
 
 /// The binding's name, `protocolBinding` of its entry in an agent card. Another version of it that
 /// breaks clients has another name.
-pub const BINDING: &str = "urn:a2a-serverless:binding:kafka:v1";
+pub const BINDING: &str = "urn:uuid:b18eeee4-0bd5-4982-bc46-5e20db64ee74";
 
-/// How many bytes a record's key, the correlation id, may have.
+/// How many bytes a record's key, the correlation id, may have. A longer one is cut in the answer
+/// that refuses it.
 pub const MAX_KEY: usize = 1024;
 
 /// The binding's entry in an agent card: requests are produced to that topic of these brokers
@@ -205,13 +208,14 @@ impl Reader<'_> {
     fn parameters(&self, record: &Record, caller: &mut Caller) -> Result<(), Error> {
         if let Some(text) = record.stated(header::DEADLINE) {
             let wrong = |why: &str| Error::invalid_field(header::DEADLINE, why);
-            caller.expires = Some(deadline(text).map_err(wrong)?);
+            caller.expires = Some(header::time(text).map_err(wrong)?);
         }
         if let Some(text) = record.stated(header::LAST_EVENT_ID) {
             let wrong = |why: &str| Error::invalid_field(header::LAST_EVENT_ID, why);
             caller.resume = Some(text.parse().map_err(wrong)?);
         }
-        if let Some(text) = record.stated(header::IDEMPOTENCY_KEY) {
+        let keys = [header::IDEMPOTENCY_KEY, header::HTTP_IDEMPOTENCY_KEY];
+        if let Some(text) = keys.into_iter().find_map(|name| record.stated(name)) {
             let wrong = |why: &str| Error::invalid_field(header::IDEMPOTENCY_KEY, why);
             caller.key =
                 Some(IdempotencyKey::of_caller(self.agent, self.owner, text).map_err(wrong)?);
@@ -233,16 +237,6 @@ fn check_key(record: &Record) -> Result<(), Error> {
     }
 }
 
-/// A point in time, in either of its two forms.
-fn deadline(text: &str) -> Result<Timestamp, &'static str> {
-    if let Ok(millis) = text.parse() {
-        return Ok(Timestamp::from_millis(millis));
-    }
-    text.parse().map_err(
-        |_| "must be a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970-01-01 UTC",
-    )
-}
-
 fn read_value(text: &str, key: &IdempotencyKey) -> (Form, Result<Call, Error>) {
     let envelope = match jsonrpc::envelope(text) {
         Ok(envelope) => envelope,
@@ -255,7 +249,10 @@ fn read_value(text: &str, key: &IdempotencyKey) -> (Form, Result<Call, Error>) {
     let params = envelope.params.map(RawValue::get);
     match params.or(envelope.message.map(|_| text)) {
         Some(params) => (Form::Brief, brief::decode(params, key).map(Call::SendMessage)),
-        None => unreadable(invalid(NO_FORM)),
+        None => {
+            let id = envelope.id().unwrap_or(Id::Null);
+            (Form::JsonRpc { id, streams: false }, Err(invalid(NO_FORM)))
+        }
     }
 }
 

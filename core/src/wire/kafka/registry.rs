@@ -5,7 +5,7 @@
 
 use super::{
     client::Headers,
-    header::{A2A_JSON, CONTENT_TYPE},
+    header::{A2A_JSON, CONTENT_TYPE, time},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -26,7 +26,7 @@ pub struct Entry {
     pub agent: String,
     /// Which instance of the agent: unique among them.
     pub instance: String,
-    /// Its card, of the same name.
+    /// Its card. Its own name is for people, and need not be the agent's.
     pub card: AgentCard,
     /// From when on the entry no longer counts, unless it is renewed; none counts until it is
     /// withdrawn.
@@ -45,16 +45,19 @@ impl Entry {
         (!agent.is_empty() && !instance.is_empty()).then_some((agent, instance))
     }
 
+    /// Where the card says that the agent is reached.
+    pub fn addresses(&self) -> Vec<&str> {
+        let mut addresses =
+            Vec::from_iter(self.card.supported_interfaces.iter().map(|it| &*it.url));
+        addresses.sort_unstable();
+        addresses
+    }
+
     /// The record's value and headers.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidParams`] when the card is another agent's, [`ErrorKind::Internal`] when
-    /// it cannot be written as JSON.
+    /// [`ErrorKind::Internal`] when the card cannot be written as JSON.
     pub fn encode(&self) -> Result<(Vec<u8>, Headers), Error> {
-        if self.card.name != self.agent {
-            let why = format!("must be {:?}, as the entry's", self.agent);
-            return Err(Error::invalid_field("card.name", why));
-        }
         let mut value = Vec::new();
         write(&mut value, &self.card)?;
         let mut headers = vec![(CONTENT_TYPE, A2A_JSON.to_owned())];
@@ -80,12 +83,9 @@ impl Entry {
             Self::names(key).ok_or_else(|| invalid("its key is not AGENT/INSTANCE"))?;
         let card: AgentCard =
             serde_json::from_slice(value).map_err(|error| invalid(&error.to_string()))?;
-        if card.name != agent {
-            return Err(invalid("its card is of another name"));
-        }
         let mut expires =
             headers.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case(EXPIRES));
-        let read = |value| std::str::from_utf8(value).ok()?.trim().parse().ok();
+        let read = |value| time(std::str::from_utf8(value).ok()?.trim()).ok();
         let expires = expires.next().map(|(_, value)| read(value).unwrap_or_default());
         Ok(Self { agent: agent.to_owned(), instance: instance.to_owned(), card, expires })
     }
@@ -129,18 +129,18 @@ mod tests {
 
     #[test]
     fn what_is_no_entry_is_told() {
-        for (key, value) in [
-            ("data", DATA),
-            ("/one", DATA),
-            ("data/", DATA),
-            ("data/1", ""),
-            ("data/1", "[5]"),
-            ("data/1", "{}"),
-            ("other/1", DATA),
-        ] {
+        for (key, value) in
+            [("data", DATA), ("/one", DATA), ("data/", DATA), ("data/1", ""), ("data/1", "[5]")]
+        {
             let error = read(key, value.as_bytes(), &[]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidAgentResponse, "{key} {value}");
         }
+    }
+
+    #[test]
+    fn an_agent_is_known_by_its_key() {
+        let entry = read("other/1", DATA.as_bytes(), &[]).unwrap();
+        assert_eq!((&*entry.agent, &*entry.card.name), ("other", "data"));
     }
 
     #[test]

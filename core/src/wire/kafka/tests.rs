@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     call::{Event, Reply},
     task::Cursor,
-    types::{GetTaskRequest, StreamResponse, Task},
+    types::{GetTaskRequest, StreamResponse, Task, Timestamp},
     wire::arbitrary,
 };
 
@@ -116,7 +116,16 @@ fn what_cannot_be_answered_as_asked() {
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.message().starts_with(message), "{error}");
     }
+    for (value, form) in
+        [(&br#"{"id":5}"#[..], jsonrpc_form(5)), (b"{\"id\":[]}", jsonrpc_form(Id::Null))]
+    {
+        assert_eq!(read(&record(value)).form, form, "the id that can be read");
+    }
     assert_eq!(read(&Record { key: None, ..valid() }).form, jsonrpc_form(7));
+    // What is too long is not sent back.
+    let long = keyed(1_000_000);
+    let refused = answer(&long, &jsonrpc_form(7), &Err(read(&long).call.unwrap_err()));
+    assert_eq!(refused.key.unwrap().len(), MAX_KEY);
     assert!(read(&keyed(1)).call.is_ok() && read(&keyed(MAX_KEY)).call.is_ok());
     assert!(LONG_KEY.contains(&MAX_KEY.to_string()));
 }
@@ -130,12 +139,19 @@ fn a_header_that_counts_is_not_overlooked() {
         ("a2a-deadline", b"", InvalidParams, "a2a-deadline must be"),
         ("A2A-Deadline", b"\xff", InvalidParams, "a2a-deadline must be"),
         ("a2a-deadline", b"99999999999999999999", InvalidParams, "a2a-deadline must be"),
+        ("a2a-deadline", b"-5", InvalidParams, "a2a-deadline must be"),
+        ("a2a-deadline", b"+5", InvalidParams, "a2a-deadline must be"),
+        ("a2a-deadline", b"1e3", InvalidParams, "a2a-deadline must be"),
+        ("a2a-deadline", b"20260131T120000Z", InvalidParams, "a2a-deadline must be"),
+        ("a2a-deadline", b"2026-01-31T12Z", InvalidParams, "a2a-deadline must be"),
+        ("Idempotency-Key", b"\xff", InvalidParams, "a2a-idempotency-key must be 1 to 255"),
         ("a2a-last-event-id", b"x", InvalidParams, "a2a-last-event-id expected an event id"),
         ("A2A-Idempotency-Key", b"", InvalidParams, "a2a-idempotency-key must be 1 to 255"),
         ("content-type", b"text/plain", ContentTypeNotSupported, "Requests are sent as"),
         ("Content-Type", b"\xff", ContentTypeNotSupported, "Requests are sent as"),
         ("a2a-event-id", b"1-0", InvalidRequest, "a2a-event-id is a header of answers"),
         ("A2A-Last", b"", InvalidRequest, "a2a-last is a header of answers"),
+        ("a2a-restart", b"", InvalidRequest, "a2a-restart is a header of answers"),
         ("a2a-error", b"x", InvalidRequest, "a2a-error is a header of answers"),
         ("a2a-error-other", b"x", InvalidRequest, "a2a-error-other is a header of answers"),
         ("Traceparent", &long, InvalidRequest, "The header traceparent is over the limit of 8192"),
@@ -157,10 +173,54 @@ fn a_header_that_counts_is_not_overlooked() {
 }
 
 #[test]
+fn headers_are_bounded_in_number_and_in_bytes() {
+    let read_back = |count: usize, value: &[u8]| {
+        let name = "x".to_owned();
+        let headers = (0..count).map(|_| (&*name, value));
+        Record { headers: header::bounded(headers), ..record(b"{\"message\":\"hi\"}") }
+    };
+    for (record, kept) in [
+        (read_back(header::MAX_COUNT, b""), header::MAX_COUNT),
+        (read_back(1, &[0; header::MAX_TOTAL - 1]), 1),
+    ] {
+        assert_eq!(record.headers.len(), kept);
+        assert!(read(&record).call.is_ok());
+    }
+    // Of too many there are as many as it takes to say so.
+    for (record, kept) in [
+        (read_back(70_000, b""), header::MAX_COUNT + 1),
+        (read_back(1, &[0; header::MAX_TOTAL]), 1),
+        (read_back(100, &[0; 8192]), 8),
+    ] {
+        assert_eq!(record.headers.len(), kept);
+        let error = read(&record).call.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(error.message().starts_with("The record's headers are over the limit of 128"));
+    }
+}
+
+#[test]
+fn who_is_not_believed_is_told_what_to_bring() {
+    let told = |record: &Record| {
+        let refused = Err(Error::new(ErrorKind::Unauthenticated, "Who are you?"));
+        answer(record, &jsonrpc_form(7), &refused).headers[2..].to_vec()
+    };
+    assert_eq!(told(&headed(&[])), said(&[("www-authenticate", "Bearer")]));
+    let wrong = "Bearer error=\"invalid_token\"";
+    let brought = headed(&[("authorization", b"Bearer x")]);
+    assert_eq!(told(&brought), said(&[("www-authenticate", wrong)]));
+}
+
+#[test]
 fn what_travels_beside_the_parameters() {
     let at = |text: &str| read(&headed(&[("a2a-deadline", text.as_bytes())])).caller.expires;
     let noon = Timestamp::from_millis(1_769_860_800_000);
-    for text in ["2026-01-31T12:00:00Z", "2026-01-31T21:00:00+09:00", " 1769860800000 "] {
+    for text in [
+        "2026-01-31T12:00:00Z",
+        "2026-01-31t12:00:00.000z",
+        "2026-01-31T21:00:00+09:00",
+        " 1769860800000 ",
+    ] {
         assert_eq!(at(text), Some(noon), "{text}");
     }
     let request = read(&headed(&[
@@ -172,6 +232,9 @@ fn what_travels_beside_the_parameters() {
     assert_eq!(request.caller.resume, Some(Cursor { version: 12, index: 3 }));
     assert_eq!(request.reply_to.as_deref(), Some("clients.a"));
     assert_eq!(request.caller.key, IdempotencyKey::of_caller("data", "", "k").ok());
+    // By HTTP's name for it too.
+    let of_http = read(&headed(&[("Idempotency-Key", b"k")]));
+    assert_eq!(of_http.caller.key, request.caller.key);
     assert_eq!(read(&headed(&[])).reply_to, None);
     // A topic that cannot be read is not the same as none.
     assert_eq!(read(&headed(&[("a2a-reply-to", b"\xff")])).reply_to.as_deref(), Some(""));

@@ -6,6 +6,7 @@
 //! | [`engines::scripts`] | every command with `--json`, over every transport |
 //! | [`engines::streams`] | live progress, Ctrl-C, readers who leave, tasks that are canceled |
 //! | [`engines::cluster`] | finding agents over Kafka alone, entering and withdrawing them |
+//! | [`kafka_check`] | that the local runner meets the Kafka binding |
 //!
 //! | module | owns |
 //! |---|---|
@@ -17,5 +18,6 @@
 
 mod canned;
 mod engines;
+mod kafka_check;
 mod program;
 mod served;

@@ -17,14 +17,18 @@ use a2a_core::{
     client::{
         Client, Parameters,
         kafka::{
-            KafkaTransport,
+            KafkaOptions, KafkaTransport,
             registry::{Entry, Registry},
         },
     },
+    wire::kafka::interface,
 };
 use futures_util::{StreamExt, future::join_all};
 
-use crate::kafka_agent::{KafkaAgent, options};
+use crate::{
+    kafka_agent::{KafkaAgent, options},
+    raw_batch,
+};
 
 /// Counts its executions; says as many pieces as it is asked for, and one word at the end.
 #[derive(Clone, Default)]
@@ -243,6 +247,86 @@ async fn a_reply_topic_that_is_refused_is_told() {
     agent.stop().await;
 }
 
+/// It is of no use to wait for: what cannot be read is passed over, and asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_cannot_be_read_holds_nobody_up() {
+    let executor = Pieces::default();
+    let agent = agent(&executor);
+    let soon = |options: &mut KafkaOptions| {
+        options.resend_after = Some(Duration::from_millis(500));
+    };
+    let client = client(agent.transport(soon), PATIENCE);
+    send(&client, "hello").await.unwrap();
+    let broker = agent.broker.bootstrap_servers();
+    let break_all = || {
+        for partition in 0..2 {
+            raw_batch::append(&broker, "agent.data.responses", partition);
+        }
+    };
+    break_all();
+    let began = Instant::now();
+    for _ in 0..5 {
+        send(&client, "hello").await.unwrap();
+    }
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    assert_eq!(executor.0.load(Ordering::Relaxed), 6);
+    // Where all answers are of that kind, it is said, and in time.
+    agent.losing.lose(0, usize::MAX);
+    let began = Instant::now();
+    let breaking = async {
+        loop {
+            break_all();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let error = tokio::select! {
+        sent = send(&client, "hello") => sent.unwrap_err(),
+        () = breaking => unreachable!(),
+    };
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let told = "Answers on the topic agent.data.responses cannot be read: ";
+    assert!(error.message().starts_with(told), "{error}");
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_registry_with_a_batch_that_cannot_be_read_is_read() {
+    let agent = agent(&Pieces::default());
+    let broker = agent.broker.bootstrap_servers();
+    let registry = Registry::new(&broker, &options(|_| {})).unwrap().within(PATIENCE);
+    let entry = |agent: &str| Entry {
+        agent: agent.to_owned(),
+        instance: "1".to_owned(),
+        card: AgentCard::default(),
+        expires: None,
+    };
+    raw_batch::append(&broker, "agent.registry", 0);
+    registry.publish(&entry("a")).await.unwrap();
+    raw_batch::append(&broker, "agent.registry", 0);
+    registry.publish(&entry("b")).await.unwrap();
+    let began = Instant::now();
+    let agents = registry.list().await.unwrap().into_iter().map(|entry| entry.agent);
+    assert_eq!(agents.collect::<Vec<_>>(), ["a", "b"]);
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    agent.stop().await;
+}
+
+/// Answers and cards that a producer compressed with zstd are read.
+#[tokio::test]
+async fn zstd_is_read() {
+    let agent = agent(&Pieces::default());
+    let mut settings = options(|_| {});
+    settings.settings.insert("compression.type".to_owned(), "zstd".to_owned());
+    let registry = Registry::new(&agent.broker.bootstrap_servers(), &settings).unwrap();
+    let card = AgentCard { description: "zstd ".repeat(1000), ..AgentCard::default() };
+    let (name, instance) = ("packed".to_owned(), "1".to_owned());
+    registry.publish(&Entry { agent: name, instance, card, expires: None }).await.unwrap();
+    let found = registry.find("packed").await.unwrap().unwrap();
+    assert_eq!(found.card.description.len(), 5000);
+    agent.stop().await;
+}
+
 #[tokio::test]
 async fn an_agents_card_is_found_in_the_registry() {
     let agent = agent(&Pieces::default());
@@ -268,15 +352,28 @@ async fn an_agents_card_is_found_in_the_registry() {
     assert_eq!(version().await.unwrap(), "2");
     registry.withdraw("data", "two").await.unwrap();
     assert_eq!(version().await.unwrap(), "1");
+    // Whoever says something else is shown beside it, and never taken for it.
+    let mut evil = entry("evil", "5", None);
+    evil.card.supported_interfaces = vec![interface("evil:9092", "agent.data.requests")];
+    registry.publish(&evil).await.unwrap();
+    let error = client.card().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidAgentResponse);
+    let told =
+        "different addresses: data/evil at kafka://evil:9092/agent.data.requests; data/one at";
+    assert!(error.message().contains(told), "{error}");
+    let instances = registry.list().await.unwrap().into_iter().map(|entry| entry.instance);
+    assert_eq!(instances.collect::<Vec<_>>(), ["evil", "one"]);
+    registry.withdraw("data", "evil").await.unwrap();
     registry.publish(&named("other", "x", "4", None)).await.unwrap();
     let names = registry.list().await.unwrap().into_iter().map(|entry| entry.agent);
     assert_eq!(names.collect::<Vec<_>>(), ["data", "other"]);
     registry.withdraw("data", "one").await.unwrap();
     assert!(registry.find("data").await.unwrap().is_none());
-    let another = Entry { agent: "other".to_owned(), ..entry("x", "", None) };
-    for wrong in [named("a/b", "x", "", None), another] {
-        let error = registry.publish(&wrong).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidParams, "{error}");
-    }
+    let error = registry.publish(&named("a/b", "x", "", None)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidParams, "{error}");
+    // The agent is the key's; its card's name is for people.
+    let card = AgentCard { name: "Win rates".into(), ..AgentCard::default() };
+    registry.publish(&Entry { card, ..entry("x", "", None) }).await.unwrap();
+    assert_eq!(client.card().await.unwrap().name, "Win rates");
     agent.stop().await;
 }

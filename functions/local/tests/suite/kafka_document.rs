@@ -1,4 +1,5 @@
-//! `KAFKA-BINDING.md`, held against the code: its examples are executed, its tables are complete.
+//! `KAFKA-BINDING.md`, held against the code: its examples are executed by the agent that the runner
+//! serves, its tables are complete.
 //!
 //! A fenced block `request` is a record for the endpoint, and the blocks `answer` behind it are
 //! exactly what comes of it: the topic and the key, the headers, an empty line, the value. With
@@ -13,10 +14,10 @@ use std::{
 };
 
 use a2a_core::{
-    AgentCard, Artifact, DefaultRequestHandler, Env, ErrorKind, EventQueue, MemoryStore,
-    Part, RequestContext, Timestamp,
+    DefaultRequestHandler, Env, ErrorKind, MemoryStore, Timestamp,
     kafka::{KafkaEndpoint, Outgoing},
     wire::{
+        jsonrpc::MAX_ID,
         kafka::{BINDING, MAX_KEY, Record, header},
         status,
     },
@@ -24,25 +25,10 @@ use a2a_core::{
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::world::{Agent, card, soon};
-
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/KAFKA-BINDING.md");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../core/KAFKA-BINDING.md");
 
 fn document() -> String {
     std::fs::read_to_string(FILE).unwrap()
-}
-
-/// The brief's agent, as far as the examples ask it.
-async fn data(context: RequestContext, queue: EventQueue) -> Result<(), a2a_core::AgentError> {
-    let (text, before) = (context.text(), context.related().await?);
-    if text == "win rate" {
-        return Ok(queue.require_input("Which race?").await?);
-    }
-    assert!(text == "Terran win rate" || (text == "Terran" && !before.is_empty()), "{text}");
-    queue.working("Counting.").await?;
-    let result = Artifact::new("result", vec![Part::text("Terran win rate 58%")]);
-    queue.artifact(result).await?;
-    Ok(queue.complete(()).await?)
 }
 
 /// Its clock and its ids are the same at each run.
@@ -55,9 +41,9 @@ fn endpoint() -> KafkaEndpoint {
         let number = ids.fetch_add(1, Ordering::SeqCst).to_be_bytes();
         uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &number)
     };
-    let card = AgentCard { name: "data".to_owned(), ..card() };
     let store = Arc::<MemoryStore>::default();
-    let handler = DefaultRequestHandler::new(card, Arc::new(Agent(data)), store);
+    let executor = Arc::new(a2a_agent::DataAnalysisExecutor::from_sample());
+    let handler = DefaultRequestHandler::new(a2a_agent::card(), executor, store);
     KafkaEndpoint::new(handler.with_env(Env::new(now, id)), "data", "")
         .with_reply_topics("clients.*".parse().unwrap())
 }
@@ -167,7 +153,7 @@ async fn served(endpoint: &KafkaEndpoint, record: &Record) -> Vec<Shown> {
     let mut answers = Vec::new();
     let emit = |answer: Outgoing| answers.push(Shown::of(&answer));
     let mut incoming = endpoint.read(&Arc::default(), record.clone());
-    soon(endpoint.serve(&mut incoming, None, emit)).await.unwrap();
+    endpoint.serve(&mut incoming, None, emit).await.unwrap();
     answers
 }
 
@@ -251,6 +237,8 @@ fn its_tables_are_complete() {
         header::CONTENT_TYPE,
         header::EVENT_ID,
         header::LAST,
+        header::RESTART,
+        header::WWW_AUTHENTICATE,
         header::ERROR,
         header::ERROR_REASON,
         header::ERROR_TOPIC,
@@ -287,7 +275,19 @@ fn its_tables_are_complete() {
         let row = format!("| {jsonrpc} | `{reason}` |");
         assert!(document.contains(&row), "{kind:?} is not in the table: {row}");
     }
-    for fact in [BINDING, "kafka://", &format!("1 to {MAX_KEY} bytes"), "8,192 bytes"] {
+    let facts = [
+        &format!("1 to {MAX_KEY} bytes"),
+        &format!("at most {} headers", header::MAX_COUNT),
+        "up to 1,024 bytes",
+        "at most 8,192 bytes",
+        "65,536\nbytes",
+    ];
+    assert_eq!((MAX_ID, header::MAX_BYTES, header::MAX_TOTAL), (1024, 8192, 65_536));
+    for fact in facts.into_iter().chain([BINDING, "kafka://"]) {
         assert!(document.contains(fact), "{fact}");
+    }
+    // It stands alone.
+    for word in ["a2a-serverless", "core/", "tests/", ".rs", "cargo"] {
+        assert!(!document.contains(word), "{word}");
     }
 }
