@@ -16,17 +16,20 @@ pub struct Limits {
     pub batch_events: usize,
     /// How many bytes of events are appended at once; a larger single event still is.
     pub batch_bytes: usize,
-    /// How long an agent may work on one message.
+    /// How long an agent may work on one message, all attempts taken together.
     pub run_time: Duration,
     /// How long a stream waits for the agent's first event before it begins with the bare task.
     /// Less than a heartbeat, so that no proxy takes the agent's thinking for a dead
     /// connection.
     pub first_event: Duration,
-    /// How much before a call's deadline its outcome is recorded.
+    /// How much before a call's deadline its outcome is recorded, and before its host's end that
+    /// the work is released.
     pub deadline_margin: Duration,
     /// How long an agent's clean-up after a cancel may take.
     pub cancel_time: Duration,
-    /// After how many attempts at one message its task is given up: a takeover starts the next one.
+    /// After how many attempts at one message that came to nothing its task is given up: those whose
+    /// runner died, and those that were released with no step done since the release before. A
+    /// takeover starts the next one.
     pub attempts: u32,
     /// How long a runner that records nothing is believed to be alive. A living one records a
     /// heartbeat three times in that time. An orphan is found within this and a third, where a

@@ -21,9 +21,13 @@ pub struct Caller {
     pub version: Option<Arc<str>>,
     /// `A2A-Extensions`: the URIs the caller knows.
     pub extensions: Vec<Arc<str>>,
-    /// When the call's answer must be recorded at the latest: the transport's own end, such as an
-    /// invocation's.
+    /// When the call's answer must be recorded at the latest: HTTP's own end, after which nobody
+    /// hears it. An agent that is not done by then has failed.
     pub deadline: Option<Instant>,
+    /// When the host stops working on the call, such as an invocation's or a shutdown's end, which is
+    /// nobody's fault: a run that is not done shortly before is released for the next attempt, and
+    /// the call fails with a retriable error. For transports that redeliver, as Kafka does.
+    pub cut: Option<Instant>,
     /// Until when the client waits for the answer, as it says, by the clock on the wall. A
     /// request that comes later is not begun; work that has begun ends by then.
     pub expires: Option<Timestamp>,

@@ -7,14 +7,15 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    answer::{Answer, AnswerReceiver, Want},
     follow::{EndsAt, tail_from},
-    recorder::{Answer, AnswerReceiver, Want},
     state::Engine,
     turn::Turn,
 };
@@ -62,6 +63,7 @@ impl Engine {
         let ends = EndsAt {
             input_required: true,
             auth_required: caller.streams_end == StreamsEnd::AtRest,
+            time: self.ends(caller, Duration::ZERO),
         };
         let (key, mut task, cursor, tail) =
             match self.take_turn(caller, request, Want::Stream).await? {

@@ -30,6 +30,9 @@ pub enum Entry {
     /// The request's key, after which this journal is called, stands for a message to another
     /// task: there is no task here.
     KeyUsed(KeyUsed),
+    /// A runner's host stopped before the work was done, which is nobody's fault: the next attempt may
+    /// begin at once.
+    Released(Released),
     /// A request canceled the task: the status that stands behind it in the same append.
     CancelRequested(CancelRequested),
 }
@@ -42,11 +45,13 @@ impl Entry {
                 let modes = submitted.configuration.iter().flat_map(|it| &it.accepted_output_modes);
                 weight_of_message(&submitted.message)
                     + weight_of_metadata(&submitted.metadata)
-                    + weight_of_texts(modes)
+                    + weight_of_texts(modes.chain(&submitted.extensions))
             }
-            Self::Started(_) | Self::Heartbeat(_) | Self::KeyUsed(_) | Self::CancelRequested(_) => {
-                0
-            }
+            Self::Started(_)
+            | Self::Heartbeat(_)
+            | Self::Released(_)
+            | Self::KeyUsed(_)
+            | Self::CancelRequested(_) => 0,
             Self::Status(event) => {
                 let message = event.status.message.as_deref().map_or(0, weight_of_message);
                 message + weight_of_metadata(&event.metadata)
@@ -70,7 +75,10 @@ impl Entry {
             Self::Submitted(_) | Self::Status(_) | Self::Replied(_) | Self::KeyUsed(_) => true,
             // What the attempt before it recorded is taken back.
             Self::Started(started) => started.attempt > 1,
-            Self::Artifact(_) | Self::Heartbeat(_) | Self::CancelRequested(_) => false,
+            Self::Artifact(_)
+            | Self::Heartbeat(_)
+            | Self::Released(_)
+            | Self::CancelRequested(_) => false,
         }
     }
 
@@ -139,6 +147,9 @@ pub struct Submitted {
     /// Until when the client waits for the answer, for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
+    /// The extensions that the caller knows, for the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Arc<str>>,
     /// When.
     pub at: Timestamp,
 }
@@ -146,7 +157,15 @@ pub struct Submitted {
 impl Submitted {
     /// A message alone.
     pub fn new(message: Arc<Message>, at: Timestamp) -> Self {
-        Self { message, request: None, configuration: None, metadata: None, expires: None, at }
+        Self {
+            message,
+            request: None,
+            configuration: None,
+            metadata: None,
+            expires: None,
+            extensions: Vec::new(),
+            at,
+        }
     }
 }
 
@@ -176,6 +195,17 @@ pub struct CancelRequested {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Heartbeat {
+    /// Whose.
+    pub runner: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Ends an attempt without an outcome: whoever looks may begin the next one, without waiting for the
+/// lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Released {
     /// Whose.
     pub runner: Arc<str>,
     /// When.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `journal` | slots: what a store appends and reads |
 //! | `entry` | what is recorded, in the form it is stored in |
+//! | `work` | how far the attempts at the newest message have come |
 //! | `head` | the one row per task that lists read |
 //! | `fold` | THE fold: what the entries make of the task |
 //! | `admit` | what may be done to a task, decided on its fold |
@@ -17,9 +18,11 @@ mod entry;
 mod fold;
 mod head;
 mod journal;
+mod work;
 
 pub use crate::call::{Cursor, Version};
-pub use entry::{CancelRequested, Entry, Heartbeat, KeyUsed, Started, Submitted};
+pub use entry::{CancelRequested, Entry, Heartbeat, KeyUsed, Released, Started, Submitted};
 pub use fold::Fold;
 pub use head::{Head, Phase};
 pub use journal::{Slot, TaskKey};
+pub use work::Work;

@@ -11,6 +11,7 @@ mod chaos_store;
 mod client;
 mod clients;
 mod clocks;
+mod cuts;
 mod delivery;
 mod faulty;
 mod fold;

@@ -156,7 +156,7 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
                 (ended, settled) = (true, true);
                 wrong.extend(runner.says(&message.text()));
             }
-            Entry::Heartbeat(_) | Entry::CancelRequested(_) => {}
+            Entry::Heartbeat(_) | Entry::Released(_) | Entry::CancelRequested(_) => {}
             Entry::KeyUsed(_) => ended = true,
         }
     }
@@ -278,6 +278,7 @@ pub(crate) fn outline(slots: &[Slot]) -> String {
             texts.concat()
         }
         Entry::Heartbeat(_) => "~".to_owned(),
+        Entry::Released(_) => "|".to_owned(),
         Entry::KeyUsed(it) => format!("key of a message to {}", it.task_id),
         Entry::CancelRequested(_) => "x".to_owned(),
         Entry::Replied(it) => format!("reply {}", it.text()),
