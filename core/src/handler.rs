@@ -243,8 +243,9 @@ impl DefaultRequestHandler {
         self.engine.runs.is_empty()
     }
 
-    /// How many runs were released before they were done, since [`invocation`](Self::invocation):
-    /// a record whose run is among them is to be redelivered, although it may have its answer.
+    /// How much work was not seen to its end since [`invocation`](Self::invocation): its run was
+    /// released, or another's was still at work. A record whose work is among it is to be
+    /// redelivered, although it may have its answer.
     pub fn released(&self) -> usize {
         self.engine.released.load(Ordering::Relaxed)
     }

@@ -35,6 +35,10 @@ pub struct Limits {
     /// heartbeat three times in that time. An orphan is found within this and a third, where a
     /// [`Sweeper`](crate::Sweeper) runs. Not compared with any clock but the observer's own.
     pub lease: Duration,
+    /// How many steps an agent may do for one message.
+    pub steps: usize,
+    /// How long a step's name may be, in bytes.
+    pub step_name: usize,
     /// How often an append is tried while other writers take the slot.
     pub append_tries: u32,
     /// The longest outage of the store that a call waits for; after it, the caller is told.
@@ -61,6 +65,8 @@ impl Default for Limits {
             cancel_time: Duration::from_secs(5),
             attempts: 5,
             lease: Duration::from_secs(30),
+            steps: 1_000,
+            step_name: 256,
             append_tries: 8,
             call_outage: Duration::from_secs(3),
             run_outage: Duration::from_secs(60),

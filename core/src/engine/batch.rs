@@ -3,10 +3,18 @@
 //! Owns: taking what an executor emitted up to a batch's bounds. Must never know: how it is
 //! appended, what becomes of the run.
 
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
 
 use super::ends::Over;
-use crate::{agent::Emitted, error::AgentError, limits::Limits, task::Entry, types::TaskState};
+use crate::{
+    agent::Emitted,
+    error::AgentError,
+    limits::Limits,
+    task::{Entry, Within},
+    types::TaskState,
+};
 
 const NOT_VALID: &str = "The agent's answer was not valid.";
 
@@ -16,6 +24,10 @@ pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
     /// What follows the entries, if the run is over with them.
     pub(super) end: Option<BatchEnd>,
+    /// Who waits until the entries are recorded.
+    pub(super) awaited: Vec<oneshot::Sender<()>>,
+    /// Inside which steps the last of the entries was told.
+    within: Option<Arc<Within>>,
 }
 
 pub(super) enum BatchEnd {
@@ -39,10 +51,19 @@ impl Batch {
         let mut event = Some(first);
         while let Some(emitted) = event {
             match emitted {
-                Emitted::Entry(entry) => {
+                Emitted::Entry(entry, within) => {
                     bytes += entry.weight();
                     self.end = entry.ends_run().then_some(BatchEnd::Executor(Ok(())));
+                    if self.end.is_none() {
+                        self.stand_within(within);
+                    }
                     self.entries.push(entry);
+                }
+                Emitted::Step(step, recorded) => {
+                    let entry = Entry::Step(step);
+                    bytes += entry.weight();
+                    self.entries.push(entry);
+                    self.awaited.push(recorded);
                 }
                 Emitted::Refused(why) => {
                     let error = AgentError::new(NOT_VALID).with_source(why);
@@ -56,6 +77,20 @@ impl Batch {
             }
             event = events.try_recv().ok();
         }
+    }
+
+    /// What comes next was told inside these steps.
+    fn stand_within(&mut self, within: Option<Arc<Within>>) {
+        if self.within != within {
+            let entry = within.as_deref().cloned().unwrap_or(Within { steps: Vec::new() });
+            self.entries.push(Entry::Within(entry));
+            self.within = within;
+        }
+    }
+
+    /// Whether callers hear of any of it.
+    pub(super) fn is_told(&self) -> bool {
+        self.entries.iter().any(Entry::is_told)
     }
 
     /// The last state that an entry of it brings.

@@ -86,18 +86,25 @@ impl Ends {
 }
 
 impl Engine {
-    /// The ends of a run that begins now, after attempts that had so much time. So much before its
-    /// caller's own, that what it comes to can be recorded.
+    /// The ends of a run that begins now, after attempts that had so much time.
     pub(super) fn ends(&self, caller: &Caller, spent: Duration) -> Ends {
-        /// As good as never.
-        const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-        let longest = now() + self.limits.run_time.saturating_sub(spent).min(LONGEST);
+        let mut ends = self.ends_of_join(caller);
+        ends.deadline = ends.deadline.min(within(self.limits.run_time.saturating_sub(spent)));
+        if let Some(of_client) = self.expiry(caller) {
+            ends.deadline = ends.deadline.min(of_client);
+        }
+        ends
+    }
+
+    /// The ends of waiting for the run of an earlier delivery. The client's own deadline is none of
+    /// them: that run ends by it, or falls silent. So much before the caller's, that what comes of
+    /// it can be recorded.
+    pub(super) fn ends_of_join(&self, caller: &Caller) -> Ends {
         let margin = self.limits.deadline_margin;
         let before = |at: Instant| at.checked_sub(margin).unwrap_or(at);
-        let of_call = caller.deadline.map(before);
-        let of_client = self.expiry(caller);
+        let longest = within(self.limits.run_time);
         Ends {
-            deadline: [of_call, of_client].into_iter().flatten().fold(longest, Instant::min),
+            deadline: caller.deadline.map_or(longest, |at| before(at).min(longest)),
             cut: caller.cut.map(before),
             release: self.release.clone(),
         }
@@ -125,4 +132,10 @@ pub(super) fn interrupted() -> Error {
 pub(super) fn still_at_work() -> Error {
     let sentence = "The agent is still at work on this task; try again later.";
     Error::new(ErrorKind::Unavailable, sentence)
+}
+
+fn within(time: Duration) -> Instant {
+    /// As good as never.
+    const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+    now() + time.min(LONGEST)
 }

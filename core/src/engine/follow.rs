@@ -179,7 +179,10 @@ impl Reader {
                 | Entry::Submitted(_)
                 | Entry::Heartbeat(_)
                 | Entry::KeyUsed(_)
-                | Entry::CancelRequested(_) => continue,
+                | Entry::CancelRequested(_)
+                | Entry::Step(_)
+                | Entry::Within(_)
+                | Entry::Unknown(_) => continue,
             };
             self.ready.push_back(Event { cursor: Some(cursor), response, last: self.done });
         }

@@ -65,16 +65,20 @@ impl Recorder {
                 return (End::Stopped, self);
             }
             let is_owed = self.waiter.is_owed_task();
-            if batch.entries.is_empty() && end.is_none() && is_owed && !self.writer.listed {
+            if !batch.is_told() && end.is_none() && is_owed && !self.writer.listed {
                 // Only its start is recorded: with this the task is there for everyone to see.
                 batch.entries.push(self.scope.status(TaskState::Submitted, None));
             }
-            let owed = end.is_none() && !self.writer.pending.is_empty();
+            let owed = end.is_none() && is_owed && !self.writer.pending.is_empty();
             if (owed || !batch.entries.is_empty())
-                && let Err(error) = self.append(batch.entries).await
+                && let Err(error) = self.append(batch.entries, owed).await
             {
                 self.stop(error).await;
                 return (End::Stopped, self);
+            }
+            for recorded in batch.awaited {
+                // A step whose future was dropped meanwhile is done all the same.
+                let _ = recorded.send(());
             }
             self.waiter.answer_if_due(&mut self.writer, end.is_some());
             let Some(end) = end else { continue };
@@ -190,7 +194,7 @@ impl Recorder {
     fn settle_reply(&self, batch: &mut Batch) {
         let Some(Entry::Replied(message)) = batch.entries.last() else { return };
         let no_task = !self.writer.listed || self.writer.fold.messages == 0;
-        if no_task && batch.entries.len() == 1 {
+        if no_task && batch.entries.iter().filter(|entry| entry.is_told()).count() == 1 {
             return;
         }
         let mut message = Message::clone(message);
@@ -204,7 +208,8 @@ impl Recorder {
         self.scope.status(TaskState::Failed, Some(message))
     }
 
-    async fn append(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
+    /// Records the entries; with nothing that callers hear of there is a task only if it is `owed`.
+    async fn append(&mut self, entries: Vec<Entry>, owed: bool) -> Result<(), AppendError> {
         if let [Entry::Replied(message)] = &*entries
             && self.writer.fold.messages == 0
         {
@@ -217,9 +222,10 @@ impl Recorder {
             let left = self.ends.first().saturating_duration_since(now());
             self.writer.outage = self.limits.run_outage.min(left).max(self.limits.call_outage);
         }
-        let appended = if let [Entry::Heartbeat(_) | Entry::Released(_)] = &*entries {
-            // A sign of life alone makes no task.
-            self.writer.append(entries, self.writer.listed, keeps_run).await
+        let appended = if !owed && !entries.iter().any(Entry::is_told) {
+            // A reply without a task must stay possible.
+            let listed = self.writer.listed && self.writer.fold.messages > 0;
+            self.writer.append(entries, listed, keeps_run).await
         } else if self.waiter.awaits_stream() {
             self.append_for_stream(entries).await
         } else {
@@ -258,7 +264,7 @@ impl Recorder {
             AppendError::TooLarge => {
                 tracing::error!(task = %self.writer.key.id, "the events are too large for the store");
                 let failed = self.failed(TOO_LARGE.to_owned());
-                match self.append(vec![failed]).await {
+                match self.append(vec![failed], false).await {
                     Ok(()) => self.waiter.answer_if_due(&mut self.writer, true),
                     Err(error) => self.answer_unrecorded(error),
                 }

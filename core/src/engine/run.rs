@@ -25,20 +25,23 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    agent::{AgentExecutor, EventQueue, RequestContext, Scope},
+    agent::{AgentExecutor, EventQueue, RequestContext, Scope, Steps},
     error::AgentError,
     limits::Limits,
+    task::DoneSteps,
 };
 use futures_util::{
     FutureExt,
     future::{Either, select},
 };
+use tokio::task::unconstrained;
 
 /// One execution, ready to go.
 pub(crate) struct Run {
     pub(crate) writer: Writer,
     pub(crate) executor: Arc<dyn AgentExecutor>,
     pub(crate) context: RequestContext,
+    pub(crate) steps: DoneSteps,
     pub(crate) scope: Scope,
     pub(crate) runner: Arc<str>,
     pub(crate) limits: Arc<Limits>,
@@ -51,9 +54,10 @@ pub(crate) struct Run {
 impl Run {
     /// Runs to the end. The waiter may leave at any time; this future must be driven on.
     pub(crate) async fn drive(self) {
-        let Self { writer, executor, context, scope, runner, limits, ends, released, waiter } =
-            self;
+        let Self { writer, executor, mut context, steps, .. } = self;
+        let Self { scope, runner, limits, ends, released, waiter, .. } = self;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
+        context.steps = Some(Arc::new(Steps::new(queue.clone(), steps, &limits)));
         let time = ends.clone();
         let recorder = Recorder {
             writer,
@@ -68,7 +72,9 @@ impl Run {
         };
         let (end, mut recorder) = {
             let mut work = pin!(work(executor, context, queue));
-            match select(work.as_mut(), pin!(recorder.record())).await {
+            // An executor that never pauses uses up what the runtime grants this task at a time; its
+            // end, its lease and a cancel come all the same.
+            match select(work.as_mut(), pin!(unconstrained(recorder.record()))).await {
                 Either::Left(((), recording)) => recording.await,
                 Either::Right((ended, _)) => {
                     if ended.0 == End::Outcome {

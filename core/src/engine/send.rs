@@ -71,7 +71,11 @@ impl Engine {
                     // A reader may stall; a run may not.
                     self.runs.spawn(run);
                     match answer.await.map_err(|_| lost_run())?? {
-                        Answer::Stream { task, cursor, tail } => (key, *task, cursor, tail),
+                        Answer::Stream { task, cursor, tail } => {
+                            let seen = cursor.version;
+                            let tail = self.tail_with_takeover(key.clone(), seen, tail, caller);
+                            (key, *task, cursor, tail)
+                        }
                         Answer::Message(message) => return Ok(only_message(message)),
                         Answer::Task(_) => return Err(lost_run()),
                     }

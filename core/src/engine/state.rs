@@ -151,6 +151,7 @@ impl Engine {
             metadata: None,
             store: Arc::clone(&self.store),
             max_related: self.limits.related,
+            steps: None,
         }
     }
 }

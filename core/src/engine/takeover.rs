@@ -101,6 +101,9 @@ impl Engine {
             key: submitted.request.clone().map(IdempotencyKey::new),
             expires: submitted.expires,
             extensions: submitted.extensions.clone(),
+            trace: submitted.trace.clone(),
+            transport: submitted.transport.clone(),
+            reply_to: submitted.reply_to.clone(),
             ..reader
         });
         let request = SendMessageRequest {

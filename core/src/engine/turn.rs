@@ -3,7 +3,10 @@
 //! Owns: admission against the journal, waiting for the turn, and what an idempotency key stands
 //! for. Must never know: what is answered, how a run starts or records, transports.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::BoxFuture};
 
@@ -84,14 +87,19 @@ impl Engine {
                 Admission::Answered => return Ok(Turn::Recorded(key, slots)),
                 // It is a task already: a caller that follows its events need not wait.
                 Admission::Join if want != Want::Settled && listed => {
+                    if want == Want::Created && caller.at_least_once {
+                        self.attend(writer, caller);
+                    }
                     return Ok(Turn::Recorded(key, slots));
                 }
                 // Waiting is bounded by the deadline, not by how often the task changes meanwhile.
                 Admission::Join | Admission::Wait => {
-                    let wait = match decision {
-                        Admission::Join if want == Want::Settled => Wait::Joined,
-                        Admission::Join => Wait::Seen,
-                        _ => Wait::Turn,
+                    let (wait, time) = match decision {
+                        Admission::Join if want == Want::Settled => {
+                            (Wait::Joined, self.ends_of_join(caller))
+                        }
+                        Admission::Join => (Wait::Seen, self.ends_of_join(caller)),
+                        _ => (Wait::Turn, time.clone()),
                     };
                     // Rare, and large: boxed, so that a call that need not wait stays small.
                     Box::pin(self.wait_turn(writer, wait, caller, &time)).await?;
@@ -120,7 +128,7 @@ impl Engine {
     /// # Errors
     /// When it stands for something else.
     async fn bind_key(&self, caller: &Caller, used_for: &TaskKey) -> Result<(), Error> {
-        let Some(request_key) = caller.key.as_ref().filter(|key| !key.takes_over()) else {
+        let Some(request_key) = caller.key.as_ref().filter(|key| key.is_of_client()) else {
             return Ok(());
         };
         let key = TaskKey { id: request_key.id("task"), ..used_for.clone() };
@@ -138,6 +146,18 @@ impl Engine {
                 Err(Error::internal("a task's id is too large to record"))
             }
         }
+    }
+
+    /// Sees work to its end that an earlier delivery began, beside the answer: that delivery's
+    /// runner may be gone.
+    fn attend(&self, writer: Writer, caller: &Arc<Caller>) {
+        let (engine, caller) = (self.clone(), Arc::clone(caller));
+        let time = self.ends_of_join(&caller);
+        self.runs.spawn(async move {
+            if engine.wait_turn(writer, Wait::Turn, &caller, &time).await.is_err() {
+                engine.released.fetch_add(1, Ordering::Relaxed);
+            }
+        });
     }
 
     /// Waits for what is waited for; an orphan is taken over meanwhile.

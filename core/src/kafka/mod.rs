@@ -123,7 +123,8 @@ impl KafkaEndpoint {
         let (topic, may_be_answered) = self.reply_topic(record, reply_to);
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
-        let caller = Caller { owner, deadline: caller.deadline, cut: caller.cut, ..told };
+        let Caller { deadline, cut, .. } = caller;
+        let caller = Caller { owner, deadline, cut, at_least_once: true, ..told };
         let extensions = self.active_extensions(&caller);
         let outcome = match refused.and(call).and_then(|call| may_be_answered.map(|()| call)) {
             Ok(call) => pin!(self.handler.call(caller, call)).instrument(span).await,

@@ -29,8 +29,10 @@ use futures_util::StreamExt;
 
 use crate::{
     store::{AppendError, Change, ListPage, ListPosition, ListQuery, MemoryStore, TaskStore},
-    task::{Entry, Head, Phase, Slot, Submitted, TaskKey},
-    types::{Artifact, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, Timestamp},
+    task::{Entry, Head, Phase, Slot, Step, Submitted, TaskKey, Unknown},
+    types::{
+        Artifact, Json, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, Timestamp,
+    },
 };
 
 /// The store a case is given.
@@ -61,6 +63,7 @@ macro_rules! store_conformance {
             large_journals_and_entries_are_kept,
             an_artifact_of_5_mb_is_kept,
             hundreds_of_entries_fit_in_one_slot,
+            entries_of_every_kind_are_kept,
             lists_are_newest_first_and_ties_by_id,
             lists_are_filtered,
             lists_show_what_is_listed,
@@ -412,6 +415,19 @@ pub async fn hundreds_of_entries_fit_in_one_slot(store: Store) {
     append(&store, key("t"), 2, [chunk("next")], None).await.unwrap();
     let read = slots(&store, "t", 1).await;
     assert_eq!((read.len(), &*read[0].entries), (2, &*entries));
+}
+
+pub async fn entries_of_every_kind_are_kept(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    for (after, text) in [(1, "\u{1f980}"), (2, &*"é".repeat(300_000))] {
+        let (content, at) = (Json::new(text).unwrap(), Timestamp::from_millis(1));
+        let entries = [
+            Entry::Unknown(Unknown { kind: "newer".into(), content: content.clone() }),
+            Entry::Step(Step { name: "b".into(), value: content, at }),
+        ];
+        append(&store, key("t"), after, entries.clone(), None).await.unwrap();
+        assert!(*slots(&store, "t", after).await[0].entries == entries);
+    }
 }
 
 pub async fn lists_are_newest_first_and_ties_by_id(store: Store) {

@@ -11,7 +11,7 @@ use super::{
     journal::Slot,
 };
 use crate::{
-    call::{Caller, IdempotencyKey},
+    call::Caller,
     error::{Error, ErrorKind},
     limits::Limits,
     types::{Message, Task},
@@ -93,7 +93,8 @@ fn redelivered(slots: &[Slot], fold: &Fold, caller: &Caller, limits: &Limits) ->
     if answered(&fold.task.id, slots, caller).1 {
         return Admission::Answered;
     }
-    match fold.work.released || caller.key.as_ref().is_some_and(IdempotencyKey::takes_over) {
+    // A living run is joined, whoever runs it; one that is not shows no sign of life for a lease.
+    match fold.work.released {
         true => next_attempt(fold, limits),
         false => Admission::Join,
     }

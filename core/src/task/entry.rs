@@ -4,15 +4,18 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::types::{
-    Artifact, Message, Metadata, Part, PartContent, SendMessageConfiguration,
-    TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent, Timestamp,
+use crate::{
+    call::{ReplyAddress, TraceContext},
+    types::{
+        Artifact, Json, Message, Metadata, Part, PartContent, SendMessageConfiguration,
+        TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent, Timestamp,
+    },
 };
 
-/// One recorded fact.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One recorded fact. As it is stored it is an object with one member, whose name is its kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Entry {
     /// A message was admitted; the first one makes the task.
@@ -35,6 +38,13 @@ pub enum Entry {
     Released(Released),
     /// A request canceled the task: the status that stands behind it in the same append.
     CancelRequested(CancelRequested),
+    /// A step of the work on the newest message is done.
+    Step(Step),
+    /// Inside which steps the entries behind it in the same append were told.
+    Within(Within),
+    /// Of a kind that a newer build records, and this one does not know: it is kept and passed over.
+    #[serde(untagged)]
+    Unknown(Unknown),
 }
 
 impl Entry {
@@ -52,6 +62,9 @@ impl Entry {
             | Self::Released(_)
             | Self::KeyUsed(_)
             | Self::CancelRequested(_) => 0,
+            Self::Step(step) => step.weight(),
+            Self::Within(within) => weight_of_texts(within.steps.iter()),
+            Self::Unknown(unknown) => unknown.content.as_str().len(),
             Self::Status(event) => {
                 let message = event.status.message.as_deref().map_or(0, weight_of_message);
                 message + weight_of_metadata(&event.metadata)
@@ -78,8 +91,16 @@ impl Entry {
             Self::Artifact(_)
             | Self::Heartbeat(_)
             | Self::Released(_)
-            | Self::CancelRequested(_) => false,
+            | Self::CancelRequested(_)
+            | Self::Step(_)
+            | Self::Within(_)
+            | Self::Unknown(_) => false,
         }
+    }
+
+    /// Whether anybody but a runner hears of it: what is only the runner's own makes no task.
+    pub(crate) fn is_told(&self) -> bool {
+        !matches!(self, Self::Heartbeat(_) | Self::Released(_) | Self::Step(_) | Self::Within(_))
     }
 
     /// Whether the work on the newest message ends with it.
@@ -150,6 +171,15 @@ pub struct Submitted {
     /// The extensions that the caller knows, for the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Arc<str>>,
+    /// The distributed trace that the request is part of, for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
+    /// The protocol binding that the request came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Arc<str>>,
+    /// Where it is answered, for whoever goes on after the one who was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<ReplyAddress>,
     /// When.
     pub at: Timestamp,
 }
@@ -164,6 +194,9 @@ impl Submitted {
             metadata: None,
             expires: None,
             extensions: Vec::new(),
+            trace: None,
+            transport: None,
+            reply_to: None,
             at,
         }
     }
@@ -210,6 +243,48 @@ pub struct Released {
     pub runner: Arc<str>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A step is done: no later attempt at the same message does it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The name that the agent's author gave it; from the second of a name on, numbered.
+    pub name: Arc<str>,
+    /// What it came to.
+    pub value: Json,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Step {
+    /// Roughly how many bytes it holds.
+    pub(crate) fn weight(&self) -> usize {
+        weight_of_texts([&self.name].into_iter()) + self.value.as_str().len()
+    }
+}
+
+/// Inside which steps something was told: with them it is told again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Within {
+    /// Their names, the innermost last; none for what stands in no step.
+    pub steps: Vec<Arc<str>>,
+}
+
+/// An entry whose kind is not known here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unknown {
+    /// Its kind.
+    pub kind: Arc<str>,
+    /// What it holds.
+    pub content: Json,
+}
+
+impl Serialize for Unknown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(&self.kind, &self.content)])
+    }
 }
 
 /// Where a request's key was used, if not for a new task.

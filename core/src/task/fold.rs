@@ -86,7 +86,11 @@ impl Fold {
             Entry::Started(started) => self.attempt = Some(started.attempt),
             Entry::Status(event) => self.set_status(&event.status),
             Entry::Artifact(event) => self.add_artifact(event),
-            Entry::Heartbeat(_) | Entry::CancelRequested(_) => {}
+            Entry::Heartbeat(_)
+            | Entry::CancelRequested(_)
+            | Entry::Step(_)
+            | Entry::Within(_)
+            | Entry::Unknown(_) => {}
             Entry::Released(_) => self.attempt = None,
             Entry::KeyUsed(used) => {
                 self.used_for = Some(Arc::clone(&used.task_id));
@@ -169,7 +173,10 @@ impl Fold {
                 | Entry::Artifact(_)
                 | Entry::Heartbeat(_)
                 | Entry::Released(_)
-                | Entry::CancelRequested(_) => {}
+                | Entry::CancelRequested(_)
+                | Entry::Step(_)
+                | Entry::Within(_)
+                | Entry::Unknown(_) => {}
             }
         }
         let phase = match status.state {

@@ -54,6 +54,10 @@ impl Work {
                 self.released = true;
                 self.lost += u32::from(!std::mem::take(&mut self.stepped));
             }
+            Entry::Step(step) => {
+                self.saw(step.at);
+                self.stepped = true;
+            }
             Entry::Heartbeat(heartbeat) => self.saw(heartbeat.at),
             Entry::Status(event) => self.saw(event.status.timestamp.unwrap_or_default()),
             _ => {}
