@@ -196,6 +196,8 @@ impl RequestContext {
         W: Future<Output = Result<T, E>>,
     {
         let step = self.steps.as_ref().map(|steps| steps.next(name));
+        // It may be large, and steps may stand in steps.
+        let work = Box::pin(work);
         async move {
             match step {
                 Some(step) => step?.run(work).await,

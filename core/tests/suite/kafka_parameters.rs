@@ -7,14 +7,16 @@ use std::sync::{
 };
 
 use a2a_core::{
-    Caller, Env, Error, ErrorKind, Limits, TaskState, Timestamp, kafka::Outgoing,
+    Env, Error, ErrorKind, Limits, TaskState, Timestamp,
+    kafka::Outgoing,
+    store::conformance::append,
+    task::{Entry, Fold, Started, Submitted, TaskKey},
     wire::kafka::Record,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
-    delivery::died,
     kafka::{ask, body, deliver, endpoint, header, message, record, rpc},
     world::*,
 };
@@ -162,7 +164,7 @@ async fn an_orphan_is_failed_after_its_deadline_and_not_restarted() {
     let entries = [Entry::Submitted(submitted), Entry::Started(started)];
     let head = Fold::new(Arc::clone(&id)).head_after(&"".into(), &entries);
     let key = TaskKey { tenant: "".into(), id };
-    append(&(Arc::clone(&world.store) as _), key, 0, entries, Some(head)).await.unwrap();
+    append(&(world.store.clone() as _), key, 0, entries, Some(head)).await.unwrap();
     clock.fetch_add(11_000, Ordering::SeqCst);
     let began = tokio::time::Instant::now();
     let record = headed(1, &rpc("SendMessage", &message("working hm\nhang")), &[LATER]);

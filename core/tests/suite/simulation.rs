@@ -208,7 +208,10 @@ impl AgentExecutor for Agent {
                 "step" => {
                     said -= 1;
                     let pause = Duration::from_millis(400);
-                    let work = async { Ok::<_, AgentError>(tokio::time::sleep(pause).await) };
+                    let work = async {
+                        tokio::time::sleep(pause).await;
+                        Ok::<_, AgentError>(())
+                    };
                     context.step("step", work).await?;
                 }
                 pause => {

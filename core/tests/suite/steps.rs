@@ -285,7 +285,11 @@ async fn who_does_not_wait_has_the_task_before_a_step_and_after() {
     let store = Arc::<MemoryStore>::default();
     let handler = process(&store, |context: RequestContext, queue: EventQueue| async move {
         context.step("a", ok(())).await?;
-        context.step("b", async { Ok::<_, AgentError>(sleep(SECOND * 20).await) }).await?;
+        let slow = async {
+            sleep(SECOND * 20).await;
+            Ok::<_, AgentError>(())
+        };
+        context.step("b", slow).await?;
         Ok(queue.complete("done").await?)
     });
     let call = Call::SendMessage(at_once(say("go")));
