@@ -186,7 +186,7 @@ impl KafkaEndpoint {
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
         let owner = owner.clone().unwrap_or_default();
-        let caller = Caller { owner, deadline: until, ..told };
+        let caller = Caller { owner, cut: until, at_least_once: true, ..told };
         let extensions = self.active_extensions(&caller);
         let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
         let (owner, resume) = (Arc::clone(&caller.owner), caller.resume);

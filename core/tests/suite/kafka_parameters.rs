@@ -6,12 +6,17 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use a2a_core::{Env, Error, ErrorKind, TaskState, Timestamp, kafka::Outgoing, wire::kafka::Record};
+use a2a_core::{
+    Env, Error, ErrorKind, Limits, TaskState, Timestamp,
+    kafka::Outgoing,
+    store::conformance::append,
+    task::{Entry, Fold, Started, Submitted, TaskKey},
+    wire::kafka::Record,
+};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
-    delivery::died,
     kafka::{ask, body, deliver, endpoint, header, message, record, rpc},
     world::*,
 };
@@ -150,13 +155,22 @@ async fn a_run_ends_by_its_deadline() {
 async fn an_orphan_is_failed_after_its_deadline_and_not_restarted() {
     let (world, clock) = timed();
     let position = "cluster|agent.script.requests|3|1|1800000000000";
-    died(&world, keyed(position), say("working hm\nhang"));
+    let (id, at) =
+        (keyed(position).key.unwrap().id("task"), Timestamp::from_millis(1_800_000_000_000));
+    let mut submitted = Submitted::new(Arc::new(say("working hm\nhang").message), at);
+    submitted.request = Some(position.into());
+    submitted.expires = LATER.1.parse().map(Timestamp::from_millis).ok();
+    let started = Started { runner: "gone".into(), attempt: 1, at };
+    let entries = [Entry::Submitted(submitted), Entry::Started(started)];
+    let head = Fold::new(Arc::clone(&id)).head_after(&"".into(), &entries);
+    let key = TaskKey { tenant: "".into(), id };
+    append(&(world.store.clone() as _), key, 0, entries, Some(head)).await.unwrap();
     clock.fetch_add(11_000, Ordering::SeqCst);
     let began = tokio::time::Instant::now();
     let record = headed(1, &rpc("SendMessage", &message("working hm\nhang")), &[LATER]);
     let task = body(&ask(&endpoint(&world), &record).await)["result"]["task"].clone();
     assert_eq!(task["status"]["state"], "TASK_STATE_FAILED", "{task}");
-    assert!(began.elapsed().as_secs() < 1);
+    assert_eq!(began.elapsed(), Limits::default().lease, "no longer than it may still be alive");
 }
 
 #[tokio::test(start_paused = true)]
