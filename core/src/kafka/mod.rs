@@ -137,8 +137,7 @@ impl KafkaEndpoint {
     /// `owner` is who the transport's own authentication says it is, unless the record's credentials
     /// are to say so. That is decided first: an idempotency key is one of its owner's.
     pub fn read(&self, owner: &Arc<str>, record: Record) -> Incoming {
-        let mut incoming =
-            Incoming { record, lane: Lane::Unordered, owner: None, read: None };
+        let mut incoming = Incoming { record, lane: Lane::Unordered, owner: None, read: None };
         let mut read = self.judge(owner, &mut incoming);
         if let Some(owner) = &incoming.owner {
             let is_keyed = incoming.record.stated(header::IDEMPOTENCY_KEY).is_some();
@@ -207,7 +206,8 @@ impl KafkaEndpoint {
             Err(error) if error.is_retriable() => return Err(Redeliver(error)),
             Ok(Reply::Events(events)) => {
                 let asked = Asked { record, form: &form, owner, tenant, resume };
-                self.tell(asked, events, &mut emit).await?;
+                // Large, and for streams only.
+                Box::pin(self.tell(asked, events, &mut emit)).await?;
             }
             outcome => {
                 let answer = kafka::answer(record, &form, &outcome);

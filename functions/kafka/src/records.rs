@@ -243,7 +243,10 @@ fn not_produced(error: ProduceError) -> Error {
 }
 
 fn panicked() -> Error {
-    Error::new(ErrorKind::Unavailable, "The record could not be served because of an internal error.")
+    Error::new(
+        ErrorKind::Unavailable,
+        "The record could not be served because of an internal error.",
+    )
 }
 
 /// For a record that follows another one's work, such as a stream.

@@ -32,6 +32,8 @@ pub const LAST_EVENT_ID: &str = "a2a-last-event-id";
 pub const AUTHORIZATION: &str = "authorization";
 /// The caller's distributed trace (W3C Trace Context); in requests and in answers.
 pub const TRACEPARENT: &str = "traceparent";
+/// What systems on the trace's way add to it.
+pub const TRACESTATE: &str = "tracestate";
 /// The media type of the value; in requests and in answers.
 pub const CONTENT_TYPE: &str = "content-type";
 

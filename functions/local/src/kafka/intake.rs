@@ -227,7 +227,8 @@ impl Intake {
 
     /// Stores the offset at which the partition's next owner begins.
     fn store(&self, partition: i32, next: i64) {
-        let stored = self.subscription.consumer().store_offset(&self.source.topic, partition, next - 1);
+        let stored =
+            self.subscription.consumer().store_offset(&self.source.topic, partition, next - 1);
         if let Err(error) = stored {
             tracing::debug!(partition, %error, "an offset was not stored");
         }
