@@ -12,7 +12,7 @@ use crate::auth::bearer::Bearer;
 use crate::{
     agent::AgentExecutor,
     auth::Identity,
-    call::{Call, Caller, Reply, check},
+    call::{Call, Caller, IdempotencyKey, Reply, check},
     engine::{Engine, PageKey, Sweeper},
     env::Env,
     error::{Error, ErrorKind},
@@ -150,13 +150,25 @@ impl DefaultRequestHandler {
         self.engine.env.now()
     }
 
-    /// The owner a call acts for, by the credentials it came with or else as the transport says.
+    /// The owner a call acts for, by the credentials it came with, judged at that time, or else as the
+    /// transport says.
     pub(crate) fn owner(
         &self,
         of_transport: &Arc<str>,
         authorization: Option<&[u8]>,
+        at: impl FnOnce() -> Timestamp,
     ) -> Result<Arc<str>, Error> {
-        self.identity.owner(of_transport, authorization, || self.now())
+        self.identity.owner(of_transport, authorization, at)
+    }
+
+    /// Whether an earlier delivery of that call was recorded for that owner.
+    pub(crate) async fn is_recorded(
+        &self,
+        owner: &Arc<str>,
+        call: &Call,
+        key: &IdempotencyKey,
+    ) -> Result<bool, Error> {
+        self.engine.is_recorded(owner, call, key).await
     }
 
     /// Serves one call.

@@ -13,6 +13,7 @@
 //! | `state` | what all operations share |
 //! | `send`, `cancel`, `read`, `subscribe` | the operations |
 //! | `turn`, `start` | whose turn it is on a task, and recording that work starts |
+//! | `recorded` | whether a call was recorded before |
 //! | `run`, `recorder` | driving the executor, recording what it says |
 //! | `writer` | appending to one journal |
 //! | `follow` | a journal as a stream of events |
@@ -24,6 +25,7 @@ mod follow;
 mod liveness;
 mod page;
 mod read;
+mod recorded;
 mod recorder;
 mod run;
 mod send;

@@ -16,7 +16,7 @@ use crate::{
     call::{Call, Caller, Cursor, Event, Events, Reply, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
-    types::{GetTaskRequest, SendMessageResponse, StreamResponse},
+    types::{GetTaskRequest, SendMessageResponse, StreamResponse, Timestamp},
     wire::kafka::{self, Answer, Header, Origin, Record, header},
 };
 
@@ -33,6 +33,7 @@ pub struct KafkaEndpoint {
     reply_topics: Arc<ReplyTopics>,
     max_answer: usize,
     stream_time: Duration,
+    broker_time: bool,
 }
 
 /// A record to be produced.
@@ -71,6 +72,7 @@ impl KafkaEndpoint {
             reply_topics,
             max_answer: MAX_ANSWER,
             stream_time: STREAM_TIME,
+            broker_time: false,
         }
     }
 
@@ -103,6 +105,14 @@ impl KafkaEndpoint {
     #[must_use]
     pub fn with_stream_time(mut self, time: Duration) -> Self {
         self.stream_time = time;
+        self
+    }
+
+    /// The same endpoint, for a topic whose records have the broker's time
+    /// (`message.timestamp.type=LogAppendTime`) or not, as by default: credentials are judged by it.
+    #[must_use]
+    pub fn with_broker_time(mut self, broker_time: bool) -> Self {
+        self.broker_time = broker_time;
         self
     }
 
@@ -145,9 +155,11 @@ impl KafkaEndpoint {
         record: &Record,
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
-        let owner = self.handler.owner(&caller.owner, record.authorization());
-        let (owner, refused) =
-            owner.map_or_else(|why| (Arc::default(), Err(why)), |it| (it, Ok(())));
+        let (owner, refused) = match self.judge(&caller.owner, record).await {
+            Ok(owner) => (owner, Ok(())),
+            Err(error) if error.is_retriable() => return Err(Redeliver(error)),
+            Err(why) => (Arc::default(), Err(why)),
+        };
         let kafka::Request { form, caller: told, call, reply_to, traceparent } =
             self.read(record, &owner);
         let (topic, may_be_answered) = self.reply_topic(record, reply_to);
@@ -187,6 +199,31 @@ impl KafkaEndpoint {
             }
         }
         Ok(())
+    }
+
+    /// Whose request it is. Credentials are judged once: at the record's own time where that is the
+    /// broker's, else when it is read first. So what was recorded for its caller stands, whatever has
+    /// expired since.
+    async fn judge(&self, of_transport: &Arc<str>, record: &Record) -> Result<Arc<str>, Error> {
+        let authorization = record.authorization();
+        let of_record = || Timestamp::from_millis(record.timestamp);
+        if self.broker_time && record.timestamp > 0 {
+            return self.handler.owner(of_transport, authorization, of_record);
+        }
+        let refused = match self.handler.owner(of_transport, authorization, || self.handler.now()) {
+            Err(error) if error.kind() == ErrorKind::Unauthenticated => error,
+            judged => return judged,
+        };
+        // By its own word it came in time; that counts for what is recorded, and for nothing else.
+        let owner = self.handler.owner(of_transport, authorization, of_record);
+        let Ok(owner) = owner else { return Err(refused) };
+        let kafka::Request { call, caller, .. } = self.read(record, &owner);
+        match (call, caller.key) {
+            (Ok(call), Some(key)) if self.handler.is_recorded(&owner, &call, &key).await? => {
+                Ok(owner)
+            }
+            _ => Err(refused),
+        }
     }
 
     /// The events of a stream, up to its last, as answers.
@@ -254,7 +291,8 @@ impl KafkaEndpoint {
     /// The answer that a record gets in place of one that cannot be produced. Where that was too
     /// large, it names the task that the record was about.
     pub fn refuse(&self, record: &Record, mut error: Error) -> Outgoing {
-        let owner = self.handler.owner(&Arc::default(), record.authorization());
+        let time = || Timestamp::from_millis(record.timestamp);
+        let owner = self.handler.owner(&Arc::default(), record.authorization(), time);
         let kafka::Request { form, reply_to, call, caller, .. } =
             self.read(record, &owner.unwrap_or_default());
         if error.kind() == ErrorKind::TooLarge
