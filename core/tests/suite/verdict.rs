@@ -124,7 +124,8 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
     if !fold.is_settled() && !claimed {
         wrong.push("it was left behind".to_owned());
     }
-    if !claimed && fold.reply.is_none() && journal.head.status != fold.task.status {
+    let status = fold.head_after(&journal.head.owner, &[]).status;
+    if !claimed && fold.reply.is_none() && journal.head.status != status {
         wrong.push(format!("its head is {:?}", journal.head.status));
     }
     let (mut ended, mut attempt, mut settled) = (false, 0, true);

@@ -21,7 +21,7 @@ use super::{
     text,
 };
 use crate::{
-    call::{Call, Caller, IdempotencyKey, StreamsEnd, TraceContext},
+    call::{Call, Caller, IdempotencyKey, StreamsEnd},
     error::{Error, ErrorKind},
     types::AgentInterface,
 };
@@ -173,10 +173,6 @@ impl Reader<'_> {
         let mut caller = Caller {
             version: record.header(header::VERSION).map(Arc::from),
             extensions: extensions.map(Arc::from).collect(),
-            trace: TraceContext::new(
-                record.header(header::TRACEPARENT),
-                record.header(header::TRACESTATE),
-            ),
             // Answers keep the order of the requests, so a stream must not wait for a message that
             // stands behind it.
             streams_end: StreamsEnd::AtRest,
