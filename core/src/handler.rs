@@ -15,7 +15,7 @@ use crate::auth::bearer::Bearer;
 use crate::{
     agent::AgentExecutor,
     auth::Identity,
-    call::{Call, Caller, Reply, check},
+    call::{Call, Caller, IdempotencyKey, Reply, check},
     engine::{Engine, PageKey, Sweeper},
     env::Env,
     error::{Error, ErrorKind},
@@ -153,13 +153,25 @@ impl DefaultRequestHandler {
         self.engine.env.now()
     }
 
-    /// The owner a call acts for, by the credentials it came with or else as the transport says.
+    /// The owner a call acts for, by the credentials it came with, judged at that time, or else as the
+    /// transport says.
     pub(crate) fn owner(
         &self,
         of_transport: &Arc<str>,
         authorization: Option<&[u8]>,
+        at: impl FnOnce() -> Timestamp,
     ) -> Result<Arc<str>, Error> {
-        self.identity.owner(of_transport, authorization, || self.now())
+        self.identity.owner(of_transport, authorization, at)
+    }
+
+    /// Whether an earlier delivery of that call was recorded for that owner.
+    pub(crate) async fn is_recorded(
+        &self,
+        owner: &Arc<str>,
+        call: &Call,
+        key: &IdempotencyKey,
+    ) -> Result<bool, Error> {
+        self.engine.is_recorded(owner, call, key).await
     }
 
     /// Serves one call.
@@ -214,18 +226,21 @@ impl DefaultRequestHandler {
             check::media_types(request, &self.card)?;
         }
         let engine = &self.engine;
+        // Boxed but for the most frequent: a call is no larger than that one is.
         match call {
             Call::SendMessage(request) => engine.send(&caller, request).await.map(Reply::Sent),
             Call::SendStreamingMessage(request) => {
-                engine.send_streaming(&caller, request).await.map(Reply::Events)
+                Box::pin(engine.send_streaming(&caller, request)).await.map(Reply::Events)
             }
             Call::GetTask(request) => engine.get_task(&caller, &request).await.map(Reply::Task),
-            Call::ListTasks(request) => engine.list_tasks(&caller, request).await.map(Reply::Tasks),
+            Call::ListTasks(request) => {
+                Box::pin(engine.list_tasks(&caller, request)).await.map(Reply::Tasks)
+            }
             Call::CancelTask(request) => {
-                engine.cancel_task(&caller, &request).await.map(Reply::Task)
+                Box::pin(engine.cancel_task(&caller, &request)).await.map(Reply::Task)
             }
             Call::SubscribeToTask(request) => {
-                engine.subscribe(&caller, &request).await.map(Reply::Events)
+                Box::pin(engine.subscribe(&caller, &request)).await.map(Reply::Events)
             }
             Call::GetAgentCard => Ok(Reply::Card(Arc::clone(&self.card))),
             // `check::call` refuses the rest, each with its own error.

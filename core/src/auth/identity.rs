@@ -27,10 +27,10 @@ impl Identity {
         &self,
         of_transport: &Arc<str>,
         authorization: Option<&[u8]>,
-        now: impl FnOnce() -> Timestamp,
+        at: impl FnOnce() -> Timestamp,
     ) -> Result<Arc<str>, Error> {
         match &self.0 {
-            Some(check) => check(authorization, now()),
+            Some(check) => check(authorization, at()),
             None => Ok(Arc::clone(of_transport)),
         }
     }

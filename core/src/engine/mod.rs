@@ -13,6 +13,7 @@
 //! | `state` | what all operations share |
 //! | `send`, `cancel`, `read`, `subscribe` | the operations |
 //! | `turn`, `start` | whose turn it is on a task, and recording that work starts |
+//! | `recorded` | whether a call was recorded before |
 //! | `run`, `recorder`, `batch` | driving the executor, recording what it says, in batches |
 //! | `ends` | when the time of a run is over |
 //! | `answer` | the answer to whoever waits for a run |
@@ -29,6 +30,7 @@ mod follow;
 mod liveness;
 mod page;
 mod read;
+mod recorded;
 mod recorder;
 mod run;
 mod send;

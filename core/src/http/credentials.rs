@@ -32,7 +32,7 @@ impl HttpEndpoint {
             // No request has two callers.
             (_, Some(_)) => Some(&b""[..]),
         };
-        match self.handler.owner(&caller.owner, authorization) {
+        match self.handler.owner(&caller.owner, authorization, || self.handler.now()) {
             Ok(owner) => Ok(Caller { owner, ..caller }),
             Err(error) => {
                 let http = status::of(error.kind()).http;

@@ -19,10 +19,10 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::{
-    call::{Call, Caller, Cursor, Event, Events, Reply, check},
+    call::{Call, Caller, Cursor, Event, Events, Reply, ReplyAddress, TraceContext, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
-    types::{GetTaskRequest, SendMessageResponse, StreamResponse},
+    types::{GetTaskRequest, SendMessageResponse, StreamResponse, Timestamp},
     wire::kafka::{self, Answer, Header, Origin, Record, header},
 };
 
@@ -42,6 +42,7 @@ pub struct KafkaEndpoint {
     reply_topics: Arc<ReplyTopics>,
     max_answer: usize,
     stream_time: Duration,
+    broker_time: bool,
 }
 
 /// A record to be produced.
@@ -80,6 +81,7 @@ impl KafkaEndpoint {
             reply_topics,
             max_answer: MAX_ANSWER,
             stream_time: STREAM_TIME,
+            broker_time: false,
         }
     }
 
@@ -115,6 +117,14 @@ impl KafkaEndpoint {
         self
     }
 
+    /// The same endpoint, for a topic whose records have the broker's time
+    /// (`message.timestamp.type=LogAppendTime`) or not, as by default: credentials are judged by it.
+    #[must_use]
+    pub fn with_broker_time(mut self, broker_time: bool) -> Self {
+        self.broker_time = broker_time;
+        self
+    }
+
     /// The handler behind it.
     pub fn handler(&self) -> &DefaultRequestHandler {
         &self.handler
@@ -137,9 +147,10 @@ impl KafkaEndpoint {
     /// `owner` is who the transport's own authentication says it is, unless the record's credentials
     /// are to say so. That is decided first: an idempotency key is one of its owner's.
     pub fn read(&self, owner: &Arc<str>, record: Record) -> Incoming {
-        let mut incoming =
-            Incoming { record, lane: Lane::Unordered, owner: None, read: None };
-        let mut read = self.judge(owner, &mut incoming);
+        let judged = self.judge(owner, &record);
+        let mut incoming = Incoming { record, lane: Lane::Unordered, owner: None, read: None };
+        let refused = judged.map(|owner| incoming.owner = Some(owner)).err();
+        let mut read = Read { refused, ..self.reread(&incoming) };
         if let Some(owner) = &incoming.owner {
             let is_keyed = incoming.record.stated(header::IDEMPOTENCY_KEY).is_some();
             incoming.lane = incoming::lane(&mut read, owner, is_keyed);
@@ -148,18 +159,38 @@ impl KafkaEndpoint {
         incoming
     }
 
-    /// Reads what a record says, for the owner that was accepted before or is now.
-    fn judge(&self, of_transport: &Arc<str>, incoming: &mut Incoming) -> Read {
-        let Incoming { record, owner, .. } = incoming;
-        let mut refused = None;
-        if owner.is_none() {
-            match self.handler.owner(of_transport, record.authorization()) {
-                Ok(accepted) => *owner = Some(accepted),
-                Err(why) => refused = Some(why),
-            }
+    /// What a record says, for the owner that was accepted.
+    fn reread(&self, Incoming { record, owner, .. }: &Incoming) -> Read {
+        Read { request: self.parse(record, owner.as_deref().unwrap_or_default()), refused: None }
+    }
+
+    /// Whose request it is: by the broker's time where the record has that, else as of now.
+    fn judge(&self, of_transport: &Arc<str>, record: &Record) -> Result<Arc<str>, Error> {
+        let is_brokers = self.broker_time && record.timestamp > 0;
+        let time = || match is_brokers {
+            true => Timestamp::from_millis(record.timestamp),
+            false => self.handler.now(),
+        };
+        self.handler.owner(of_transport, record.authorization(), time)
+    }
+
+    /// The owner of a record whose credentials have expired since it was recorded: what was recorded
+    /// for its caller stands. By the record's own word it came in time; that counts for nothing else.
+    async fn recorded_owner(
+        &self,
+        refused: &Error,
+        record: &Record,
+    ) -> Result<Option<Arc<str>>, Error> {
+        if refused.kind() != ErrorKind::Unauthenticated || self.broker_time {
+            return Ok(None);
         }
-        let request = self.parse(record, owner.as_deref().unwrap_or_default());
-        Read { request, refused }
+        let time = || Timestamp::from_millis(record.timestamp);
+        let owner = self.handler.owner(&Arc::default(), record.authorization(), time);
+        let Ok(owner) = owner else { return Ok(None) };
+        let kafka::Request { call, caller, .. } = self.parse(record, &owner);
+        let (Ok(call), Some(key)) = (call, caller.key) else { return Ok(None) };
+        let recorded = self.handler.is_recorded(&owner, &call, &key).await?;
+        Ok(recorded.then_some(owner))
     }
 
     /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is
@@ -177,16 +208,31 @@ impl KafkaEndpoint {
         until: Option<Instant>,
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
-        let read = incoming.read.take();
-        let Read { request, refused } =
-            read.unwrap_or_else(|| self.judge(&Arc::default(), incoming));
+        let mut read = incoming.read.take().unwrap_or_else(|| self.reread(incoming));
+        if let Some(refused) = &read.refused
+            && let Some(owner) =
+                Box::pin(self.recorded_owner(refused, &incoming.record)).await.map_err(Redeliver)?
+        {
+            incoming.owner = Some(owner);
+            read = self.reread(incoming);
+        }
+        let Read { request, refused } = read;
         let Incoming { record, owner, .. } = incoming;
         let kafka::Request { form, caller: told, call, reply_to, traceparent } = request;
         let (topic, may_be_answered) = self.reply_topic(record, reply_to);
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
         let owner = owner.clone().unwrap_or_default();
-        let caller = Caller { owner, cut: until, at_least_once: true, ..told };
+        let trace = traceparent.as_deref().map(|parent| TraceContext {
+            parent: parent.into(),
+            state: record.header(header::TRACESTATE).map(Arc::from),
+        });
+        let key = record.key.clone().unwrap_or_default();
+        let reply_to = Some(ReplyAddress { topic: topic.as_str().into(), key });
+        let transport = Some(Arc::from(kafka::BINDING));
+        let at_least_once = true;
+        let caller =
+            Caller { owner, cut: until, at_least_once, trace, transport, reply_to, ..told };
         let extensions = self.active_extensions(&caller);
         let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
         let (owner, resume) = (Arc::clone(&caller.owner), caller.resume);
@@ -207,7 +253,7 @@ impl KafkaEndpoint {
             Err(error) if error.is_retriable() => return Err(Redeliver(error)),
             Ok(Reply::Events(events)) => {
                 let asked = Asked { record, form: &form, owner, tenant, resume };
-                self.tell(asked, events, &mut emit).await?;
+                Box::pin(self.tell(asked, events, &mut emit)).await?;
             }
             outcome => {
                 let answer = kafka::answer(record, &form, &outcome);
@@ -288,7 +334,8 @@ impl KafkaEndpoint {
     /// The answer that a record gets in place of one that cannot be produced. Where that was too
     /// large, it names the task that the record was about.
     pub fn refuse(&self, record: &Record, mut error: Error) -> Outgoing {
-        let owner = self.handler.owner(&Arc::default(), record.authorization());
+        let time = || Timestamp::from_millis(record.timestamp);
+        let owner = self.handler.owner(&Arc::default(), record.authorization(), time);
         let kafka::Request { form, reply_to, call, caller, .. } =
             self.parse(record, &owner.unwrap_or_default());
         if error.kind() == ErrorKind::TooLarge

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
+    delivery::died,
     kafka::{ask, body, deliver, endpoint, header, message, record, rpc},
     world::*,
 };

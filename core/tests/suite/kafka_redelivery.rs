@@ -1,10 +1,16 @@
 //! Redelivered records, and records of one conversation that arrive at once: whatever the order,
 //! a request is done once, its answers are equal, and a task's journal is one story.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use a2a_core::{
-    Caller, DefaultRequestHandler, MemoryStore, TaskStore,
+    Caller, DefaultRequestHandler, Env, Error, ErrorKind, MemoryStore, TaskStore, Timestamp,
     http::HttpEndpoint,
     kafka::KafkaEndpoint,
     task::{Entry, TaskKey},
@@ -43,6 +49,69 @@ async fn a_redelivered_cancel_answers_the_same_task() {
         let other = ask(&endpoint, &record(offset + 10, &cancel_of(&task.id))).await;
         assert_eq!(body(&other)["error"]["code"], -32002);
     }
+}
+
+/// A world whose callers' credentials are good until the year's end, and its clock.
+fn until_new_year() -> (World, Arc<AtomicI64>) {
+    const NEW_YEAR: i64 = 1_800_000_060_000;
+    let mut world = World::new();
+    let clock = Arc::new(AtomicI64::new(1_800_000_000_000));
+    let time = Arc::clone(&clock);
+    let now = move || Timestamp::from_millis(time.load(Ordering::SeqCst));
+    let handler = world.handler.clone().with_env(Env::new(now, uuid::Uuid::new_v4));
+    world.handler = handler.authenticated_by(|brought, at| match brought {
+        Some(name) if at.as_millis() < NEW_YEAR => {
+            Ok(String::from_utf8_lossy(name).into_owned().into())
+        }
+        _ => Err(Error::new(ErrorKind::Unauthenticated, "Not any more.")),
+    });
+    (world, clock)
+}
+
+fn by(caller: &str, record: Record) -> Record {
+    let mut headers = record.headers;
+    headers.push(("authorization".to_owned(), Bytes::copy_from_slice(caller.as_bytes())));
+    Record { headers, ..record }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_are_judged_once() {
+    let (world, clock) = until_new_year();
+    let endpoint = endpoint(&world);
+    let keyed = |record: Record| {
+        let key = ("a2a-idempotency-key".to_owned(), Bytes::from_static(b"k"));
+        Record { headers: vec![key], ..record }
+    };
+    let send = |offset| by("alice", record(offset, &rpc("SendMessage", &message("ask what?"))));
+    let (first, under_key) = (ask(&endpoint, &send(1)).await, by("alice", keyed(send(2))));
+    let under_key_first = ask(&endpoint, &under_key).await;
+    let task = body(&first)["result"]["task"]["id"].as_str().unwrap().to_owned();
+    let cancel = by("alice", record(3, &cancel_of(&task)));
+    let canceled = ask(&endpoint, &cancel).await;
+    clock.fetch_add(120_000, Ordering::SeqCst);
+    for (record, expected) in
+        [(send(1), &first), (under_key, &under_key_first), (cancel, &canceled)]
+    {
+        assert_eq!(ask(&endpoint, &record).await, *expected);
+    }
+    // What was not recorded in time is refused, whatever time it claims.
+    let get = by("alice", record(4, &rpc("GetTask", &json!({ "id": task }))));
+    for late in [send(5), get, by("bob", record(1, &rpc("SendMessage", &message("ask what?"))))] {
+        assert_eq!(body(&ask(&endpoint, &late).await)["error"]["code"], -32050, "{late:?}");
+    }
+    assert_eq!(world.script.runs(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_brokers_time_judges_credentials() {
+    let (world, clock) = until_new_year();
+    let endpoint = endpoint(&world).with_broker_time(true);
+    clock.fetch_add(120_000, Ordering::SeqCst);
+    let send = by("alice", record(1, &rpc("SendMessage", &message("complete"))));
+    let first = ask(&endpoint, &send).await;
+    assert_eq!(body(&first)["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED");
+    let late = Record { timestamp: 1_800_000_090_000, ..send };
+    assert_eq!(body(&ask(&endpoint, &late).await)["error"]["code"], -32050);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,10 +11,7 @@ use std::{
     time::Instant,
 };
 
-use a2a_core::{
-    kafka::Incoming,
-    wire::kafka::Origin,
-};
+use a2a_core::{kafka::Incoming, wire::kafka::Origin};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -60,7 +57,7 @@ impl KafkaFunction {
         }
         let mut at_work = JoinSet::new();
         loop {
-            while let Some((lane, item)) = lanes.next() {
+            while let Some((lane, item)) = lanes.begin() {
                 if batch.is_failed(item.at) || (lane.is_work() && !budget.fits(Instant::now())) {
                     batch.fail(item.at);
                     lanes.abandon(&lane).into_iter().for_each(|item| batch.fail(item.at));
@@ -116,7 +113,11 @@ impl KafkaFunction {
         }
         let (topic, number) = name.rsplit_once('-').unzip();
         let number = number.and_then(|it| it.parse().ok());
-        batch.partitions.push(Partition { failed_from: offsets.len(), offsets, name: name.clone() });
+        batch.partitions.push(Partition {
+            failed_from: offsets.len(),
+            offsets,
+            name: name.clone(),
+        });
         for (at, Unreadable { offset, reason, raw }) in unreadable {
             let origin = Origin { topic, partition: number, offset, ..Origin::default() };
             if !self.records.put_raw(raw, &reason, &origin).await {
@@ -202,7 +203,8 @@ impl Partition {
     fn failures(&self) -> impl Iterator<Item = BatchItemFailure> {
         let (read, from) = (&self.offsets, self.failed_from);
         let is_known = |index: &usize| read.get(*index).is_some_and(Option::is_some);
-        let first = if from < read.len() { (0..=from).rev().find(is_known).unwrap_or(from) } else { from };
+        let first =
+            if from < read.len() { (0..=from).rev().find(is_known).unwrap_or(from) } else { from };
         read[first..].iter().flatten().map(|offset| BatchItemFailure {
             item_identifier: ItemIdentifier { partition: self.name.clone(), offset: *offset },
         })

@@ -97,6 +97,9 @@ impl<C: ClientContext + 'static> KafkaProducer<C> {
     }
 }
 
+/// How many bytes a message may have, whatever its topic takes.
+pub const MAX_MESSAGE: usize = 16 << 20;
+
 /// What an answer's way to these brokers needs, whatever the login.
 pub fn settings(brokers: &str) -> ClientConfig {
     let mut settings = ClientConfig::new();
@@ -107,6 +110,8 @@ pub fn settings(brokers: &str) -> ClientConfig {
         .set("enable.idempotence", "true")
         // Answers do not wait for each other: batches form by themselves while one is in flight.
         .set("linger.ms", "1")
+        // The topic's own limit decides.
+        .set("message.max.bytes", MAX_MESSAGE.to_string())
         .set("message.timeout.ms", "10000")
         // A client may name a topic that is not there: that is found out before the answer's time
         // is over, and is not taken for an unavailable broker.

@@ -3,7 +3,7 @@
 //! Owns: which agents run, in which order, and what they share. Must never know: how one agent is
 //! served (that is `serving`'s).
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use a2a_core::{
     Agent, AgentCard, DefaultRequestHandler, Limits, TaskStore,
@@ -18,7 +18,7 @@ use futures_util::future::select_all;
 use tokio::net::TcpListener;
 
 use crate::{
-    broker::{self, EmbeddedBroker},
+    broker::{self, EmbeddedBroker, TopicSettings},
     config::{Brokers, Config},
     consumer::Source,
     health::Health,
@@ -88,7 +88,8 @@ impl Runner {
             }
             let health = Health::default();
             let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config, &health));
-            agents.push(Serving::start(handler, (listener, address), health, kafka)?);
+            let drain = Duration::from_secs(config.drain_seconds);
+            agents.push(Serving::start(handler, (listener, address), health, kafka, drain)?);
         }
         Ok(Self { agents, broker: kafka.map(|kafka| kafka.broker) })
     }
@@ -190,14 +191,17 @@ impl Broker {
     /// With these topics, and a producer of answers.
     async fn open(self, config: &Config, topics: &[Topics]) -> Result<Kafka, String> {
         let address = &self.address;
+        let mut settings = BTreeMap::new();
         if self.embedded.is_none() {
             for topics in topics {
                 broker::create_topics(address, topics, config.partitions).await?;
+                let set = broker::settings(address, topics).await;
+                settings.insert(topics.requests.clone(), set);
             }
         }
         let producer = KafkaProducer::new(address)
             .map_err(|error| format!("Answers cannot be produced to {address}: {error}."))?;
-        Ok(Kafka { broker: self, producer: Arc::new(producer) })
+        Ok(Kafka { broker: self, producer: Arc::new(producer), settings })
     }
 }
 
@@ -205,6 +209,8 @@ impl Broker {
 struct Kafka {
     broker: Broker,
     producer: Arc<KafkaProducer>,
+    /// Of each agent, by its requests topic.
+    settings: BTreeMap<String, TopicSettings>,
 }
 
 impl Kafka {
@@ -221,6 +227,9 @@ impl Kafka {
         let endpoint = KafkaEndpoint::new(handler.clone(), name, "")
             .with_reply_topics(config.reply_topics.clone().unwrap_or_default())
             .with_stream_time(Duration::from_secs(60 * config.kafka_stream_minutes));
+        let settings = self.settings.get(&endpoint.topics().requests).copied().unwrap_or_default();
+        let endpoint =
+            endpoint.with_max_answer(settings.max_answer).with_broker_time(settings.broker_time);
         let real = self.broker.embedded.is_none();
         let source = Source {
             brokers: self.broker.address.clone(),

@@ -35,11 +35,7 @@ pub struct LambdaFunction {
 }
 
 impl Invoke for LambdaFunction {
-    async fn invoke(
-        &self,
-        source: &Source,
-        batches: &[Batch],
-    ) -> Result<BatchResponse, String> {
+    async fn invoke(&self, source: &Source, batches: &[Batch]) -> Result<BatchResponse, String> {
         let began = Instant::now();
         let answered = match write(source, batches) {
             Ok(event) => self.endpoint.invoke(event.into()).await,
@@ -159,13 +155,7 @@ mod tests {
             headers: vec![("note".to_owned(), vec![0xec, 0x61].into())],
             ..Record::default()
         };
-        Batch {
-            generation: 1,
-            partition,
-            first,
-            last,
-            records: offsets.map(record).collect(),
-        }
+        Batch { generation: 1, partition, first, last, records: offsets.map(record).collect() }
     }
 
     #[test]

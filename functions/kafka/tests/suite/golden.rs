@@ -56,7 +56,8 @@ async fn exactly(function: &Function, name: &str, before: usize) -> usize {
     let response = function.handle(serde_json::from_slice(&event).unwrap()).await;
     let mut records = function.produced.values().split_off(before);
     // Lanes go in parallel; under one key the order is certain.
-    records.sort_by_key(|record| (record["key"].to_string(), record["value"]["offset"].to_string()));
+    records
+        .sort_by_key(|record| (record["key"].to_string(), record["value"]["offset"].to_string()));
     let actual = json!({ "records": records, "response": response });
     let file = folder.join(format!("{name}.expected.json"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

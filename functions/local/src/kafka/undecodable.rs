@@ -174,7 +174,8 @@ fn first_stuck(
     for (partition, position) in suspects {
         let (low, high) = client.fetch_watermarks(&source.topic, partition, BROKER)?;
         let known = [Some(position), committed.get(&partition).copied()].into_iter().flatten();
-        let known = known.filter_map(|it| if let Offset::Offset(at) = it { Some(at) } else { None });
+        let known =
+            known.filter_map(|it| if let Offset::Offset(at) = it { Some(at) } else { None });
         let at = known.max().unwrap_or(low).max(low);
         if at < high {
             return Ok(Some((partition, at)));

@@ -57,12 +57,7 @@ impl KafkaAgent {
             ..Source::default()
         };
         let stop = CancellationToken::new();
-        let consumer = tokio::spawn(kafka::consume(
-            source,
-            records,
-            Work::default(),
-            stop.clone(),
-        ));
+        let consumer = tokio::spawn(kafka::consume(source, records, Work::default(), stop.clone()));
         Self { broker, losing, stop, consumer }
     }
 

@@ -113,7 +113,9 @@ async fn one_conversation_is_served_in_the_order_of_its_records() {
     let said = slow.said();
     let talk = Vec::from_iter(said.iter().filter(|text| *text != "other"));
     assert_eq!(talk.len(), 10);
-    assert!(talk.windows(2).all(|two| two[0].split(' ').next_back() < two[1].split(' ').next_back()));
+    assert!(
+        talk.windows(2).all(|two| two[0].split(' ').next_back() < two[1].split(' ').next_back())
+    );
     agent.stop().await;
 }
 

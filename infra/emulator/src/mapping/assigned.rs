@@ -97,7 +97,12 @@ impl<I: Invoke> AssignedPartitions<I> {
     /// Waits for the records that are worked on. The consumer is polled meanwhile, or the group would
     /// revoke its partitions, but what it still receives is left to the partition's next owner.
     async fn drain(&mut self) -> Result<(), String> {
-        if let Err(error) = self.subscription.consumer().assignment().and_then(|all| self.subscription.consumer().pause(&all)) {
+        if let Err(error) = self
+            .subscription
+            .consumer()
+            .assignment()
+            .and_then(|all| self.subscription.consumer().pause(&all))
+        {
             tracing::warn!(%error, "the partitions could not be paused");
         }
         while !self.invocations.is_empty() {
@@ -266,7 +271,9 @@ impl<I: Invoke> AssignedPartitions<I> {
     }
 
     fn store_offset(&self, partition: i32, offset: i64) {
-        if let Err(error) = self.subscription.consumer().store_offset(&self.source.topic, partition, offset) {
+        if let Err(error) =
+            self.subscription.consumer().store_offset(&self.source.topic, partition, offset)
+        {
             tracing::warn!(partition, %error, "an offset was not stored");
         }
     }

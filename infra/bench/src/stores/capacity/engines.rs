@@ -5,8 +5,8 @@ use a2a_core::store::{self, ListQuery};
 use a2a_core::task::{Entry, Head, Phase};
 use a2a_core::{Env, TaskState, TaskStatus, TaskStatusUpdateEvent};
 
-use crate::text::text;
 use super::*;
+use crate::text::text;
 
 async fn counted(case: &str) -> (Store, Capacity) {
     let engine =
