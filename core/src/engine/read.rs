@@ -11,7 +11,8 @@ use super::state::Engine;
 use crate::{
     call::Caller,
     error::Error,
-    task::{Fold, Head, TaskKey, admit},
+    store::ReadLimit,
+    task::{Entry, Fold, Head, Slot, TaskKey, admit},
     types::{GetTaskRequest, ListTasksRequest, ListTasksResponse, Task},
 };
 
@@ -61,8 +62,8 @@ impl Engine {
         })
     }
 
-    /// A row of a list as a task; the head is enough where neither history nor artifacts are
-    /// wanted.
+    /// A row of a list as a task; the head and the slot of its status's message are enough where
+    /// neither history nor artifacts are wanted.
     async fn listed_task(
         &self,
         key: TaskKey,
@@ -70,14 +71,14 @@ impl Engine {
         request: &ListTasksRequest,
         caller: &Caller,
     ) -> Result<Option<Task>, Error> {
-        let bare = |id, head: Head| {
-            let Head { context_id, status, .. } = head;
-            Ok(Some(Task { id, context_id, status, ..Task::default() }))
+        let bare = request.history_length == Some(0) && !request.include_artifacts;
+        let read = match (bare, head.message_at) {
+            (true, None) => return Ok(Some(bare_task(&key, head, &[]))),
+            (true, Some(at)) => self.store.read_page(&key, at - 1, ReadLimit::SLOT).await,
+            (false, _) => self.store.read(&key, 0).await,
         };
-        if request.history_length == Some(0) && !request.include_artifacts {
-            return bare(key.id, head);
-        }
-        let journal = match self.store.read(&key, 0).await {
+        let journal = match read {
+            Ok(Some(journal)) if bare => return Ok(Some(bare_task(&key, head, &journal.slots))),
             Ok(Some(journal)) => journal,
             // It is gone since the list was made.
             Ok(None) => return Ok(None),
@@ -85,7 +86,7 @@ impl Engine {
             // One task that cannot be read is no reason not to show the others.
             Err(error) => {
                 tracing::error!(task = %key.id, %error, "a listed task cannot be read");
-                return bare(key.id, head);
+                return Ok(Some(bare_task(&key, head, &[])));
             }
         };
         let fold = Fold::replay(Arc::clone(&key.id), &journal.slots);
@@ -97,4 +98,13 @@ impl Engine {
         }
         Ok(Some(task))
     }
+}
+
+/// A task of its head alone, with its status's message from the slot where that is.
+fn bare_task(key: &TaskKey, head: Head, slots: &[Slot]) -> Task {
+    let Head { context_id, mut status, message_at, .. } = head;
+    let slot = slots.iter().find(|slot| Some(slot.version) == message_at);
+    let said = slot.and_then(|slot| slot.entries.iter().rev().find_map(Entry::status_message));
+    status.message = status.message.or_else(|| said.cloned());
+    Task { id: Arc::clone(&key.id), context_id, status, ..Task::default() }
 }

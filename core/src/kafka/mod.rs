@@ -4,9 +4,15 @@
 //! the dead letter of one that is given up. Must never know: rdkafka, Lambda, offsets, method names
 //! and codes (those are `wire`'s).
 
+mod incoming;
+mod lane;
 mod topics;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -17,9 +23,12 @@ use crate::{
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::{GetTaskRequest, SendMessageResponse, StreamResponse, Timestamp},
-    wire::kafka::{self, Answer, Header, Origin, Record, header},
+    wire::kafka::{self, Answer, Form, Header, Origin, Record, header},
 };
 
+pub use incoming::Incoming;
+use incoming::Read;
+pub use lane::Lane;
 pub use topics::{REGISTRY, ReplyTopics, Topics};
 
 /// An agent's Kafka endpoint: it answers records of `agent.{name}.requests` on
@@ -132,44 +141,98 @@ impl KafkaEndpoint {
         &self.topics
     }
 
-    /// How old a record is by its own time; none where that is not known.
-    pub fn age(&self, record: &Record) -> Option<Duration> {
-        let age = self.handler.now().as_millis().checked_sub(record.timestamp)?;
-        Some(Duration::from_millis(age.try_into().ok()?)).filter(|_| record.timestamp > 0)
+    /// Reads a record: who sent it, what it asks for, and its [`Lane`]. Its credentials are judged here
+    /// and once, so that a record that waits is not refused for its wait.
+    ///
+    /// `owner` is who the transport's own authentication says it is, unless the record's credentials
+    /// are to say so. That is decided first: an idempotency key is one of its owner's.
+    pub fn read(&self, owner: &Arc<str>, record: Record) -> Incoming {
+        let mut incoming = Incoming { record, lane: Lane::Unordered, owner: None, read: None };
+        let mut read = self.judge(owner, &mut incoming);
+        if let Some(owner) = &incoming.owner {
+            let is_keyed = incoming.record.idempotency_key().is_some();
+            incoming.lane = incoming::lane(&mut read, owner, is_keyed);
+        }
+        incoming.read = Some(read);
+        incoming
+    }
+
+    /// Reads what a record says, for the owner that was accepted before or is now.
+    fn judge(&self, of_transport: &Arc<str>, incoming: &mut Incoming) -> Read {
+        let Incoming { record, owner, .. } = incoming;
+        let mut refused = None;
+        if owner.is_none() {
+            match self.owner(of_transport, record) {
+                Ok(accepted) => *owner = Some(accepted),
+                Err(why) => refused = Some(why),
+            }
+        }
+        let request = self.parse(record, owner.as_deref().unwrap_or_default());
+        Read { request, refused }
+    }
+
+    /// Whose request it is. Credentials are judged once: at the record's own time where that is the
+    /// broker's, else when it is read first.
+    fn owner(&self, of_transport: &Arc<str>, record: &Record) -> Result<Arc<str>, Error> {
+        let authorization = record.authorization();
+        if self.broker_time && record.timestamp > 0 {
+            let time = || Timestamp::from_millis(record.timestamp);
+            return self.handler.owner(of_transport, authorization, time);
+        }
+        self.handler.owner(of_transport, authorization, || self.handler.now())
+    }
+
+    /// The owner by the record's own word on its time, and what it asks for, if a delivery of it was
+    /// recorded for that owner: it was judged then, whatever has expired since.
+    async fn judged_before(&self, record: &Record) -> Result<Option<Recorded>, Error> {
+        let time = || Timestamp::from_millis(record.timestamp);
+        let Ok(owner) = self.handler.owner(&Arc::default(), record.authorization(), time) else {
+            return Ok(None);
+        };
+        let request = self.parse(record, &owner);
+        let is_recorded = match (&request.call, &request.caller.key) {
+            (Ok(call), Some(key)) => self.handler.is_recorded(&owner, call, key).await?,
+            _ => false,
+        };
+        Ok(is_recorded.then_some((owner, request)))
     }
 
     /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is
     /// answered with an error and is done; one whose answer could not be correlated becomes a
     /// dead letter with the reason.
     ///
-    /// `caller` is who the transport's own authentication says it is, unless the record's
-    /// credentials are to say so. That is decided first: a key of the client's own is one of its
-    /// owner's.
+    /// `until` is the host's end, such as an invocation's: none where there is none.
     ///
     /// # Errors
     /// [`Redeliver`] when the record is to be redelivered; nothing was emitted then, unless a stream
     /// broke off: then its events are emitted once more from the first.
     pub async fn serve(
         &self,
-        caller: Caller,
-        record: &Record,
+        incoming: &mut Incoming,
+        until: Option<Instant>,
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
-        let (owner, refused) = match self.judge(&caller.owner, record).await {
-            Ok(owner) => (owner, Ok(())),
-            Err(error) if error.is_retriable() => return Err(Redeliver(error)),
-            Err(why) => (Arc::default(), Err(why)),
-        };
-        let kafka::Request { form, caller: told, call, reply_to, traceparent } =
-            self.read(record, &owner);
+        let read = incoming.read.take();
+        let Read { mut request, mut refused } =
+            read.unwrap_or_else(|| self.judge(&Arc::default(), incoming));
+        let Incoming { record, owner, .. } = incoming;
+        if refused.as_ref().is_some_and(|why| why.kind() == ErrorKind::Unauthenticated)
+            && let Some((before, again)) = self.judged_before(record).await.map_err(Redeliver)?
+        {
+            (*owner, request, refused) = (Some(before), again, None);
+        }
+        let kafka::Request { form, caller: told, call, reply_to, traceparent } = request;
         let (topic, may_be_answered) = self.reply_topic(record, reply_to);
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
-        let caller = Caller { owner, deadline: caller.deadline, ..told };
-        let extensions = self.active_extensions(&caller);
+        let owner = owner.clone().unwrap_or_default();
         let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
-        let (owner, resume) = (Arc::clone(&caller.owner), caller.resume);
-        let outcome = match refused.and(call).and_then(|call| may_be_answered.map(|()| call)) {
+        let asked =
+            Asked { record, form: &form, owner: Arc::clone(&owner), tenant, resume: told.resume };
+        let caller = Caller { owner, deadline: until, ..told };
+        let extensions = self.active_extensions(&caller);
+        let call = refused.map_or(call, Err).and_then(|call| may_be_answered.map(|()| call));
+        let outcome = match call {
             Ok(call) => pin!(self.handler.call(caller, call)).instrument(span).await,
             Err(error) => {
                 tracing::warn!(topic = record.topic, partition, offset, %error, "not a request");
@@ -184,7 +247,6 @@ impl KafkaEndpoint {
         match outcome {
             Err(error) if error.is_retriable() => return Err(Redeliver(error)),
             Ok(Reply::Events(events)) => {
-                let asked = Asked { record, form: &form, owner, tenant, resume };
                 self.tell(asked, events, &mut emit).await?;
             }
             outcome => {
@@ -199,31 +261,6 @@ impl KafkaEndpoint {
             }
         }
         Ok(())
-    }
-
-    /// Whose request it is. Credentials are judged once: at the record's own time where that is the
-    /// broker's, else when it is read first. So what was recorded for its caller stands, whatever has
-    /// expired since.
-    async fn judge(&self, of_transport: &Arc<str>, record: &Record) -> Result<Arc<str>, Error> {
-        let authorization = record.authorization();
-        let of_record = || Timestamp::from_millis(record.timestamp);
-        if self.broker_time && record.timestamp > 0 {
-            return self.handler.owner(of_transport, authorization, of_record);
-        }
-        let refused = match self.handler.owner(of_transport, authorization, || self.handler.now()) {
-            Err(error) if error.kind() == ErrorKind::Unauthenticated => error,
-            judged => return judged,
-        };
-        // By its own word it came in time; that counts for what is recorded, and for nothing else.
-        let owner = self.handler.owner(of_transport, authorization, of_record);
-        let Ok(owner) = owner else { return Err(refused) };
-        let kafka::Request { call, caller, .. } = self.read(record, &owner);
-        match (call, caller.key) {
-            (Ok(call), Some(key)) if self.handler.is_recorded(&owner, &call, &key).await? => {
-                Ok(owner)
-            }
-            _ => Err(refused),
-        }
     }
 
     /// The events of a stream, up to its last, as answers.
@@ -294,7 +331,7 @@ impl KafkaEndpoint {
         let time = || Timestamp::from_millis(record.timestamp);
         let owner = self.handler.owner(&Arc::default(), record.authorization(), time);
         let kafka::Request { form, reply_to, call, caller, .. } =
-            self.read(record, &owner.unwrap_or_default());
+            self.parse(record, &owner.unwrap_or_default());
         if error.kind() == ErrorKind::TooLarge
             && let Some(task) = call.ok().and_then(|call| task_of_call(&call, &caller))
             && !error.metadata().iter().any(|(name, _)| name == TASK_ID)
@@ -308,7 +345,7 @@ impl KafkaEndpoint {
     /// The answer that a record gets on the agent's own topic, because the one that its client
     /// named takes none; none where the client named no other.
     pub fn refuse_topic(&self, record: &Record) -> Option<Outgoing> {
-        let kafka::Request { form, reply_to, .. } = self.read(record, "");
+        let kafka::Request { form, reply_to, .. } = self.parse(record, "");
         let named = reply_to.filter(|topic| *topic != self.topics.responses)?;
         let sentence = format!("The topic {named:?} takes no answers of this agent.");
         let error = Error::new(ErrorKind::PermissionDenied, sentence);
@@ -329,12 +366,14 @@ impl KafkaEndpoint {
         outgoing(&self.topics.dead_letter, kafka::raw_dead_letter(raw, &error, origin), "")
     }
 
-    fn dead_letter(&self, record: &Record, error: &Error, attempts: Option<u32>) -> Outgoing {
+    /// The dead letter of a record, with the reason. `attempts` is how often it was served, where that
+    /// is known.
+    pub fn dead_letter(&self, record: &Record, error: &Error, attempts: Option<u32>) -> Outgoing {
         let letter = kafka::dead_letter(record, error, attempts);
         outgoing(&self.topics.dead_letter, letter, "")
     }
 
-    fn read(&self, record: &Record, owner: &str) -> kafka::Request {
+    fn parse(&self, record: &Record, owner: &str) -> kafka::Request {
         let (scope, agent) = (&*self.scope, &*self.handler.card().name);
         let max_value = self.handler.limits().body;
         kafka::Reader { scope, agent, owner, max_value }.read(record)
@@ -369,6 +408,9 @@ impl KafkaEndpoint {
         check::active_extensions(self.handler.card(), &caller.extensions).join(", ")
     }
 }
+
+/// A request that was recorded before, and whose it is.
+type Recorded = (Arc<str>, kafka::Request);
 
 /// A stream that was asked for.
 struct Asked<'a> {

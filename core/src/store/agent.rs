@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{AppendError, Change, Journal, ListPage, ListQuery, StoreError, Tail, TaskStore};
+use super::{
+    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail, TaskStore,
+};
 use crate::task::{Head, TaskKey, Version};
 
 /// The part of a store that belongs to one agent.
@@ -61,8 +63,13 @@ impl TaskStore for AgentStore {
         self.store.append(Change { key: self.key(&change.key), ..change }).await
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
-        self.store.read(&self.key(key), after).await
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
+        self.store.read_page(&self.key(key), after, limit).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {

@@ -14,14 +14,14 @@ use std::{
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{StoreError, Tail, TaskStore};
-use crate::task::{Entry, Slot, TaskKey, Version};
+use super::{ReadLimit, StoreError, Tail, TaskStore};
+use crate::task::{Slot, TaskKey, Version};
 
 /// How many slots of one journal are kept at most for followers that are a little behind; one that
 /// is further behind reads for itself.
-const KEPT_SLOTS: usize = 256;
+const KEPT_SLOTS: usize = ReadLimit::POLL.slots;
 /// How many bytes of them; the newest slot is kept whatever its size.
-const KEPT_BYTES: usize = 256 << 10;
+const KEPT_BYTES: usize = ReadLimit::POLL.bytes;
 
 /// How long to wait before asking a database again that has not said that there is more.
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +194,7 @@ impl Feed {
 
 impl Recent {
     fn push(&mut self, slot: Slot) {
-        let bytes = slot.entries.iter().map(Entry::weight).sum::<usize>();
+        let bytes = slot.weight();
         self.bytes += bytes;
         self.slots.push_back((slot, bytes));
         while self.slots.len() > KEPT_SLOTS || (self.bytes > KEPT_BYTES && self.slots.len() > 1) {
@@ -235,7 +235,7 @@ impl<S: TaskStore> Follower<S> {
         let turn = async move {
             // Nobody closes it, so there is no error.
             let _turn = feed.catching_up.acquire().await;
-            read(&*store, &feed.key, after).await.map(piece)
+            store.poll(&feed.key, after).await
         };
         let slots = tokio::spawn(turn).await;
         let slots = slots.map_err(|error| {
@@ -248,10 +248,6 @@ impl<S: TaskStore> Follower<S> {
         Ok(slots)
     }
 
-    async fn read(&self, after: Version) -> Result<Vec<Slot>, StoreError> {
-        read(&*self.store, &self.feed.key, after).await
-    }
-
     /// Waits until there is more. When the one who reads for all gave up, the reason is learnt by
     /// reading oneself.
     async fn wait(&self) -> Result<Vec<Slot>, StoreError> {
@@ -260,7 +256,10 @@ impl<S: TaskStore> Follower<S> {
         // An error would say that there is no feed any more, and here it is.
         let waited = state.wait_for(|state| state.newest > self.after || !state.is_read).await;
         let has_more = waited.is_ok_and(|state| state.newest > self.after);
-        if has_more { Ok(Vec::new()) } else { self.read(self.after).await }
+        if has_more {
+            return Ok(Vec::new());
+        }
+        self.store.poll(&self.feed.key, self.after).await
     }
 
     fn ensure_reader(&self) {
@@ -271,19 +270,6 @@ impl<S: TaskStore> Follower<S> {
             tokio::spawn(read_for_all(Arc::clone(&self.store), reader, self.pauses, after));
         }
     }
-}
-
-/// As much of it as the feed would keep, and at least one slot: a slow follower of a long journal
-/// must not hold the rest of it, and a thousand of them not a thousand copies.
-fn piece(mut slots: Vec<Slot>) -> Vec<Slot> {
-    let mut bytes = 0;
-    let weights = slots.iter().map(|slot| slot.entries.iter().map(Entry::weight).sum::<usize>());
-    let fit = weights.take_while(|weight| {
-        bytes += weight;
-        bytes <= KEPT_BYTES
-    });
-    slots.truncate(fit.count().clamp(1, KEPT_SLOTS));
-    slots
 }
 
 /// The one who reads for all; dropping it, however that comes, says that none does.
@@ -297,15 +283,6 @@ impl Drop for Reader {
     }
 }
 
-async fn read<S: TaskStore>(
-    store: &S,
-    key: &TaskKey,
-    after: Version,
-) -> Result<Vec<Slot>, StoreError> {
-    let journal = store.read(key, after).await?;
-    Ok(journal.map_or_else(Vec::new, |journal| journal.slots))
-}
-
 /// Reads until the database fails or there is no follower left.
 async fn read_for_all<S: TaskStore>(
     store: Arc<S>,
@@ -315,7 +292,7 @@ async fn read_for_all<S: TaskStore>(
 ) {
     let mut pause = pauses.shortest;
     while let Some(feed) = reader.0.upgrade() {
-        let slots = read(&*store, &feed.key, after).await;
+        let slots = store.poll(&feed.key, after).await;
         let failed = slots.is_err();
         match slots {
             Ok(slots) if !slots.is_empty() => {

@@ -2,7 +2,7 @@
 //!
 //! Owns: the maps, their order, and what is dropped when space runs out: the oldest finished tasks
 //! first, then the oldest that wait for their client; never one that is being worked on. Then new
-//! tasks are refused. A reader that follows a task keeps that task's journal alive, so dropping it
+//! tasks are refused, and those that there are go on. A reader that follows a task keeps that task's journal alive, so dropping it
 //! costs the reader nothing.
 
 use std::{
@@ -21,7 +21,8 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::Notify;
 
 use super::{
-    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, Tail, TaskStore,
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, ReadLimit, StoreError, Tail,
+    TaskStore,
 };
 use crate::{
     task::{Head, Phase, Slot, TaskKey, Version},
@@ -163,13 +164,19 @@ impl TaskStore for MemoryStore {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         let shelf = lock(&self.shelf);
-        let journal = shelf.tasks.get(key).map(|kept| Journal {
-            head: kept.head.clone(),
-            slots: slots_after(&kept.journal, after),
-        });
-        Ok(journal)
+        let Some(kept) = shelf.tasks.get(key) else { return Ok(None) };
+        let mut slots = slots_after(&kept.journal, after);
+        let fit = limit.fit(slots.iter().map(Slot::weight));
+        let more = fit < slots.len();
+        slots.truncate(fit);
+        Ok(Some(Journal { head: kept.head.clone(), slots, more }))
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
@@ -237,16 +244,10 @@ impl Shelf {
     ) -> Result<(Arc<Shared>, Vec<Kept>), AppendError> {
         let Prepared { change, mut weight, rows } = prepared;
         let Change { key, after, entries, head } = change;
-        // Taken by tasks that are being worked on: there is no room for a new one, nor for more of
-        // one.
+        // Taken by tasks that are being worked on: there is no room for a new one.
         let full = self.bytes + weight + TASK_BYTES > max_bytes && self.droppable.is_empty();
         let kept = match self.tasks.entry(key.clone()) {
             Entry::Occupied(kept) if lock(&kept.get().journal.slots).len() as u64 == after => {
-                let rests = head.as_ref().is_some_and(|head| head.phase != Phase::Running);
-                if full && !rests {
-                    // Its end still has room, so that it can be dropped.
-                    return Err(AppendError::TooLarge);
-                }
                 kept.into_mut()
             }
             Entry::Vacant(_) if after == 0 && full => {

@@ -78,6 +78,41 @@ pub struct Journal {
     pub head: Head,
     /// The slots that were asked for.
     pub slots: Vec<Slot>,
+    /// Whether there are more after them.
+    pub more: bool,
+}
+
+/// How much of a journal is read at once: about so much, and at least one slot where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// Slots.
+    pub slots: usize,
+    /// Bytes as they are stored.
+    pub bytes: usize,
+}
+
+impl ReadLimit {
+    /// One slot.
+    pub const SLOT: Self = Self { slots: 1, bytes: 0 };
+    /// What a reader of the whole journal reads at once.
+    pub const PAGE: Self = Self { slots: 4_096, bytes: 1 << 20 };
+    /// What a follower reads at once: it may be slow, and one of many.
+    pub const POLL: Self = Self { slots: 256, bytes: 256 << 10 };
+
+    /// How many of slots with so many bytes each are within it.
+    pub(crate) fn fit(self, slots: impl Iterator<Item = usize>) -> usize {
+        let mut left = self.bytes;
+        let mut fits = |bytes| {
+            let fits = bytes <= left;
+            left = left.saturating_sub(bytes);
+            fits
+        };
+        slots
+            .enumerate()
+            .take(self.slots)
+            .take_while(|(at, bytes)| fits(*bytes) || *at == 0)
+            .count()
+    }
 }
 
 /// Which tasks to list: those of one owner, newest status first, ties by id.
@@ -146,11 +181,45 @@ pub trait TaskStore: Send + Sync + 'static {
     /// happened or not, but never in part.
     async fn append(&self, change: Change) -> Result<(), AppendError>;
 
-    /// The head, and the slots after that version. `None` when there is no such journal.
+    /// The head, and the slots after that version up to a limit. `None` when there is no such
+    /// journal.
     ///
     /// # Errors
     /// When the database fails.
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError>;
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError>;
+
+    /// The head, and all slots after that version, page by page. `None` when there is no such
+    /// journal.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+        let (mut slots, mut last) = (Vec::new(), after);
+        loop {
+            let page = self.read_page(key, last, ReadLimit::PAGE).await?;
+            let Some(mut page) = page else { return Ok(None) };
+            last = page.slots.last().map_or(last, |slot| slot.version);
+            slots.append(&mut page.slots);
+            if !page.more {
+                return Ok(Some(Journal { slots, ..page }));
+            }
+        }
+    }
+
+    /// Some of the slots after that version, where there are any: perhaps a moment late, so that it
+    /// may cost less than [`read_page`](Self::read_page).
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn poll(&self, key: &TaskKey, after: Version) -> Result<Vec<Slot>, StoreError> {
+        let page = self.read_page(key, after, ReadLimit::POLL).await?;
+        Ok(page.map_or_else(Vec::new, |page| page.slots))
+    }
 
     /// The head alone. `None` when there is no such journal.
     ///
@@ -183,11 +252,11 @@ pub trait TaskStore: Send + Sync + 'static {
     ///
     /// The default polls, with pauses from 20 ms to 1 s.
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
-        poll(self, key, after)
+        tail(self, key, after)
     }
 }
 
-fn poll<S: TaskStore + ?Sized>(store: Arc<S>, key: TaskKey, after: Version) -> Tail {
+fn tail<S: TaskStore + ?Sized>(store: Arc<S>, key: TaskKey, after: Version) -> Tail {
     const SHORTEST: Duration = Duration::from_millis(20);
     const LONGEST: Duration = Duration::from_secs(1);
     let reads = stream::unfold(Some((after, SHORTEST)), move |state| {
@@ -195,8 +264,8 @@ fn poll<S: TaskStore + ?Sized>(store: Arc<S>, key: TaskKey, after: Version) -> T
         async move {
             let (after, mut pause) = state?;
             loop {
-                let slots = match store.read(&key, after).await {
-                    Ok(journal) => journal.map_or_else(Vec::new, |journal| journal.slots),
+                let slots = match store.poll(&key, after).await {
+                    Ok(slots) => slots,
                     Err(error) => return Some((vec![Err(error)], None)),
                 };
                 if let Some(last) = slots.last() {

@@ -74,6 +74,11 @@ impl Entry {
         }
     }
 
+    /// The message of the status that it sets, if it sets one.
+    pub(crate) fn status_message(&self) -> Option<&Arc<Message>> {
+        if let Self::Status(event) = self { event.status.message.as_ref() } else { None }
+    }
+
     /// Whether the work on the newest message ends with it.
     pub fn ends_run(&self) -> bool {
         match self {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    call::Cursor,
+    call::{Cursor, Version},
     types::{Artifact, Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus},
 };
 
@@ -23,6 +23,8 @@ pub struct Fold {
     pub task: Task,
     /// Where the fold stands.
     pub cursor: Cursor,
+    /// The slot that holds the current status's message, if it has one.
+    pub message_at: Option<Version>,
     /// The attempt at the newest message that is under way; none when no run is at work.
     pub attempt: Option<u32>,
     /// How many messages were admitted.
@@ -100,6 +102,7 @@ impl Fold {
         }
         // What the agent said last becomes history before the answer to it does.
         self.task.history.extend(self.task.status.message.take());
+        self.message_at = None;
         self.task.history.push(Arc::clone(&submitted.message));
         self.messages += 1;
     }
@@ -107,6 +110,7 @@ impl Fold {
     fn set_status(&mut self, status: &TaskStatus) {
         let old = std::mem::replace(&mut self.task.status, status.clone());
         self.task.history.extend(old.message);
+        self.message_at = status.message.is_some().then_some(self.cursor.version);
         if entry::ends_run(status.state) {
             self.attempt = None;
         }
@@ -142,7 +146,8 @@ impl Fold {
     /// that both are written in one step.
     pub fn head_after(&self, owner: &Arc<str>, entries: &[Entry]) -> Head {
         let mut context_id = &self.task.context_id;
-        let mut status = self.task.status.clone();
+        let mut status = TaskStatus { message: None, ..self.task.status };
+        let mut message_at = self.message_at;
         let mut answered = self.reply.is_some();
         for entry in entries {
             match entry {
@@ -151,8 +156,12 @@ impl Fold {
                     let timestamp = Some(first.at);
                     status = TaskStatus { state: TaskState::Submitted, message: None, timestamp };
                 }
-                Entry::Submitted(_) => status.message = None,
-                Entry::Status(event) => status = event.status.clone(),
+                Entry::Submitted(_) => message_at = None,
+                Entry::Status(event) => {
+                    let TaskStatus { state, ref message, timestamp } = event.status;
+                    status = TaskStatus { state, message: None, timestamp };
+                    message_at = message.is_some().then_some(self.cursor.version + 1);
+                }
                 Entry::Replied(_) => answered = true,
                 Entry::KeyUsed(used) => {
                     answered = true;
@@ -170,7 +179,8 @@ impl Fold {
             state if state.is_interrupted() => Phase::Waiting,
             _ => Phase::Running,
         };
-        Head { owner: Arc::clone(owner), context_id: Arc::clone(context_id), status, phase }
+        let (owner, context_id) = (Arc::clone(owner), Arc::clone(context_id));
+        Head { owner, context_id, status, message_at, phase }
     }
 }
 

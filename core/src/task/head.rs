@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::TaskStatus;
+use crate::{call::Version, types::TaskStatus};
 
 /// The one row per task that lists read. It is written in the same atomic step as the entries that
 /// change it, and can be made again from them.
@@ -17,8 +17,12 @@ pub struct Head {
     pub owner: Arc<str>,
     /// The task's conversation.
     pub context_id: Arc<str>,
-    /// The current status. Its time orders lists, newest first.
+    /// The current status without its message, which may be large: a head is written again at every
+    /// change. Its time orders lists, newest first.
     pub status: TaskStatus,
+    /// The slot whose last status holds that message, if the current status has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_at: Option<Version>,
     /// What the store may do with it.
     pub phase: Phase,
 }

@@ -32,3 +32,10 @@ pub struct Slot {
     /// What was recorded, at least one entry.
     pub entries: Arc<[Entry]>,
 }
+
+impl Slot {
+    /// Roughly how many bytes its entries hold.
+    pub fn weight(&self) -> usize {
+        self.entries.iter().map(Entry::weight).sum()
+    }
+}

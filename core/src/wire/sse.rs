@@ -5,7 +5,9 @@
 //! stream ends.
 //!
 //! The decoder is our own because the reader bounds each event of a hostile server by what is held
-//! of it ([`Decoder::held`]), and takes bytes that need not be UTF-8.
+//! of it ([`Decoder::held`]), takes bytes that need not be UTF-8, so that broken ones are an error
+//! and no replacement characters, and gives an event no other id than its own: a client that resumes
+//! takes an event with the id of the one before for a repeat.
 
 use std::io::Write;
 

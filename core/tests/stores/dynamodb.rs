@@ -9,7 +9,7 @@ use a2a_core::{
     TaskState, TaskStore, Timestamp,
     store::{
         self, AppendError, DynamoDbStore, ListQuery,
-        conformance::{append, chunk, everything, head, key, put, submitted},
+        conformance::{append, chunk, everything, head, key, noise, put, submitted},
     },
     task::{Entry, Head, Phase, Slot, TaskKey},
 };
@@ -21,7 +21,7 @@ pub(crate) fn endpoint(variable: &str) -> String {
     std::env::var(variable).expect("run `cargo xtask test`, which starts it")
 }
 
-/// A table that nobody else has, on the engine of that variable.
+/// A table of this test alone, on the engine of that variable.
 pub(crate) struct Table {
     pub(crate) endpoint: String,
     pub(crate) name: String,
@@ -97,16 +97,6 @@ async fn slots(store: &Arc<dyn TaskStore>, id: &str) -> Vec<Slot> {
     store.read(&key(id), 0).await.unwrap().unwrap().slots
 }
 
-/// Text that no compression makes much shorter.
-fn noise(length: usize) -> String {
-    let mut seed = 7_u64;
-    let mut next = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(35 + ((seed >> 40) % 57) as u8)
-    };
-    (0..length).map(|_| next()).collect()
-}
-
 /// Each case on an engine, after the contract's own.
 macro_rules! on {
     ($engine:ident, $variable:literal $(, $ignored:meta)?) => {
@@ -125,7 +115,7 @@ macro_rules! on {
                 what_expires_is_gone,
                 a_later_journal_has_nothing_of_an_earlier_one,
                 what_is_corrupt_is_named,
-                nobody_writes_beyond_the_end,
+                an_append_beyond_the_end_is_a_conflict,
                 large_slots_are_split_or_refused,
                 large_slots_are_raced_for,
                 instances_race_and_follow_each_other,
@@ -250,7 +240,7 @@ async fn what_is_corrupt_is_named(table: Table) {
     assert_eq!(ids(&store, everything()).await.0, others, "a list shows the others");
 }
 
-async fn nobody_writes_beyond_the_end(table: Table) {
+async fn an_append_beyond_the_end_is_a_conflict(table: Table) {
     let (one, two) = (table.open().await, table.open().await);
     let conflicts = async |store, id: &str, after, head| {
         let refused = append(store, key(id), after, [chunk("no")], head).await;
@@ -284,7 +274,7 @@ async fn large_slots_are_split_or_refused(table: Table) {
             append(&store, key(id), after, entries.clone(), head).await.unwrap();
             expected.push(entries);
         }
-        // What was laid aside for slots that others took, or that nobody came to take.
+        // Leftovers of writer conflicts, and of appends that were never finished.
         for sk in ["E000000000003#left#00", "E000000000007#left#00", "E000000000009#left#00"] {
             let part = AttributeValue::B(Blob::new(b"left".to_vec()));
             table.set(&format!("0:{id}"), sk, "v", part).await;

@@ -72,8 +72,8 @@ async fn what_is_wrong_with_a_table_is_said() {
 
 #[tokio::test]
 async fn an_engine_that_is_not_there_is_said() {
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = refused(format!("dynamodb://tasks?endpoint=http://{nobody}")).await;
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = refused(format!("dynamodb://tasks?endpoint=http://{unused}")).await;
     assert!(error.contains("cannot be reached"), "{error}");
     let (proxy, table, _store) = behind_a_proxy("silent").await;
     proxy.set(Line::Stalled);
@@ -83,8 +83,8 @@ async fn an_engine_that_is_not_there_is_said() {
 }
 
 #[tokio::test]
-async fn an_engine_goes_and_comes_back() {
-    let (proxy, table, store) = behind_a_proxy("away").await;
+async fn an_outage_of_the_engine_is_recovered_from() {
+    let (proxy, table, store) = behind_a_proxy("outage").await;
     put(&store, "t", head(TaskState::Working, 1)).await;
     for line in [Line::Cut, Line::Stalled] {
         proxy.set(line);

@@ -69,7 +69,7 @@ fn millis_ago(millis: i64) -> i64 {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_gone_at_once_and_removed_later() {
+async fn what_has_expired_is_hidden_at_once_and_removed_later() {
     // This one removes nothing by itself, and sets no expiry.
     let url = prepared("t_expiry", "ttl=0").await;
     let store = open(&url).await;
@@ -95,7 +95,7 @@ async fn what_has_expired_is_gone_at_once_and_removed_later() {
     let ids: Vec<_> = page.rows.iter().map(|(id, _)| &**id).collect();
     assert_eq!((page.total, &*ids), (2, &["later", "kept"][..]));
     assert_eq!(store.running(None, 9).await.unwrap(), [key("kept")]);
-    // Its place is free, and nothing is left of what stood there.
+    // Its id is free, and no slot of the expired task remains.
     put(&store, "again", head(TaskState::Working, 9)).await;
     append(&store, key("again"), 1, [chunk("x")], None).await.unwrap();
     assert_eq!(store.read(&key("again"), 0).await.unwrap().unwrap().slots.len(), 2);

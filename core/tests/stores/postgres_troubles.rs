@@ -29,12 +29,12 @@ async fn behind_proxy(schema: &str, parameters: &str) -> (String, Proxy) {
 }
 
 fn retriable(error: Result<impl Sized, StoreError>) {
-    let error = error.err().expect("the engine is away");
+    let error = error.err().expect("the engine is unavailable");
     assert!(error.is_retriable(), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_goes_and_returns_is_found_again() {
+async fn an_outage_of_the_engine_is_recovered_from() {
     let (url, proxy) = behind_proxy("t_away", "ttl=0&pool=4").await;
     let store = open(&url).await;
     put(&store, "t", head(TaskState::Working, 1)).await;
@@ -109,7 +109,7 @@ async fn what_is_locked_is_waited_for_and_no_longer_than_a_call_may_take() {
 }
 
 #[tokio::test]
-async fn many_prepare_at_once_and_again() {
+async fn many_prepare_at_once_and_repeatedly() {
     sql("drop schema if exists t_prepared cascade").await;
     let url = format!("{}?schema=t_prepared", engine());
     for outcome in join_all((0..8).map(|_| PostgresStore::prepare(&url))).await {

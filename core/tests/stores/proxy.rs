@@ -17,7 +17,7 @@ pub(crate) enum Line {
     /// Connections are dropped, and new ones are as soon as they are made.
     Cut,
     /// Connections are kept and accepted, and what comes over them is swallowed: a host that is
-    /// gone without a word, or a socket that died while the process was frozen.
+    /// silently dead, or a socket that died while the process was frozen.
     Stalled,
     /// Requests pass and their answers are swallowed: acknowledgements are lost.
     Mute,
@@ -72,12 +72,12 @@ async fn accept(listener: TcpListener, engine: String, mut line: watch::Receiver
 
 /// Until connections are to be dropped.
 async fn dropped(mut line: watch::Receiver<Line>) {
-    // An error says that the proxy is gone, which is the same.
+    // An error says that the proxy was dropped, which is the same.
     let _ = line.wait_for(|line| *line == Line::Cut).await;
 }
 
 async fn connection(mut client: TcpStream, engine: &str, line: &mut watch::Receiver<Line>) {
-    // While the line is stalled nobody is asked; a client cannot tell.
+    // While the line is stalled no connection is made to the engine; a client cannot tell.
     if line.wait_for(|line| *line != Line::Stalled).await.is_err() {
         return;
     }

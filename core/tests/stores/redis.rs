@@ -148,7 +148,7 @@ async fn a_lost_hint_costs_less_than_a_second() {
     let mut tail = store.tail(key("t"), 1);
     for after in 1..=3 {
         assert!(timeout(Duration::from_millis(1_500), tail.next()).await.is_err());
-        // Nobody is told.
+        // Written past the store: no hint is published.
         raw(&["XADD", &format!("{{{prefix}:}}:log:t"), &format!("{}-1", after + 1), "e", &entries])
             .await;
         let slot = timeout(Duration::from_secs(1), tail.next()).await.unwrap();
@@ -191,11 +191,11 @@ async fn many_followers_are_few_subscribers() {
             return;
         }
     }
-    panic!("channels are left when nobody follows");
+    panic!("channels remain without a follower");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn finished_tasks_expire_and_others_do_not() {
+async fn finished_tasks_expire_and_unfinished_ones_do_not() {
     let store = open(&prefix("expiry"), 2).await;
     let at = now();
     let of = |phase, at| Head { phase, ..head(TaskState::Completed, at) };
@@ -251,7 +251,7 @@ async fn many_expired_rows_are_taken_out_before_a_list_answers() {
             }
         });
     futures_util::future::join_all(puts).await;
-    // Taken again once it is over, before its row is gone, by one that looks elsewhere.
+    // The id is reused after its expiry, before its row is removed, under another context.
     tokio::time::sleep(Duration::from_millis((at + 2_100 - now()).max(0) as u64)).await;
     let moved = Head { context_id: "d".into(), ..head(TaskState::Working, at) };
     append(&store, key("1299"), 0, [submitted("x")], Some(moved)).await.unwrap();
@@ -297,7 +297,7 @@ async fn what_is_corrupt_names_its_task_and_harms_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_goes_and_returns_costs_nothing_acknowledged() {
+async fn an_outage_of_the_engine_costs_nothing_acknowledged() {
     let proxy = Proxy::before(&address()).await;
     let prefix = prefix("gone");
     let store = open_at(&proxy.address().to_string(), &prefix, 0).await;
@@ -315,11 +315,11 @@ async fn an_engine_that_goes_and_returns_costs_nothing_acknowledged() {
     }
     append(&other, key("t"), 2, [chunk("x")], None).await.unwrap();
     proxy.set(Line::Open);
-    // The first that asks makes the connection again.
+    // The first request reconnects.
     assert!(store.head(&key("t")).await.unwrap().is_some());
     let mut tail = Arc::clone(&store).tail(key("t"), 2);
     assert_eq!(tail.next().await.unwrap().unwrap().version, 3);
-    // Hints come again, too: soon after, delivery is quick.
+    // Hints arrive too after the reconnect: then delivery is quick.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let _ = timeout(Duration::from_millis(900), tail.next()).await.map(|_| panic!("nothing"));
     let begun = Instant::now();
@@ -350,7 +350,7 @@ async fn a_connection_that_died_in_silence_is_replaced_before_it_is_used() {
     let proxy = Proxy::before(&address()).await;
     let store = open_at(&proxy.address().to_string(), &prefix("frozen"), 0).await;
     put(&store, "t", head(TaskState::Working, 1)).await;
-    // As after a freeze: nobody spoke for a while, and the socket leads nowhere. The proxy brings
+    // As after a freeze: the connection was idle, and its socket is dead. The proxy brings
     // new connections through as soon as the test has failed.
     tokio::time::sleep(Duration::from_secs(11)).await;
     proxy.set(Line::Stalled);

@@ -191,7 +191,7 @@ fn tokens_of_every_kind_of_key_are_believed() {
     assert!(alone.owner(Some(token.as_bytes()), at_now()).is_ok());
 }
 
-/// Signed by OpenSSL, with a key that nobody has any more.
+/// Signed by OpenSSL, with a key that was destroyed since.
 #[test]
 fn tokens_of_an_rsa_key_are_believed() {
     let claims = r#"{"iss":"https://issuer.example","sub":"alice","aud":"agent","exp":1800000600}"#;
@@ -339,7 +339,8 @@ impl Guarded {
         };
         let mut answers = Vec::new();
         let emit = |answer| answers.push(answer);
-        self.kafka.serve(Caller::default(), &record, emit).await.unwrap();
+        let mut incoming = self.kafka.read(&std::sync::Arc::default(), record);
+        self.kafka.serve(&mut incoming, None, emit).await.unwrap();
         assert_eq!(answers.len(), 1);
         serde_json::from_slice(&answers[0].value).unwrap()
     }

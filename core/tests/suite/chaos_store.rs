@@ -14,7 +14,7 @@ use std::{
 
 use a2a_core::{
     MemoryStore, TaskStore, Timestamp, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
     task::{Entry, Head, Heartbeat, TaskKey, Version},
 };
 use tokio::time::Instant;
@@ -68,7 +68,7 @@ pub(crate) struct Faults {
     pub(crate) slow: u64,
 }
 
-/// A time in which nobody reaches the store, or only one instance does not.
+/// A time in which the store is unavailable to all instances, or to one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
     pub(crate) from: Instant,
@@ -82,7 +82,7 @@ pub(crate) enum Acknowledged {
     Done,
     /// Refused: it must not be there.
     Refused,
-    /// Failed, or nobody waits for the answer any more: it is there as a whole, or not at all.
+    /// Failed, or its waiter was dropped: it is there as a whole, or not at all.
     Unknown,
 }
 
@@ -125,7 +125,7 @@ impl Chaos {
         rolled < of_thousand && !self.healed.load(Ordering::SeqCst)
     }
 
-    fn is_away(&self, instance: usize) -> bool {
+    fn is_unavailable(&self, instance: usize) -> bool {
         let now = Instant::now();
         let meets = |outage: &Outage| {
             let mine = outage.instance.is_none_or(|one| one == instance);
@@ -169,7 +169,7 @@ impl Connection {
     /// On the way there.
     async fn ask(&self) -> Result<(), StoreError> {
         self.pass().await;
-        if self.chaos.is_away(self.instance) {
+        if self.chaos.is_unavailable(self.instance) {
             return Err(StoreError::unavailable("away"));
         }
         match self.chaos.meets(self.chaos.faults.throttled) {
@@ -182,7 +182,7 @@ impl Connection {
     async fn answer<T>(&self, answer: T) -> Result<T, StoreError> {
         self.pass().await;
         let lost = self.chaos.meets(self.chaos.faults.lost);
-        match lost || self.chaos.is_away(self.instance) {
+        match lost || self.chaos.is_unavailable(self.instance) {
             true => Err(StoreError::unavailable("the answer was lost")),
             false => Ok(answer),
         }
@@ -194,8 +194,8 @@ impl Connection {
             return;
         }
         let at = Timestamp::from_millis(0);
-        let beat = Entry::Heartbeat(Heartbeat { runner: "elsewhere".into(), at });
-        let other = Change { entries: [beat].into(), head: None, ..change.clone() };
+        let heartbeat = Entry::Heartbeat(Heartbeat { runner: "elsewhere".into(), at });
+        let other = Change { entries: [heartbeat].into(), head: None, ..change.clone() };
         // If it is refused, so is the change.
         let _ = self.chaos.kept.append(other).await;
     }
@@ -223,9 +223,14 @@ impl TaskStore for Connection {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         self.ask().await?;
-        let read = self.chaos.kept.read(key, after).await?;
+        let read = self.chaos.kept.read_page(key, after, limit).await?;
         self.answer(read).await
     }
 
@@ -251,5 +256,5 @@ impl TaskStore for Connection {
         self.answer(running).await
     }
 
-    // `tail` is the contract's default, which asks again and again, and so fails as `read` does.
+    // `tail` is the contract's default, which polls, and so fails as `read` does.
 }

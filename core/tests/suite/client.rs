@@ -1,5 +1,5 @@
 //! The client over HTTP, before a server that answers by a script: what is no answer, what breaks,
-//! what is tried again and how a broken stream goes on.
+//! what is retried and how a broken stream is resumed.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn interface(url: &str, binding: &str) -> AgentInterface {
     AgentInterface { url: url.into(), protocol_binding: binding.into(), ..Default::default() }
 }
 
-/// A client that loses its patience soon.
+/// A client with short timeouts.
 fn client(url: &str, binding: &str) -> Client {
     let connector = Connector::new().answer_limit(500);
     let mut parameters = Parameters::default();
@@ -134,7 +134,7 @@ async fn what_is_no_answer_is_told_so() {
 
 /// What is asked twice after a first answer that is lost, or a 503, and what is not.
 #[tokio::test]
-async fn only_what_is_safe_is_asked_again() {
+async fn only_what_is_safe_is_retried() {
     let lost = || Answer::Bytes(String::new());
     let busy = || json("503 Service Unavailable", "");
     let task = r#"{"id":"t","status":{"state":"TASK_STATE_COMPLETED"}}"#;
@@ -247,7 +247,7 @@ async fn an_agent_may_be_looked_for_when_it_is_called_until_it_is_found() {
     let client = Connector::new().at(&cards.url).unwrap();
     assert_eq!(cards.asked().len(), 0);
     assert_eq!(client.get(get()).await.unwrap_err().kind(), ErrorKind::MethodNotFound);
-    // Of two at once, one looks for both; from then on nobody does.
+    // Of two at once, one reads the card for both; later calls do not.
     let (one, two) = tokio::join!(client.get(get()), client.get(get()));
     for outcome in [one, two, client.get(get()).await] {
         assert_eq!(&*outcome.unwrap().id, "t");

@@ -18,7 +18,7 @@ use crate::{
     world::{at_once, cancel, get, say, subscribe},
 };
 
-/// What comes of a call: nothing, where the instance died or the client lost its patience.
+/// What comes of a call: nothing, where the instance died or the client timed out.
 type Answer = Option<Result<Reply, Error>>;
 
 /// A few errands, one after the other.
@@ -38,7 +38,7 @@ pub(crate) async fn client(sim: Arc<Sim>, mut dice: Dice) {
 
 async fn call(sim: &Sim, dice: &mut Dice, caller: Caller, call: Call) -> (Arc<Instance>, Answer) {
     let instance = sim.any(dice);
-    let patience = match dice.below(10) {
+    let timeout = match dice.below(10) {
         0 => dice.millis(500),
         1 => dice.millis(5_000),
         _ => Duration::from_secs(60),
@@ -46,7 +46,7 @@ async fn call(sim: &Sim, dice: &mut Dice, caller: Caller, call: Call) -> (Arc<In
     let heard = tokio::select! {
         biased;
         () = instance.dead.cancelled() => None,
-        () = tokio::time::sleep(patience) => None,
+        () = tokio::time::sleep(timeout) => None,
         reply = instance.handler.call(caller, call) => Some(reply),
     };
     if let Some(Err(error)) = &heard
@@ -55,7 +55,7 @@ async fn call(sim: &Sim, dice: &mut Dice, caller: Caller, call: Call) -> (Arc<In
         sim.record().wrong.push(format!("an internal error: {error:?}"));
     }
     if heard.is_none() {
-        // Nobody calls a dead instance in a circle without time passing.
+        // Time passes between two calls to a dead instance.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     (instance, heard)
@@ -108,14 +108,14 @@ async fn send(sim: &Sim, dice: &mut Dice, key: Option<IdempotencyKey>) {
     _ = deliver(sim, dice, &request, key).await;
 }
 
-/// The same request again and again, until there is an answer that is one.
+/// Retries the same request until there is an answer that is one.
 async fn insist(sim: &Sim, dice: &mut Dice) {
     let (request, key) = (request(sim, dice), key(sim, dice));
-    again_and_again(sim, dice, &request, &key).await;
+    retry(sim, dice, &request, &key).await;
     // And once more, when it has long been answered.
     if dice.percent(50) {
         tokio::time::sleep(dice.millis(3_000)).await;
-        again_and_again(sim, dice, &request, &key).await;
+        retry(sim, dice, &request, &key).await;
     }
 }
 
@@ -123,10 +123,7 @@ async fn insist(sim: &Sim, dice: &mut Dice) {
 async fn both(sim: &Sim, dice: &mut Dice) {
     let (request, key) = (request(sim, dice), key(sim, dice));
     let (mut one, mut other) = (Dice::new(dice.roll()), Dice::new(dice.roll()));
-    tokio::join!(
-        again_and_again(sim, &mut one, &request, &key),
-        again_and_again(sim, &mut other, &request, &key)
-    );
+    tokio::join!(retry(sim, &mut one, &request, &key), retry(sim, &mut other, &request, &key));
 }
 
 fn key(sim: &Sim, dice: &mut Dice) -> IdempotencyKey {
@@ -137,12 +134,7 @@ fn key(sim: &Sim, dice: &mut Dice) -> IdempotencyKey {
     }
 }
 
-async fn again_and_again(
-    sim: &Sim,
-    dice: &mut Dice,
-    request: &SendMessageRequest,
-    key: &IdempotencyKey,
-) {
+async fn retry(sim: &Sim, dice: &mut Dice, request: &SendMessageRequest, key: &IdempotencyKey) {
     while !deliver(sim, dice, request, Some(key.clone())).await {
         tokio::time::sleep(dice.millis(1_500)).await;
     }
@@ -162,7 +154,7 @@ async fn deliver(
         None => false,
         Some(Err(error)) => match error.kind() {
             ErrorKind::Unavailable => false,
-            // The task has ended, which nobody could know.
+            // The task has ended, which the client could not know.
             ErrorKind::UnsupportedOperation if request.message.task_id.is_some() => true,
             _ => {
                 sim.record().wrong.push(format!("a send: {error:?}"));
@@ -288,7 +280,7 @@ async fn list(sim: &Sim, dice: &mut Dice) {
     }
 }
 
-/// Reads a stream until it ends, breaks, or the reader leaves. Answers whether its last event came.
+/// Reads a stream until it ends, breaks, or the reader drops it. Answers whether its last event came.
 async fn follow(
     dice: &mut Dice,
     instance: &Instance,

@@ -44,7 +44,7 @@ async fn beside_one_that_is_wrong_by(millis: i64) {
     assert_eq!(told_all(&all(stream).await), ["task working", "canceled"]);
     assert_eq!(world.get(&silent.id).await.status.state, TaskState::Canceled);
 
-    // One that is gone is found, by either.
+    // An orphan is found, by either.
     died(&world, keyed("k"), say("working\ngate\ncomplete done"));
     world.script.gate.open();
     let id = keyed("k").key.unwrap().id("task");

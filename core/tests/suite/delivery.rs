@@ -1,6 +1,6 @@
 //! A request that is delivered more than once, as Kafka does and as clients that retry do: executed
 //! once, answered the same; another message under its key is refused; work whose runner died is
-//! begun again, visibly and not for ever, and the runner before is fenced off.
+//! taken over, visibly and not for ever, and the runner before is fenced off.
 
 use std::sync::Arc;
 
@@ -232,7 +232,7 @@ async fn a_restarted_task_lists_as_it_is() {
     let world = World::new();
     let story = "working hm\ngate\ncomplete done";
     died(&world, keyed("k"), say(story));
-    // At work again, with nothing said yet.
+    // Taken over, with nothing said yet.
     let quiet = handler_on(Arc::clone(&world.store) as _, Agent(|_, _| std::future::pending()));
     let run =
         tokio::spawn(async move { quiet.call(keyed("k"), Call::SendMessage(say(story))).await });
@@ -328,7 +328,7 @@ async fn a_runner_that_is_overtaken_is_dropped() {
     world.script.begun.passed().await;
     yields().await;
     assert_eq!(world.script.context(1).attempt(), 2);
-    assert_eq!(world.script.over(), 1, "the first executor is gone, though its caller waits");
+    assert_eq!(world.script.over(), 1, "the first executor was dropped, though its caller waits");
     world.script.gate.open();
     let second = sent_task(soon(second).await.unwrap().unwrap());
     assert_eq!(sent_task(soon(first).await.unwrap().unwrap()), second, "both hear the same");

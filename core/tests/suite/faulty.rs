@@ -1,6 +1,6 @@
-//! A store that fails: away for a while, or with a limit on what it takes. And what the handler
-//! makes of it: an error that says whether to try again, nothing half done, and no caller without
-//! an answer.
+//! A store that fails: unavailable for a while, or with a limit on what it takes. And what the
+//! handler makes of it: an error that says whether it is retriable, nothing half done, and no caller
+//! without an answer.
 
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use std::{
 use a2a_core::{
     Call, Caller, DefaultRequestHandler, ErrorKind, EventQueue, ListTasksRequest, MemoryStore,
     TaskState, TaskStore, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
     task::{Head, Slot, TaskKey, Version},
 };
 use futures_util::stream::BoxStream;
@@ -23,8 +23,8 @@ use crate::world::*;
 /// A memory store behind a switch.
 pub(crate) struct Faulty {
     inner: Arc<MemoryStore>,
-    pub(crate) away: AtomicBool,
-    /// How many appends more fail, for a store that is away shortly.
+    pub(crate) unavailable: AtomicBool,
+    /// How many appends more fail, for a short outage.
     pub(crate) failing: AtomicUsize,
     /// How many appends more are done, but not acknowledged.
     pub(crate) unacknowledged: AtomicUsize,
@@ -35,7 +35,7 @@ impl Default for Faulty {
     fn default() -> Self {
         Self {
             inner: Arc::default(),
-            away: AtomicBool::new(false),
+            unavailable: AtomicBool::new(false),
             failing: AtomicUsize::new(0),
             unacknowledged: AtomicUsize::new(0),
             max_append: AtomicUsize::new(usize::MAX),
@@ -45,8 +45,8 @@ impl Default for Faulty {
 
 impl Faulty {
     fn check(&self) -> Result<(), StoreError> {
-        match self.away.load(Ordering::SeqCst) {
-            true => Err(StoreError::unavailable("the database at 10.0.0.7 is away")),
+        match self.unavailable.load(Ordering::SeqCst) {
+            true => Err(StoreError::unavailable("the database at 10.0.0.7 is unavailable")),
             false => Ok(()),
         }
     }
@@ -74,9 +74,14 @@ impl TaskStore for Faulty {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         self.check()?;
-        self.inner.read(key, after).await
+        self.inner.read_page(key, after, limit).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
@@ -110,12 +115,13 @@ impl TaskStore for Faulty {
             async fn append(&self, change: Change) -> Result<(), AppendError> {
                 self.0.append(change).await
             }
-            async fn read(
+            async fn read_page(
                 &self,
                 key: &TaskKey,
                 after: Version,
+                limit: ReadLimit,
             ) -> Result<Option<Journal>, StoreError> {
-                self.0.read(key, after).await
+                self.0.read_page(key, after, limit).await
             }
             async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
                 self.0.head(key).await
@@ -135,20 +141,20 @@ impl TaskStore for Faulty {
     }
 }
 
-struct Place {
+struct FaultyWorld {
     store: Arc<Faulty>,
     script: Arc<Script>,
     handler: DefaultRequestHandler,
 }
 
-fn place() -> Place {
+fn faulty() -> FaultyWorld {
     let (store, script) = (Arc::<Faulty>::default(), Arc::<Script>::default());
     let handler =
         DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);
-    Place { store, script, handler: handler.with_env(ticking()) }
+    FaultyWorld { store, script, handler: handler.with_env(ticking()) }
 }
 
-impl Place {
+impl FaultyWorld {
     async fn call(&self, call: Call) -> Result<a2a_core::Reply, a2a_core::Error> {
         call_on(&self.handler, Caller::default(), call).await
     }
@@ -165,9 +171,9 @@ async fn fresh(_: &'static str) -> Arc<dyn TaskStore> {
 
 #[tokio::test(start_paused = true)]
 async fn an_unavailable_store_is_told_without_its_secrets() {
-    let place = place();
-    let task = sent_task(place.call(Call::SendMessage(say("ask what?"))).await.unwrap());
-    place.store.away.store(true, Ordering::SeqCst);
+    let world = faulty();
+    let task = sent_task(world.call(Call::SendMessage(say("ask what?"))).await.unwrap());
+    world.store.unavailable.store(true, Ordering::SeqCst);
     for call in [
         Call::SendMessage(say("complete")),
         Call::SendStreamingMessage(say("complete")),
@@ -177,70 +183,70 @@ async fn an_unavailable_store_is_told_without_its_secrets() {
         subscribe(&task.id),
         Call::ListTasks(ListTasksRequest::default()),
     ] {
-        let error = place.call(call.clone()).await.unwrap_err();
+        let error = world.call(call.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{call:?}");
         assert!(error.is_retriable() && !error.message().contains("10.0.0.7"), "{error}");
     }
-    place.store.away.store(false, Ordering::SeqCst);
-    assert_eq!(get_on(&place.handler, &task.id).await, task);
+    world.store.unavailable.store(false, Ordering::SeqCst);
+    assert_eq!(get_on(&world.handler, &task.id).await, task);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_append_is_retried_in_a_short_outage() {
-    let place = place();
-    place.store.failing.store(4, Ordering::SeqCst);
+    let world = faulty();
+    world.store.failing.store(4, Ordering::SeqCst);
     let call = Call::SendMessage(say("working\nyield\nchunks 3\ncomplete done"));
-    let task = sent_task(place.call(call).await.unwrap());
-    assert_eq!((task.status.state, place.script.runs()), (TaskState::Completed, 1));
-    assert_eq!(get_on(&place.handler, &task.id).await, task);
+    let task = sent_task(world.call(call).await.unwrap());
+    assert_eq!((task.status.state, world.script.runs()), (TaskState::Completed, 1));
+    assert_eq!(get_on(&world.handler, &task.id).await, task);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_that_was_lost_is_not_an_append_done_twice() {
     for caller in [Caller::default(), keyed("k")] {
-        let place = place();
-        place.store.unacknowledged.store(9, Ordering::SeqCst);
+        let world = faulty();
+        world.store.unacknowledged.store(9, Ordering::SeqCst);
         let call = Call::SendMessage(say("working hm\nyield\nchunks 3\nyield\ncomplete done"));
-        let task = sent_task(call_on(&place.handler, caller, call).await.unwrap());
-        assert_eq!((task.status.state, place.script.runs()), (TaskState::Completed, 1));
+        let task = sent_task(call_on(&world.handler, caller, call).await.unwrap());
+        assert_eq!((task.status.state, world.script.runs()), (TaskState::Completed, 1));
         assert_eq!(task.artifacts[0].parts.len(), 3);
         assert_eq!(history(&task).len(), 2);
-        assert_eq!(get_on(&place.handler, &task.id).await, task);
+        assert_eq!(get_on(&world.handler, &task.id).await, task);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_start_whose_acknowledgement_was_lost_becomes_a_task() {
-    let place = place();
+    let world = faulty();
     for (key, story) in [("k", "gate\ncomplete done"), ("l", "append a one\ngate\ncomplete done")] {
-        place.store.unacknowledged.store(1, Ordering::SeqCst);
+        world.store.unacknowledged.store(1, Ordering::SeqCst);
         let call = Call::SendMessage(at_once(say(story)));
-        let task = sent_task(call_on(&place.handler, keyed(key), call).await.unwrap());
-        assert_eq!(get_on(&place.handler, &task.id).await, task, "who is told of it finds it");
+        let task = sent_task(call_on(&world.handler, keyed(key), call).await.unwrap());
+        assert_eq!(get_on(&world.handler, &task.id).await, task, "who is told of it finds it");
     }
 }
 
 /// The next delivery has taken over, and is done, before the first one hears of its claim.
 #[tokio::test(start_paused = true)]
 async fn a_start_whose_acknowledgement_came_too_late_runs_nothing() {
-    let place = place();
-    place.store.unacknowledged.store(1, Ordering::SeqCst);
+    let world = faulty();
+    world.store.unacknowledged.store(1, Ordering::SeqCst);
     let deliver = || {
         let call = Call::SendMessage(say("working hm\ncomplete done"));
-        call_on(&place.handler, keyed("a record"), call)
+        call_on(&world.handler, keyed("a record"), call)
     };
     let (first, second) = tokio::join!(deliver(), deliver());
     let task = sent_task(first.unwrap());
-    assert_eq!((sent_task(second.unwrap()), place.script.runs()), (task.clone(), 1));
+    assert_eq!((sent_task(second.unwrap()), world.script.runs()), (task.clone(), 1));
     assert_eq!(task.status.state, TaskState::Completed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_whose_acknowledgement_was_lost_is_a_cancel() {
-    let place = place();
-    let task = sent_task(place.call(Call::SendMessage(say("ask what?"))).await.unwrap());
-    place.store.unacknowledged.store(1, Ordering::SeqCst);
-    let canceled = task_of(place.call(cancel(&task.id)).await.unwrap());
+    let world = faulty();
+    let task = sent_task(world.call(Call::SendMessage(say("ask what?"))).await.unwrap());
+    world.store.unacknowledged.store(1, Ordering::SeqCst);
+    let canceled = task_of(world.call(cancel(&task.id)).await.unwrap());
     assert_eq!(canceled.status.state, TaskState::Canceled);
 }
 
@@ -277,49 +283,49 @@ async fn events_too_large_for_the_store_fail_the_task() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_too_large_for_the_store_is_refused() {
-    let place = place();
-    place.store.max_append.store(300, Ordering::SeqCst);
+    let world = faulty();
+    world.store.max_append.store(300, Ordering::SeqCst);
     for caller in [Caller::default(), keyed("k")] {
         for call in [Call::SendMessage, Call::SendStreamingMessage] {
             let request = say(&format!("complete {}", "x".repeat(900)));
-            let refused = call_on(&place.handler, caller.clone(), call(request)).await;
+            let refused = call_on(&world.handler, caller.clone(), call(request)).await;
             assert_eq!(kind(refused), ErrorKind::TooLarge);
         }
     }
-    let listed = place.call(Call::ListTasks(ListTasksRequest::default())).await.unwrap();
+    let listed = world.call(Call::ListTasks(ListTasksRequest::default())).await.unwrap();
     let a2a_core::Reply::Tasks(page) = listed else { panic!("not a page") };
     assert_eq!(page.total_size, 0, "nothing was written");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_cannot_record_ends_and_a_second_delivery_takes_it_up() {
-    let place = place();
+    let world = faulty();
     let story = "working\ngate\ncomplete done";
-    let handler = place.handler.clone();
+    let handler = world.handler.clone();
     let first =
         tokio::spawn(async move { handler.call(keyed("k"), Call::SendMessage(say(story))).await });
-    place.script.begun.passed().await;
+    world.script.begun.passed().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    place.store.away.store(true, Ordering::SeqCst);
-    place.script.gate.open();
+    world.store.unavailable.store(true, Ordering::SeqCst);
+    world.script.gate.open();
     assert_eq!(kind(soon(first).await.unwrap()), ErrorKind::Unavailable);
-    soon(place.handler.settled()).await;
-    assert_eq!(place.script.over(), 1);
-    place.store.away.store(false, Ordering::SeqCst);
-    place.script.gate.open();
+    soon(world.handler.settled()).await;
+    assert_eq!(world.script.over(), 1);
+    world.store.unavailable.store(false, Ordering::SeqCst);
+    world.script.gate.open();
     let call = Call::SendMessage(say(story));
-    let task = sent_task(call_on(&place.handler, keyed("k"), call).await.unwrap());
-    assert_eq!((task.status.state, place.script.context(1).attempt()), (TaskState::Completed, 2));
+    let task = sent_task(call_on(&world.handler, keyed("k"), call).await.unwrap());
+    assert_eq!((task.status.state, world.script.context(1).attempt()), (TaskState::Completed, 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_loses_its_store_ends_with_an_error() {
-    let place = place();
+    let world = faulty();
     let call = Call::SendStreamingMessage(say("working\nhang"));
-    let mut stream = events(place.call(call).await.unwrap());
+    let mut stream = events(world.call(call).await.unwrap());
     next(&mut stream).await;
     next(&mut stream).await;
-    place.store.away.store(true, Ordering::SeqCst);
+    world.store.unavailable.store(true, Ordering::SeqCst);
     let item = soon(futures_util::StreamExt::next(&mut stream.0)).await.unwrap();
     assert_eq!(kind(item), ErrorKind::Unavailable);
     assert!(soon(futures_util::StreamExt::next(&mut stream.0)).await.is_none());

@@ -153,7 +153,7 @@ async fn a_cancel_drops_the_executor() {
     let id = list(&world, ListTasksRequest::default()).await.tasks[0].id.clone();
     assert_eq!(world.script.over(), 0);
     assert_eq!(world.cancel(&id).await.unwrap().status.state, TaskState::Canceled);
-    // Whoever waits is told the truth, and the executor is gone.
+    // The waiter is told the truth, and the executor is dropped.
     let answer = sent_task(soon(blocked).await.unwrap().unwrap());
     assert_eq!(answer.status.state, TaskState::Canceled);
     soon(world.handler.settled()).await;

@@ -296,7 +296,7 @@ async fn bodies_over_the_limit_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn an_unavailable_store_is_503_with_retry_after() {
     let store = Arc::<Faulty>::default();
-    store.away.store(true, Ordering::SeqCst);
+    store.unavailable.store(true, Ordering::SeqCst);
     let handler = DefaultRequestHandler::new(card(), Arc::<Script>::default(), store);
     let endpoint = HttpEndpoint::new(handler).unwrap();
     for (method, path, body) in [
@@ -341,7 +341,7 @@ async fn the_card_is_cached_by_its_tag() {
     }
     let head = ask(&endpoint, "HEAD", path, &[], "").await;
     assert_eq!((head.status, head.body.len(), head.header("etag")), (200, 0, &*tag));
-    // Whoever speaks another version reads the card to find out.
+    // A client of another version finds out from the card.
     assert_eq!(ask(&endpoint, "GET", path, &[("a2a-version", "99.0")], "").await.status, 200);
     let other =
         World::with_card(a2a_core::AgentCard { name: "other".to_owned(), ..crate::world::card() });

@@ -1,5 +1,5 @@
-//! A key of the client's own, over each transport: its request may be sent again, at any time and
-//! to any instance, and is executed once.
+//! The idempotency key, over each transport: its request may be retried, at any time and to any
+//! instance, and is executed once.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ async fn refused(world: &World, key: &str, request: SendMessageRequest) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_stands_for_one_request_wherever_that_goes() {
+async fn a_key_stands_for_one_request_at_any_task() {
     let world = World::new();
     let asked = [world.send(say("ask what?")).await, world.send(say("ask what?")).await];
     send(&world, "", "new", "complete done").await;
@@ -145,7 +145,7 @@ async fn what_was_refused_used_no_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stopped_after_the_keys_journal_goes_on() {
+async fn a_retry_completes_what_stopped_after_the_keys_journal() {
     let world = World::new();
     let asked = world.send(say("ask what?")).await;
     let used = KeyUsed { task_id: asked.id.clone(), at: Timestamp::from_millis(1) };
@@ -247,10 +247,8 @@ async fn over_kafka_it_is_a_header_and_the_same_key_as_over_http() {
         let endpoint = endpoint.clone();
         async move {
             let mut answers = Vec::new();
-            endpoint
-                .serve(Caller::default(), &record, |answer| answers.push(answer))
-                .await
-                .unwrap();
+            let mut incoming = endpoint.read(&std::sync::Arc::default(), record);
+            endpoint.serve(&mut incoming, None, |answer| answers.push(answer)).await.unwrap();
             serde_json::from_slice::<Value>(&answers.remove(0).value).unwrap()
         }
     };
@@ -274,7 +272,7 @@ async fn over_kafka_it_is_a_header_and_the_same_key_as_over_http() {
     assert_eq!(status, StatusCode::OK);
     assert!(answer(record(6, b"m", "complete done")).await["error"]["message"].is_string());
     let (_, other) = post(&over_http, b"k", "complete done").await;
-    // The message itself is another there, so it is refused rather than run again.
+    // The message itself is another there, so it is refused and not executed.
     assert!(other["error"].is_object(), "{other}");
     assert_eq!(world.script.runs(), 4);
 }

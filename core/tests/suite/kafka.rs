@@ -1,11 +1,11 @@
 //! The Kafka endpoint: records in, records out. Each record has its answer under its own key, in
 //! the form it was asked in; what cannot be correlated goes to the dead letter topic; what is
-//! delivered twice is executed once.
+//! redelivered is executed once.
 
 use std::sync::{Arc, atomic::Ordering};
 
 use a2a_core::{
-    AgentExtension, Caller, DefaultRequestHandler,
+    AgentExtension, DefaultRequestHandler,
     kafka::{KafkaEndpoint, Outgoing, Redeliver, Topics},
     wire::kafka::{Origin, Record},
 };
@@ -43,7 +43,8 @@ pub(crate) async fn deliver(
     record: &Record,
 ) -> Result<Vec<Outgoing>, Redeliver> {
     let mut answers = Vec::new();
-    soon(endpoint.serve(Caller::default(), record, |answer| answers.push(answer))).await?;
+    let mut incoming = endpoint.read(&Arc::default(), record.clone());
+    soon(endpoint.serve(&mut incoming, None, |answer| answers.push(answer))).await?;
     Ok(answers)
 }
 
@@ -193,10 +194,10 @@ async fn a_record_without_a_key_becomes_a_dead_letter() {
         assert_eq!(header(&letter, "a2a-error-reason"), Some("INVALID_REQUEST"));
         assert_eq!(header(&letter, "a2a-error-offset"), Some("1"));
     }
-    let aside = endpoint.raw_dead_letter(b"\xff\x00".to_vec(), "not a record", &Origin::default());
-    assert_eq!((&*aside.topic, &*aside.value), ("agent.script.dead-letter", &b"\xff\x00"[..]));
-    assert_eq!(header(&aside, "a2a-error"), Some("not a record"));
-    assert_eq!(world.script.runs(), 0, "nothing is done for nobody");
+    let letter = endpoint.raw_dead_letter(b"\xff\x00".to_vec(), "not a record", &Origin::default());
+    assert_eq!((&*letter.topic, &*letter.value), ("agent.script.dead-letter", &b"\xff\x00"[..]));
+    assert_eq!(header(&letter, "a2a-error"), Some("not a record"));
+    assert_eq!(world.script.runs(), 0, "a dead letter is not executed");
 }
 
 /// Every way in which a record is no request, in the document's order, and the reason of its answer.
@@ -366,7 +367,7 @@ async fn in_an_outage_of_the_store_records_are_redelivered_and_nothing_is_emitte
     let handler =
         DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);
     let endpoint = KafkaEndpoint::new(handler, "script", "cluster");
-    store.away.store(true, Ordering::SeqCst);
+    store.unavailable.store(true, Ordering::SeqCst);
     let records = [
         record(1, &rpc("SendMessage", &message("complete done"))),
         record(2, &rpc("SendStreamingMessage", &message("complete done"))),
@@ -375,11 +376,12 @@ async fn in_an_outage_of_the_store_records_are_redelivered_and_nothing_is_emitte
     ];
     for record in &records {
         let mut emitted = 0;
-        let served = soon(endpoint.serve(Caller::default(), record, |_| emitted += 1)).await;
+        let mut incoming = endpoint.read(&Arc::default(), record.clone());
+        let served = soon(endpoint.serve(&mut incoming, None, |_| emitted += 1)).await;
         assert!(served.is_err_and(|Redeliver(error)| error.is_retriable()), "{record:?}");
         assert_eq!(emitted, 0);
     }
-    store.away.store(false, Ordering::SeqCst);
+    store.unavailable.store(false, Ordering::SeqCst);
     for record in &records {
         assert!(!deliver(&endpoint, record).await.unwrap().is_empty());
     }
@@ -392,7 +394,8 @@ async fn owners_are_the_transports() {
     let endpoint = endpoint(&world);
     let mut answers = Vec::new();
     let asked = record(1, r#"{"message":"ask what?"}"#);
-    soon(endpoint.serve(owner("ann"), &asked, |answer| answers.push(answer))).await.unwrap();
+    let mut incoming = endpoint.read(&owner("ann").owner, asked);
+    soon(endpoint.serve(&mut incoming, None, |answer| answers.push(answer))).await.unwrap();
     let id = body(&answers[0])["id"].clone();
     let answer = ask(&endpoint, &record(2, &rpc("GetTask", &json!({"id": id})))).await;
     assert_eq!(body(&answer)["error"]["code"], -32001);

@@ -46,7 +46,7 @@ async fn answers_go_where_the_client_may_have_them() {
     let none = rpc("GetTask", &json!({"id": "none"}));
     assert_eq!(ask(&endpoint, &headed(6, &none, &[("a2a-reply-to", "mine")])).await.topic, "mine");
     assert_eq!(ask(&endpoint, &headed(7, "{", &[("a2a-reply-to", "mine")])).await.topic, "mine");
-    // The agent's own is nobody's word against it.
+    // The agent's own topic needs no permission.
     let own = ("a2a-reply-to", "agent.script.responses");
     assert_eq!(ask(&endpoint, &headed(8, &send, &[own])).await.topic, "agent.script.responses");
     let runs = world.script.runs();
@@ -186,13 +186,13 @@ async fn a_stream_is_continued_after_an_event() {
     for seen in 0..whole.len() - 1 {
         let event = header(&whole[seen], "a2a-event-id").unwrap().to_owned();
         let after = [("a2a-last-event-id", &*event)];
-        // The same record, from the same place; and a subscription, also to a task that has ended.
+        // The same record, from the same offset; and a subscription, also to a task that has ended.
         for again in [headed(1, &stream, &after), headed(2, &watch, &after)] {
             let rest = deliver(&endpoint, &again).await.unwrap();
             assert_eq!(values(&rest), values(&whole[seen + 1..]), "after {event}");
         }
     }
-    // After the last one, or one of no such stream, it comes again whole.
+    // After the last one, or one of no such stream, the stream is redelivered whole.
     let last = header(&whole[whole.len() - 1], "a2a-event-id").unwrap().to_owned();
     // To a subscription after the last one, the end is owed alone.
     let after = [("a2a-last-event-id", &*last)];
@@ -342,13 +342,13 @@ async fn what_is_given_up_is_a_dead_letter_and_an_answer() {
     let world = World::new();
     let endpoint = endpoint(&world).with_reply_topics("mine".parse().unwrap());
     let asked = headed(7, &rpc("SendStreamingMessage", &message("x")), &[("a2a-reply-to", "mine")]);
-    let away = Error::new(ErrorKind::Unavailable, "The store is away.");
-    let [letter, answer] = endpoint.give_up(&asked, away, Some(100));
+    let outage = Error::new(ErrorKind::Unavailable, "The store is unavailable.");
+    let [letter, answer] = endpoint.give_up(&asked, outage, Some(100));
     assert_eq!(letter.topic, "agent.script.dead-letter");
     assert_eq!((&letter.key, &letter.value[..]), (&asked.key, asked.value.as_deref().unwrap()));
     for (name, told) in [
         ("a2a-reply-to", "mine"),
-        ("a2a-error", "The store is away."),
+        ("a2a-error", "The store is unavailable."),
         ("a2a-error-reason", "UNAVAILABLE"),
         ("a2a-error-topic", "agent.script.requests"),
         ("a2a-error-partition", "3"),
@@ -359,11 +359,7 @@ async fn what_is_given_up_is_a_dead_letter_and_an_answer() {
         assert_eq!(header(&letter, name), Some(told), "{name}");
     }
     assert_eq!((&*answer.topic, reason(&answer)), ("mine", json!("UNAVAILABLE")));
-    assert_eq!(
-        header(&answer, "a2a-last"),
-        Some("true"),
-        "whoever follows the stream waits for it"
-    );
+    assert_eq!(header(&answer, "a2a-last"), Some("true"), "the subscriber waits for it");
     assert_eq!(body(&answer)["error"]["code"], -32052);
     let own = endpoint.refuse_topic(&asked).unwrap();
     assert_eq!((&*own.topic, reason(&own)), ("agent.script.responses", json!("PERMISSION_DENIED")));

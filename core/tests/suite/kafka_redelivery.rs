@@ -1,4 +1,4 @@
-//! Records that come again, and records of one conversation that come at once: whatever the order,
+//! Redelivered records, and records of one conversation that arrive at once: whatever the order,
 //! a request is done once, its answers are equal, and a task's journal is one story.
 
 use std::{
@@ -166,7 +166,7 @@ fn entries_of_before_are_read() {
     assert_eq!((submitted.expires, submitted.request.as_deref()), (None, Some("k")));
 }
 
-/// Says what it was told, in pieces with room between them for others to write.
+/// Says what it was told, in pieces, and yields between them to other writers.
 fn chatty(store: Arc<MemoryStore>) -> DefaultRequestHandler {
     handler_on(
         store,

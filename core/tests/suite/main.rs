@@ -1,6 +1,6 @@
 //! What the core promises, held against it from outside: one test binary, one module per promise.
 //!
-//! Nearly every test runs under a paused clock: whoever waits for ever is found out at once, and
+//! Nearly every test runs under a paused clock: a waiter without an end is found out at once, and
 //! nothing takes real time.
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the helpers' unwraps are assertions")]

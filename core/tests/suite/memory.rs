@@ -62,7 +62,7 @@ async fn races_between_threads_are_decided_too() {
     contract::tails_of_one_journal_are_the_same(Arc::<MemoryStore>::default()).await;
 }
 
-/// A store with room for about this many small tasks.
+/// A store whose bound is about this many small tasks.
 fn small(tasks: usize) -> (Arc<MemoryStore>, Store) {
     let store = Arc::new(MemoryStore::new(tasks * 2_100));
     (Arc::clone(&store), store)
@@ -97,7 +97,7 @@ async fn the_oldest_finished_task_goes_first() {
         limit: 10,
     };
     let page = store.list(&all).await.unwrap();
-    assert_eq!((page.rows.len(), page.total), (3, 3), "what is gone is not listed");
+    assert_eq!((page.rows.len(), page.total), (3, 3), "what was dropped is not listed");
     assert!(store.read(&key("a"), 0).await.unwrap().is_none());
 }
 
@@ -219,7 +219,7 @@ async fn its_bytes_are_bounded_and_come_back() {
         assert!(store.bytes() <= 1_000_000, "{number}");
     }
     assert!(store.bytes() > 900_000, "it is used");
-    // One task that needs all of it drives out all others, and then has no more room but for its
+    // One task that fills the bound drives out all other tasks, and then may append no more but its
     // end.
     put(&shared, "all", head(TaskState::Working, 1)).await;
     let mut after = 1;

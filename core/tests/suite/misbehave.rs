@@ -1,5 +1,5 @@
 //! Agents that do what they should not. Whatever one does, its task ends `failed` with a sentence
-//! that tells nothing private, every other task is as it was, and whoever waits has an answer.
+//! that tells nothing private, every other task is as it was, and every waiter has an answer.
 
 use std::{
     sync::{
@@ -125,7 +125,7 @@ fn assert_failed(task: &Task, sentence: &str) {
     assert!(!format!("{task:?}").contains(SECRET), "{task:?}");
 }
 
-/// The panics of these tests are expected; their messages would only bury others.
+/// The panics of these tests are expected; their messages would only bury real ones.
 fn quietly() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -376,7 +376,7 @@ async fn a_caller_that_leaves_changes_nothing() {
         let handler = world.handler.clone();
         let caller = tokio::spawn(async move {
             let reply = handler.call(Caller::default(), call).await;
-            // A stream's reader leaves with the reply in its hands.
+            // A stream's reader is dropped together with the reply.
             std::future::pending::<()>().await;
             drop(reply);
         });

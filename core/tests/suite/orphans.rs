@@ -1,5 +1,5 @@
-//! Work whose runner is gone: found by a sweeper or by whoever waits for it, run again or failed, by
-//! the rule of attempts; and never taken from a runner that is alive, however silent.
+//! Orphans: found by a sweeper or by a waiter, taken over or failed, by the rule of attempts; and
+//! never taken from a runner that is alive, however silent.
 
 use std::{
     sync::{
@@ -39,7 +39,7 @@ async fn sweep(handler: &DefaultRequestHandler, time: Duration) -> usize {
     taken
 }
 
-/// How many signs of life a journal holds.
+/// How many heartbeats a journal holds.
 async fn heartbeats(store: &dyn TaskStore, id: &str) -> usize {
     let journal = store.read(&key(id), 0).await.unwrap().unwrap();
     let entries = journal.slots.iter().flat_map(|slot| slot.entries.iter());
@@ -105,8 +105,8 @@ async fn a_runner_that_is_alive_keeps_its_work() {
     let other = handler_on(Arc::clone(&world.store) as _, Agent(|_, _| std::future::pending()));
     assert_eq!(sweep(&other, LEASE * 10).await, 0);
     for id in [&silent.id, &working.id, &continued.id] {
-        let beats = heartbeats(&*world.store, id).await;
-        assert!((29..=31).contains(&beats), "three in each lease: {beats}");
+        let count = heartbeats(&*world.store, id).await;
+        assert!((29..=31).contains(&count), "three in each lease: {count}");
         assert_eq!(world.script.over(), 1, "only the one that asked");
     }
     for _ in 0..3 {
@@ -204,11 +204,11 @@ async fn no_lease_expires_in_an_outage_of_the_store() {
         assert_eq!(sweeper.pass().await.unwrap(), 0);
         tokio::time::sleep(LEASE / 3).await;
     }
-    store.away.store(true, Ordering::SeqCst);
+    store.unavailable.store(true, Ordering::SeqCst);
     tokio::time::sleep(LEASE).await;
     assert!(sweeper.pass().await.unwrap_err().is_retriable());
     tokio::time::sleep(LEASE / 2).await;
-    store.away.store(false, Ordering::SeqCst);
+    store.unavailable.store(false, Ordering::SeqCst);
     assert_eq!(sweeper.pass().await.unwrap(), 0, "its runner has had no time yet");
     // It went on, for a minute at most, and so is there now.
     for _ in 0..12 {
@@ -231,9 +231,9 @@ async fn a_silent_run_hears_a_cancel_after_an_outage() {
     let task = sent_task(call_on(&handler, Caller::default(), call).await.unwrap());
     script.begun.passed().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    store.away.store(true, Ordering::SeqCst);
+    store.unavailable.store(true, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    store.away.store(false, Ordering::SeqCst);
+    store.unavailable.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(1)).await;
     call_on(&handler, Caller::default(), cancel(&task.id)).await.unwrap();
     let hears = async {

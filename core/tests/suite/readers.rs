@@ -1,5 +1,5 @@
-//! Whoever shows a task whose runner is gone has its work done, where no sweeper runs: a client that
-//! asks again and again, one that lists, one that listens. A runner that is alive is left alone.
+//! A reader takes an orphan over, where no sweeper runs: a client that polls, one that lists, one
+//! that subscribes. The task of a living runner is not taken over.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -79,7 +79,7 @@ async fn a_retried_stream_does_not_hang_behind_a_dead_runner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_living_runner_is_left_alone() {
+async fn a_living_runners_task_is_not_taken_over() {
     let world = World::new();
     let task = world.at_work("working\ngate\ncomplete done").await;
     let other = handler_on(Arc::clone(&world.store) as _, Agent(|_, _| std::future::pending()));
@@ -104,10 +104,10 @@ async fn an_outage_of_the_store_makes_no_orphans() {
     let task = sent_task(call_on(&handler, Caller::default(), call).await.unwrap());
     script.begun.passed().await;
     get_on(&handler, &task.id).await;
-    store.away.store(true, Ordering::SeqCst);
+    store.unavailable.store(true, Ordering::SeqCst);
     sleep(LEASE).await;
     assert!(call_on(&handler, Caller::default(), get(&task.id)).await.is_err());
-    store.away.store(false, Ordering::SeqCst);
+    store.unavailable.store(false, Ordering::SeqCst);
     get_on(&handler, &task.id).await;
     yields().await;
     script.gate.open();

@@ -36,7 +36,7 @@ impl Scripted {
                 let request = read(&mut socket).await;
                 heard.lock().unwrap().push(request);
                 let (Answer::Bytes(text) | Answer::Unfinished(text)) = &answer;
-                // Whoever has read enough may be gone.
+                // A client that has read its answer may have disconnected.
                 let _ = socket.write_all(text.as_bytes()).await;
                 if let Answer::Unfinished(_) = answer {
                     open.push(socket);

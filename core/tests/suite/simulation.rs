@@ -1,5 +1,5 @@
 //! The handler under a store that fails, from thousands of seeds: instances that are born and die,
-//! clients that send, send again, leave, come back, cancel and look. Time is paused, so a seed takes
+//! clients that send, retry, disconnect, resume, cancel and read. Time is paused, so a seed takes
 //! milliseconds, and everything that is decided is decided by the seed.
 //!
 //! `A2A_SEEDS=7..8` runs those seeds alone, in `the_seeds_that_are_asked_for`. What is checked at
@@ -85,7 +85,7 @@ impl Sim {
         self.record.lock().unwrap()
     }
 
-    /// An instance that a client's request reaches; a load balancer knows nobody.
+    /// An instance that a client's request reaches; a load balancer does not know clients.
     pub(crate) fn any(&self, dice: &mut Dice) -> Arc<Instance> {
         Arc::clone(dice.pick(&self.instances.lock().unwrap()))
     }
@@ -135,7 +135,7 @@ impl Sim {
         }
     }
 
-    /// Until nobody is at work on anything, and nobody finds anything to be done.
+    /// Until no instance runs anything, and a sweep finds no orphan.
     async fn come_to_rest(&self) {
         let mut quiet = Instant::now();
         while quiet.elapsed() < LEASE * 2 {
@@ -202,7 +202,7 @@ impl AgentExecutor for Agent {
 
 impl Agent {
     /// An attempt is executed once, and only when its claim is recorded; but the first one at a
-    /// task that nobody can know of yet.
+    /// task that no client can know of yet.
     async fn begin(&self, context: &RequestContext) {
         let key = TaskKey { tenant: "".into(), id: context.task_id().into() };
         let (message, attempt) = (&context.message().message_id, context.attempt());
@@ -249,7 +249,7 @@ pub(crate) async fn simulate(seed: u64) -> String {
     for _ in 0..dice.below(4) {
         readers.spawn(clients::reader(Arc::clone(&sim), Dice::new(dice.roll())));
     }
-    // By then enough has failed; whoever tries on comes to an end.
+    // Then the outages end, and every retry with them.
     let heals = Arc::clone(&sim.chaos);
     let healing = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(25)).await;
@@ -294,7 +294,7 @@ async fn journals(sim: &Sim) -> BTreeMap<Arc<str>, a2a_core::store::Journal> {
 
 /// A clock and a scheduler of its own: nothing is left of the seed before.
 fn run(seed: u64) -> String {
-    /// Whoever panics, this is what to look for.
+    /// Names the seed of a panic.
     struct Named(u64);
     impl Drop for Named {
         fn drop(&mut self) {

@@ -231,7 +231,7 @@ async fn slow_stalled_and_vanished_readers_block_no_run() {
     world.script.gate.open();
     next(&mut vanished).await;
     drop(vanished);
-    // One reader alone, so that nobody else's reading moves the run.
+    // One reader alone, so that no other reader moves the run.
     let quick = told_all(&all(quick).await);
     assert_eq!(
         (quick.len(), &*quick[1001], &*quick[1000]),

@@ -259,14 +259,14 @@ fn clients_are_imported_where_they_belong() {
     for line in hyper {
         assert!(line.contains("optional = true"), "not every core wants {line}");
     }
-    // Only the client's connections speak HTTP to others, and say what failed.
+    // Only the client's connections speak HTTP to agents, and say what failed.
     let speaks = ["core/src/client/http.rs", "core/src/client/failure.rs"];
     check(
         |source| ours(source) && !speaks.contains(&&*source.path),
         |source| lines_with(source, &["reqwest"]),
     );
     assert!(dependencies.contains("reqwest = { workspace = true, optional = true }"));
-    // Whoever calls agents over Kafka asks for it; whoever serves over HTTP does not link it.
+    // A caller of agents over Kafka asks for it; a server over HTTP does not link it.
     check(
         |source| inside(source) && !source.path.starts_with("core/src/client/kafka/"),
         |source| lines_with(source, &["rdkafka"]),

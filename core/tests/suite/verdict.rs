@@ -92,11 +92,11 @@ fn acknowledged(sim: &Sim, journals: &Journals, wrong: &mut Vec<String>) {
         let slots = journals.get(&change.key.id).map_or(&[][..], |journal| &journal.slots);
         let mine = |slot: &&Slot| Arc::ptr_eq(&slot.entries, &change.entries);
         let places: Vec<u64> = slots.iter().filter(mine).map(|slot| slot.version).collect();
-        let beats = change.entries.iter().all(|entry| matches!(entry, Entry::Heartbeat(_)));
-        if beats && change.head.is_some() {
-            wrong.push(format!("{}: a sign of life changes its head", change.key.id));
+        let heartbeat = change.entries.iter().all(|entry| matches!(entry, Entry::Heartbeat(_)));
+        if heartbeat && change.head.is_some() {
+            wrong.push(format!("{}: a heartbeat changes its head", change.key.id));
         }
-        // It was tried before, and nobody knew with what success.
+        // It was tried before, with an unknown outcome.
         let unsure = || {
             book.iter().any(|other| {
                 other.outcome == Acknowledged::Unknown
@@ -163,7 +163,7 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
     wrong
 }
 
-/// Whoever began last: what it says comes whole, in order, and alone.
+/// The runner that began last: what it says is whole, in order, and of no other runner.
 #[derive(Default)]
 struct Runner {
     number: Option<u64>,

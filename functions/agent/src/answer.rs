@@ -3,6 +3,8 @@
 //! Owns every text a user reads, and the form of the numbers. Must never know how a question was
 //! read, nor tasks and events.
 
+use std::fmt::Arguments;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -10,6 +12,21 @@ use crate::{
     question::{Language, Metric, Question},
     race::Race,
 };
+
+impl Language {
+    /// The one of the two that is in this language.
+    pub(crate) fn pick<T>(self, english: T, korean: T) -> T {
+        match self {
+            Self::English => english,
+            Self::Korean => korean,
+        }
+    }
+
+    /// The text in this language; only that one is formatted.
+    pub(crate) fn text(self, english: Arguments<'_>, korean: Arguments<'_>) -> String {
+        self.pick(english, korean).to_string()
+    }
+}
 
 /// One figure of one race.
 #[derive(Clone, Copy, Debug)]
@@ -320,7 +337,7 @@ mod tests {
         let asked = Question::parse(&which_race(&Question::parse("win rate")));
         assert_eq!(asked.races, Race::ALL);
         let asked = Question::parse(&which_metric(&Question::parse("테란")));
-        assert_eq!(asked.metrics, Metric::ALL);
+        assert_eq!(asked.metrics, [Metric::WinRate, Metric::GameLength]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     answer::{self, Figure},
     matches::Matches,
-    question::{Lacks, Question},
+    question::Question,
     table::TableError,
 };
 
@@ -71,16 +71,16 @@ async fn answer(question: &Question, matches: &Matches, queue: &EventQueue) -> R
 impl AgentExecutor for DataAnalysisExecutor {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
         let question = in_conversation(&context).await?;
-        match question.lacks() {
-            Lacks::Nothing => {
+        match (&question.metrics[..], &question.races[..]) {
+            ([], []) => queue.complete(answer::help(question.language)).await?,
+            (_, []) => queue.require_input(answer::which_race(&question)).await?,
+            ([], _) => queue.require_input(answer::which_metric(&question)).await?,
+            _ => {
                 let matches = self.matches().map_err(|error| {
                     AgentError::new("The agent has no figures.").with_source(error.to_string())
                 })?;
                 answer(&question, matches, &queue).await?;
             }
-            Lacks::Race => queue.require_input(answer::which_race(&question)).await?,
-            Lacks::Metric => queue.require_input(answer::which_metric(&question)).await?,
-            Lacks::Both => queue.complete(answer::help(question.language)).await?,
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ async fn in_conversation(context: &RequestContext) -> Result<Question, AgentErro
         question = question.after(&asked_in(task));
     }
     // Reading the context costs a trip to the store; a whole question does without.
-    if matches!(question.lacks(), Lacks::Race | Lacks::Metric) {
+    if question.metrics.is_empty() != question.races.is_empty() {
         for task in context.related().await? {
             if task.status.state == TaskState::InputRequired {
                 question = question.after(&asked_in(&task));

@@ -3,9 +3,10 @@
 //! Owns the reading of one text and how several texts of a conversation make one question. Must
 //! never know tasks, nor the figures themselves.
 
-use std::fmt::Arguments;
-
-use crate::{race::Race, words::Words};
+use crate::{
+    race::Race,
+    words::{COUNTING, EVERY_RACE, GAMES, LENGTH, OPPONENTS, RACES, WIN_RATE, WINNING, Words},
+};
 
 /// A figure the table can give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +17,6 @@ pub(crate) enum Metric {
     GameLength,
 }
 
-impl Metric {
-    /// Every figure, in the order in which an answer gives them.
-    pub(crate) const ALL: [Self; 2] = [Self::WinRate, Self::GameLength];
-}
-
 /// The language to answer in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
@@ -29,37 +25,13 @@ pub(crate) enum Language {
     Korean,
 }
 
-impl Language {
-    /// The one of the two that is in this language.
-    pub(crate) fn pick<T>(self, english: T, korean: T) -> T {
-        match self {
-            Self::English => english,
-            Self::Korean => korean,
-        }
-    }
-
-    /// The text in this language; only that one is formatted.
-    pub(crate) fn text(self, english: Arguments<'_>, korean: Arguments<'_>) -> String {
-        self.pick(english, korean).to_string()
-    }
-}
-
-/// What was asked, as far as it is known.
+/// What was asked, as far as it is known: without a figure or without a race there is something
+/// left to ask the user, and without both it is no question for this agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) metrics: Vec<Metric>,
     pub(crate) races: Vec<Race>,
     pub(crate) language: Language,
-}
-
-/// What a question still lacks before it can be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lacks {
-    Nothing,
-    Race,
-    Metric,
-    /// Neither a figure nor a race: no question for this agent.
-    Both,
 }
 
 impl Question {
@@ -69,19 +41,20 @@ impl Question {
     /// another asks nothing we know: a figure over all games would be a wrong answer to it.
     pub(crate) fn parse(text: &str) -> Self {
         let words = Words::of(text);
-        let language = if words.korean { Language::Korean } else { Language::English };
-        if words.opponents() {
+        let language = if words.korean.is_empty() { Language::English } else { Language::Korean };
+        if words.any(OPPONENTS) {
             return Self { metrics: Vec::new(), races: Vec::new(), language };
         }
-        let metrics = Vec::from_iter(Metric::ALL.into_iter().filter(|metric| match metric {
-            Metric::WinRate => words.win_rate(),
-            Metric::GameLength => words.game_length(),
-        }));
-        let mut races = Vec::from_iter(Race::ALL.into_iter().filter(|&race| words.race(race)));
-        if races.is_empty() && words.every_race(!metrics.is_empty()) {
+        let named = |race: &Race| words.any(RACES[*race as usize]);
+        let mut races = Vec::from_iter(Race::ALL.into_iter().filter(named));
+        let win_rate = words.any(WIN_RATE) || words.any(WINNING) && words.any(COUNTING);
+        let game_length = words.any(LENGTH) && (words.any(GAMES) || !races.is_empty());
+        let metrics =
+            [win_rate.then_some(Metric::WinRate), game_length.then_some(Metric::GameLength)];
+        if races.is_empty() && words.any(EVERY_RACE) {
             races = Race::ALL.to_vec();
         }
-        Self { metrics, races, language }
+        Self { metrics: metrics.into_iter().flatten().collect(), races, language }
     }
 
     /// This question, with what it lacks taken from what was said before.
@@ -93,16 +66,6 @@ impl Question {
             self.races.clone_from(&earlier.races);
         }
         self
-    }
-
-    /// What there is left to ask the user.
-    pub(crate) fn lacks(&self) -> Lacks {
-        match (self.metrics.is_empty(), self.races.is_empty()) {
-            (false, false) => Lacks::Nothing,
-            (false, true) => Lacks::Race,
-            (true, false) => Lacks::Metric,
-            (true, true) => Lacks::Both,
-        }
     }
 }
 
@@ -184,7 +147,6 @@ mod tests {
             ("", English),
             ("?!", English),
             ("hello", English),
-            ("Is that all?", English),
             ("terrance", English),
             ("Zergling", English),
             ("Mr. Terrance, unwind the protossian rater", English),
@@ -219,18 +181,6 @@ mod tests {
         ] {
             let joined = Question::parse(later).after(&Question::parse(earlier));
             assert_eq!(joined, Question::parse(whole), "{earlier:?}, then {later:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_left_to_ask() {
-        for (text, lacks) in [
-            ("Terran win rate", Lacks::Nothing),
-            ("win rate", Lacks::Race),
-            ("Terran", Lacks::Metric),
-            ("hello", Lacks::Both),
-        ] {
-            assert_eq!(Question::parse(text).lacks(), lacks, "{text:?}");
         }
     }
 

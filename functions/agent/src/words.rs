@@ -1,153 +1,56 @@
-//! The vocabulary: what people say for a figure and for a race, in English and in Korean.
+//! The words of a text, and the keywords that are looked up among them.
 //!
-//! Owns the lists of phrases and how a text is looked up in them. Must never know what is done with
-//! a question. A new phrase costs one entry here and one line in the tables of `question`'s tests.
+//! Owns how a keyword is matched and what people say for a figure and for a race, in English and in
+//! Korean. Must never know what is done with a question. A new keyword costs one word in a list
+//! here and one line in the tables of `question`'s tests.
 
-use crate::race::Race;
-
-/// A text as the lists below are looked up in it.
+/// The words of one text, without their order.
 pub(crate) struct Words {
-    /// Lower case, one space around each word, nothing else: a phrase with its spaces is found
-    /// only as whole words. Words of another script are words of their own ("terran승률" is two).
-    spaced: String,
-    /// The same without spaces: Korean is written with and without them ("게임 시간", "게임시간").
-    joined: String,
-    /// Whether the text holds any Hangul.
-    pub(crate) korean: bool,
-}
-
-/// What a character does to the word it stands in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Gap,
-    Hangul,
-    Letter,
-    Percent,
+    /// Each in lower case; a percent sign is a word too.
+    english: Vec<String>,
+    /// All Hangul, without the spaces: "게임 시간" is written "게임시간" as well.
+    pub(crate) korean: String,
 }
 
 impl Words {
     pub(crate) fn of(text: &str) -> Self {
-        let (mut spaced, mut korean, mut last) = (" ".to_owned(), false, Kind::Gap);
-        for c in text.chars() {
-            let kind = kind(c);
-            if kind != last && !spaced.ends_with(' ') {
-                spaced.push(' ');
-            }
-            match kind {
-                Kind::Gap => {}
-                // "Zerg win %" is a question too.
-                Kind::Percent => spaced.push_str("percent"),
-                Kind::Hangul | Kind::Letter => spaced.extend(c.to_lowercase()),
-            }
-            korean |= kind == Kind::Hangul;
-            last = kind;
-        }
-        if !spaced.ends_with(' ') {
-            spaced.push(' ');
-        }
-        let joined = spaced.replace(' ', "");
-        Self { spaced, joined, korean }
+        let text = text.to_lowercase().replace('%', " percent ");
+        let english = text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned);
+        Self { english: english.collect(), korean: text.chars().filter(is_hangul).collect() }
     }
 
-    /// Whether the text asks for a win rate.
-    pub(crate) fn win_rate(&self) -> bool {
-        self.has(WIN_RATE) || self.has(HOW_OFTEN) && self.has(WINNING)
-    }
-
-    /// Whether the text asks for an average game length.
-    pub(crate) fn game_length(&self) -> bool {
-        self.has(GAME_LENGTH) || self.about_games() && self.has(HOW_LONG)
-    }
-
-    /// "How long is the Nile?" is no question for us.
-    fn about_games(&self) -> bool {
-        self.has(GAMES) || Race::ALL.into_iter().any(|race| self.race(race))
-    }
-
-    /// Whether the text names this race.
-    pub(crate) fn race(&self, race: Race) -> bool {
-        let (english, korean) = match race {
-            Race::Terran => (TERRAN, "테란"),
-            Race::Zerg => (ZERG, "저그"),
-            // 토스 is short for 프로토스, and inside it.
-            Race::Protoss => (PROTOSS, "토스"),
-        };
-        self.has(english) || self.spaced.contains(korean)
-    }
-
-    /// Whether the text says "every race"; beside a figure ("all win rates") fewer words do.
-    pub(crate) fn every_race(&self, beside_a_figure: bool) -> bool {
-        self.has(EVERY_RACE)
-            || beside_a_figure && self.has(EVERY)
-            || EVERY_ALONE.split(", ").any(|phrase| phrase == self.spaced.trim())
-    }
-
-    /// Whether the text asks about one race's games against another's.
-    pub(crate) fn opponents(&self) -> bool {
-        self.has(OPPONENTS)
-    }
-
-    /// Whether the text asks for the balance of races.
-    #[cfg(feature = "balance")]
-    pub(crate) fn balance(&self) -> bool {
-        self.has(BALANCE)
-    }
-
-    /// Whether one of these phrases stands there: in whole words, and in Korean, whose words carry
-    /// their particles behind them (테란의, 승률은), anywhere.
-    fn has(&self, phrases: &str) -> bool {
-        let whole = |phrase: &str| {
-            self.spaced.match_indices(phrase).any(|(at, _)| {
-                self.spaced[..at].ends_with(' ')
-                    && self.spaced[at + phrase.len()..].starts_with(' ')
-            })
-        };
-        phrases.split(", ").any(|phrase| match phrase.is_ascii() {
-            true => whole(phrase),
-            false => self.korean && self.joined.contains(phrase),
+    /// Whether one of these keywords, which spaces separate, is in the text.
+    ///
+    /// An English one is a whole word, with or without a plural's "s". A Korean one may be a part of
+    /// a word, whose particles stand behind it (테란의, 승률은).
+    pub(crate) fn any(&self, keywords: &str) -> bool {
+        let is = |word: &str, keyword| word == keyword || word.strip_suffix('s') == Some(keyword);
+        keywords.split_whitespace().any(|keyword| match keyword.is_ascii() {
+            true => self.english.iter().any(|word| is(word, keyword)),
+            false => self.korean.contains(keyword),
         })
     }
 }
 
-fn kind(c: char) -> Kind {
-    match c {
-        '%' => Kind::Percent,
-        '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7a3}' => Kind::Hangul,
-        _ if c.is_alphanumeric() => Kind::Letter,
-        _ => Kind::Gap,
-    }
+fn is_hangul(c: &char) -> bool {
+    matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7a3}')
 }
 
-const TERRAN: &str = "terran, terrans";
-const ZERG: &str = "zerg, zergs";
-const PROTOSS: &str = "protoss, toss";
+/// The names of each race, in the order of [`Race::ALL`](crate::Race::ALL). 토스 is in 프로토스 too.
+pub(crate) const RACES: [&str; 3] = ["terran 테란", "zerg 저그", "protoss toss 토스"];
 
-const WIN_RATE: &str = "win rate, win rates, winrate, winrates, winning rate, win ratio, win percent, \
-    win percentage, winning percentage, \
-    승률, 승율, 이길확률, 이기는확률, 이기는비율, 얼마나자주이, 얼마나이기, 얼마나이겨";
-// "Who wins the cup?" is no question for us: a word of winning needs one of counting.
-const WINNING: &str = "win, wins, won, winning, victory, victories";
-const HOW_OFTEN: &str = "how often, how many, how likely, how frequently, chance, chances, odds, \
-    probability, likelihood, percent, percentage, rate, ratio, share";
+pub(crate) const WIN_RATE: &str = "winrate 승률 승율";
+/// "Who wins the cup?" is no question for us: a word of winning needs one of counting.
+pub(crate) const WINNING: &str = "win won winning victory 이길 이기 이겨";
+pub(crate) const COUNTING: &str =
+    "rate ratio percent percentage often many likely chance odds probability 확률 비율 얼마나";
 
-const GAME_LENGTH: &str = "average length, average duration, average time, game time, play time, \
-    playtime, 게임시간, 게임길이, 경기시간, 경기길이, 플레이시간, 플레이타임, 평균시간, 평균길이";
-const HOW_LONG: &str = "how long, how many minutes, length, lengths, duration, durations, \
-    소요시간, 얼마나걸, 얼마나길, 얼마나오래";
-const GAMES: &str = "game, games, match, matches, 게임, 경기";
+pub(crate) const LENGTH: &str = "long length minute duration 시간 길이 오래 얼마나걸";
+/// "How long is the Nile?" is no question for us: a word of length needs one of games, or a race.
+pub(crate) const GAMES: &str = "game match average 게임 경기 평균";
 
-const EVERY_RACE: &str = "all races, every race, each race, all three, per race, by race, \
-    모든종족, 전종족, 각종족, 종족별, 세종족";
-// "Is that all?" asks for nothing, so these need a figure beside them ...
-const EVERY: &str =
-    "all, every, each, which race, compare, 모두, 전부, 전체, 어느종족, 어떤종족, 비교";
-// ... or are the whole of the text, as the answer to "which race?".
-const EVERY_ALONE: &str =
-    "all, all of them, all three, every, everything, 모두, 전부, 전체, 모두요, 전부요, 다";
+pub(crate) const EVERY_RACE: &str =
+    "all every each which per compare 모든 모두 전부 전체 종족별 각종족 어느종족 어떤종족 비교";
 
-// "The win rate of Terran against Zerg": the table does not know who the opponent was.
-const OPPONENTS: &str = "vs, versus, against, 상대, 테란전승, 저그전승, 토스전승";
-
-#[cfg(feature = "balance")]
-const BALANCE: &str = "balance, balanced, imbalanced, unbalanced, overpowered, underpowered, \
-    too strong, too weak, 밸런스, 발란스, 균형, 사기";
+/// "The win rate of Terran against Zerg": the table does not know who the opponent was.
+pub(crate) const OPPONENTS: &str = "vs versus against 상대 테란전승 저그전승 토스전승";

@@ -1,299 +1,212 @@
-//! One batch: its partitions in parallel, each in order, and which records are to be redelivered.
+//! One batch: all its lanes at once, and which records are to be redelivered.
 //!
-//! Owns: what counts as done. Must never know: what a record says, rdkafka.
+//! Owns: what is begun within the invocation's time, and what counts as done for Lambda. Must never
+//! know: what a record says, rdkafka.
 
 use std::{
-    panic::AssertUnwindSafe,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
-use a2a_core::{
-    Caller, Error, ErrorKind,
-    kafka::{KafkaEndpoint, Outgoing, Redeliver},
-    wire::kafka::{Origin, Record},
-};
-use futures_util::{FutureExt, future::join_all};
-use serde_json::value::RawValue;
-use tokio_util::sync::CancellationToken;
+use a2a_core::{kafka::Incoming, wire::kafka::Origin};
+use tokio::task::JoinSet;
 
 use crate::{
     event::{self, KafkaEvent, Unreadable},
-    outbox::Outbox,
-    producer::{Acknowledgement, Fault, ProduceError, Producer},
+    lanes::Lanes,
+    records::{Outcome, RecordHandler},
     response::{BatchItemFailure, BatchResponse, ItemIdentifier},
 };
 
-/// How long it takes at most to answer Lambda with the failed records.
-const RESPONSE_TIME: Duration = Duration::from_millis(500);
-
-/// The function: an endpoint, and where its answers go. Cheap to clone.
+/// The function: what serves its records. Cheap to clone.
 #[derive(Clone)]
 pub struct KafkaFunction {
-    endpoint: KafkaEndpoint,
-    producer: Arc<dyn Producer>,
-    give_up: GiveUp,
-    drain: CancellationToken,
+    records: RecordHandler,
+    /// Whether it was said that the function's timeout is shorter than the agent's run time.
+    told: Arc<AtomicBool>,
 }
 
-/// When a record is given up whose failure is retriable, such as an unavailable store. Until then it
-/// is redelivered; then it is a dead letter, its client gets an error, and its partition goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GiveUp {
-    /// After how many deliveries; none is never. Only the event source can count them: Lambda does
-    /// not tell, and there this has no effect.
-    pub attempts: Option<u32>,
-    /// At which age, by the record's timestamp; none is never.
-    pub age: Option<Duration>,
+/// A record of a batch.
+struct Item {
+    incoming: Box<Incoming>,
+    at: Place,
 }
 
-impl Default for GiveUp {
-    /// A store's failover, or a deployment that is rolled back, is outlived: a hundred deliveries take
-    /// a quarter of an hour, with the store's retries and the backoff. After an hour no client waits
-    /// for an answer any more, but an operator should know.
-    fn default() -> Self {
-        Self { attempts: Some(100), age: Some(Duration::from_secs(3600)) }
-    }
-}
+/// Where a record stands in its event: the index of its partition, and its own in that.
+type Place = (usize, usize);
 
 impl KafkaFunction {
-    /// The function of this endpoint; answers go to `producer`.
-    pub fn new(endpoint: KafkaEndpoint, producer: Arc<dyn Producer>) -> Self {
-        let (give_up, drain) = (GiveUp::default(), CancellationToken::new());
-        Self { endpoint, producer, give_up, drain }
+    /// The function that serves records so.
+    pub fn new(records: RecordHandler) -> Self {
+        Self { records, told: Arc::default() }
     }
 
-    /// The same function, which gives records up after this.
-    #[must_use]
-    pub fn give_up_after(mut self, give_up: GiveUp) -> Self {
-        self.give_up = give_up;
-        self
-    }
-
-    /// The same function, which drains once this is cancelled: the record that each partition works
-    /// on is finished, and the rest of a batch is to be redelivered. For a rebalance and a shutdown.
-    #[must_use]
-    pub fn draining(mut self, drain: CancellationToken) -> Self {
-        self.drain = drain;
-        self
-    }
-
-    /// Answers a batch. When this returns, every answer of a record that is done has been
-    /// acknowledged by the broker, and nothing goes on.
+    /// Answers a batch: the records of one lane in the order of their offsets, all lanes at once. When
+    /// this returns, every answer of a record that is done has been acknowledged by the broker,
+    /// nothing goes on, and `deadline`, the invocation's end, has not passed.
     pub async fn handle(&self, event: KafkaEvent, deadline: Option<Instant>) -> BatchResponse {
-        let caller = Caller { deadline, ..Caller::default() };
-        let endpoint = self.endpoint.invocation();
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.producer)));
-        let partitions = event.records.into_iter().zip(0..).map(|((partition, records), index)| {
-            Arc::new(Partition {
-                index,
-                endpoint: endpoint.clone(),
-                outbox: Arc::clone(&outbox),
-                producer: Arc::clone(&self.producer),
-                give_up: self.give_up,
-                drain: self.drain.clone(),
-                caller: caller.clone(),
-                delivery: event.deliveries.get(&partition).copied(),
-                partition,
-                records,
-            })
-        });
-        let partitions: Vec<Arc<Partition>> = partitions.collect();
-        let failed = answer_all(&partitions).await;
-        let mut sent: Vec<Vec<_>> = partitions.iter().map(|_| Vec::new()).collect();
-        for ((partition, record), acknowledgement) in outbox.finish() {
-            sent[partition].push((record, acknowledgement));
+        let budget = self.budget(deadline);
+        let mut batch = Batch::default();
+        let count = event.records.values().map(Vec::len).sum();
+        let mut lanes = Lanes::new(usize::max(count, 1));
+        for (name, records) in event.records {
+            self.read(&mut batch, &mut lanes, name, &records).await;
         }
-        let settled = partitions.iter().zip(failed).zip(sent);
-        let settled = settled.map(|((it, failed), sent)| it.settle(failed, sent));
-        let failures = join_all(settled).await;
-        endpoint.handler().settled().await;
-        BatchResponse { batch_item_failures: failures.into_iter().flatten().collect() }
+        let mut at_work = JoinSet::new();
+        loop {
+            while let Some((lane, item)) = lanes.next() {
+                if batch.is_failed(item.at) || (lane.is_work() && !budget.fits(Instant::now())) {
+                    batch.fail(item.at);
+                    lanes.abandon(&lane).into_iter().for_each(|item| batch.fail(item.at));
+                    continue;
+                }
+                let records = self.records.clone();
+                at_work.spawn(async move {
+                    let Item { mut incoming, at } = item;
+                    (lane, at, records.serve(&mut incoming, deadline).await)
+                });
+            }
+            match at_work.join_next().await {
+                None => return batch.response(),
+                Some(Ok((lane, _, Outcome::Done))) => lanes.done(lane),
+                Some(Ok((lane, at, Outcome::Redeliver { .. }))) => {
+                    batch.fail(at);
+                    lanes.abandon(&lane).into_iter().for_each(|item| batch.fail(item.at));
+                }
+                // A record catches its panics itself: nothing is known of which one this was.
+                Some(Err(error)) => {
+                    tracing::error!(%error, "a record's work broke off");
+                    batch.fail_all();
+                }
+            }
+        }
+    }
+
+    /// Reads a partition's records into their lanes.
+    async fn read(
+        &self,
+        batch: &mut Batch,
+        lanes: &mut Lanes<Item>,
+        name: String,
+        records: &[Box<serde_json::value::RawValue>],
+    ) {
+        let partition = batch.partitions.len();
+        let mut offsets = Vec::with_capacity(records.len());
+        let mut unreadable = Vec::new();
+        for (index, raw) in records.iter().enumerate() {
+            let at = (partition, index);
+            match event::read(&name, raw) {
+                Ok(record) => {
+                    offsets.push(Some(record.offset));
+                    let incoming = self.records.endpoint().read(&Arc::default(), record);
+                    let incoming = Box::new(incoming);
+                    lanes.put(incoming.lane().clone(), Item { incoming, at });
+                }
+                Err(error) => {
+                    offsets.push(error.offset);
+                    unreadable.push((at, error));
+                }
+            }
+        }
+        let (topic, number) = name.rsplit_once('-').unzip();
+        let number = number.and_then(|it| it.parse().ok());
+        batch.partitions.push(Partition {
+            failed_from: offsets.len(),
+            offsets,
+            name: name.clone(),
+        });
+        for (at, Unreadable { offset, reason, raw }) in unreadable {
+            let origin = Origin { topic, partition: number, offset, ..Origin::default() };
+            if !self.records.put_raw(raw, &reason, &origin).await {
+                batch.fail(at);
+            }
+        }
+    }
+
+    fn budget(&self, deadline: Option<Instant>) -> Budget {
+        let run_time = self.records.endpoint().handler().limits().run_time;
+        let Some(deadline) = deadline else { return Budget { latest: None } };
+        let began = Instant::now();
+        let invocation = deadline.saturating_duration_since(began);
+        if invocation < run_time && !self.told.swap(true, Ordering::Relaxed) {
+            let (timeout, run_time) = (invocation.as_secs_f32().round(), run_time.as_secs());
+            tracing::warn!(
+                "The function's timeout ({timeout} s) is shorter than the agent's run time \
+                 ({run_time} s): an agent that needs more goes on in the next invocation, from its \
+                 last step."
+            );
+        }
+        let margin = self.records.endpoint().handler().limits().deadline_margin;
+        let needed = run_time.min(invocation.mul_f32(NEARLY_ALL)).max(margin);
+        Budget { latest: Some(deadline.checked_sub(needed).unwrap_or(began)) }
     }
 }
 
-/// Answers the records of each partition, up to the first of each that is to be redelivered.
-async fn answer_all(partitions: &[Arc<Partition>]) -> Vec<Option<usize>> {
-    let Some((first, others)) = partitions.split_first() else { return Vec::new() };
-    // A task of its own each, so that they use every core; but this task is on one already.
-    let others = Vec::from_iter(others.iter().map(|it| tokio::spawn(Arc::clone(it).answer())));
-    // As in a task, a panic costs its own partition only. What it says is in the log by then.
-    let first = AssertUnwindSafe(Arc::clone(first).answer()).catch_unwind().await.ok();
-    let others = join_all(others).await.into_iter().map(Result::ok);
-    let answered = [first].into_iter().chain(others).zip(partitions).map(|(answered, it)| {
-        answered.unwrap_or_else(|| {
-            tracing::error!(partition = it.partition, "a partition's work broke off");
-            Some(0)
-        })
-    });
-    answered.collect()
+/// How much of an invocation a record's work is begun before that takes longer than it.
+const NEARLY_ALL: f32 = 0.9;
+
+/// Until when work may begin, so that an agent has its whole run time, or nearly the whole
+/// invocation.
+struct Budget {
+    latest: Option<Instant>,
 }
 
-/// The work on one partition's records.
+impl Budget {
+    fn fits(&self, now: Instant) -> bool {
+        self.latest.is_none_or(|latest| now < latest)
+    }
+}
+
+/// The partitions of an event, and from where on each is to be redelivered.
+#[derive(Default)]
+struct Batch {
+    partitions: Vec<Partition>,
+}
+
 struct Partition {
-    /// Its index in the event.
-    index: usize,
-    endpoint: KafkaEndpoint,
-    outbox: Arc<Outbox>,
-    producer: Arc<dyn Producer>,
-    give_up: GiveUp,
-    drain: CancellationToken,
-    caller: Caller,
-    partition: String,
-    /// How often the first record has been delivered, where that is known.
-    delivery: Option<u32>,
-    records: Vec<Box<RawValue>>,
+    /// The topic's name and the partition's number, as the event has them.
+    name: String,
+    /// The offset of each record, where it can be read.
+    offsets: Vec<Option<i64>>,
+    /// The index of the first record that is not done.
+    failed_from: usize,
+}
+
+impl Batch {
+    /// That record is to be redelivered, and so is every later one of its partition.
+    fn fail(&mut self, (partition, index): Place) {
+        let failed_from = &mut self.partitions[partition].failed_from;
+        *failed_from = (*failed_from).min(index);
+    }
+
+    fn fail_all(&mut self) {
+        self.partitions.iter_mut().for_each(|it| it.failed_from = 0);
+    }
+
+    /// Whether it is redelivered in any case: then it is not begun.
+    fn is_failed(&self, (partition, index): Place) -> bool {
+        index >= self.partitions[partition].failed_from
+    }
+
+    fn response(self) -> BatchResponse {
+        let failures = self.partitions.iter().flat_map(Partition::failures);
+        BatchResponse { batch_item_failures: failures.collect() }
+    }
 }
 
 impl Partition {
-    /// Answers the records in order, up to the first that is to be redelivered.
-    async fn answer(self: Arc<Self>) -> Option<usize> {
-        let mut longest = Duration::ZERO;
-        let all = async {
-            for (index, raw) in self.records.iter().enumerate() {
-                let began = Instant::now();
-                let is_over = self.drain.is_cancelled() || self.is_late(longest);
-                if is_over || !self.answer_record(index, raw).await {
-                    return Some(index);
-                }
-                longest = longest.max(began.elapsed());
-            }
-            None
-        };
-        self.outbox.during(all).await
-    }
-
-    /// Waits for the acknowledgements of what was sent, each with its record; the redelivery begins
-    /// with the record that failed.
-    async fn settle(
-        &self,
-        mut failed: Option<usize>,
-        sent: Vec<(usize, Acknowledgement)>,
-    ) -> Vec<BatchItemFailure> {
-        let mut refused = None;
-        for (index, acknowledgement) in sent {
-            let Err(error) = self.acknowledged(acknowledgement).await else { continue };
-            tracing::error!(partition = self.partition, %error, "an answer was not produced");
-            // Once for all events of a stream.
-            let is_told = error.fault != Fault::Broker && refused == Some(index);
-            if is_told || self.send_error(index, error.fault).await {
-                refused = Some(index);
-                continue;
-            }
-            failed = Some(failed.map_or(index, |failed| failed.min(index)));
-            break;
-        }
-        failed.map_or_else(Vec::new, |from| self.failures(from))
-    }
-
-    /// Whether a run that takes this long would be cut off, if it began now: the next invocation
-    /// gives it its time.
-    fn is_late(&self, time: Duration) -> bool {
-        let time = time + self.endpoint.handler().limits().deadline_margin;
-        let late = self.caller.deadline.is_some_and(|it| it < Instant::now() + time);
-        if late {
-            let partition = &*self.partition;
-            tracing::warn!(
-                partition,
-                "the invocation has no time left; records are to be redelivered"
-            );
-        }
-        late
-    }
-
-    /// Waits as long as there is time to tell Lambda without it.
-    async fn in_time<T>(&self, work: impl Future<Output = T> + Unpin) -> Option<T> {
-        let Some(deadline) = self.caller.deadline else { return Some(work.await) };
-        let end = deadline.checked_sub(RESPONSE_TIME).unwrap_or(deadline);
-        tokio::time::timeout_at(end.into(), work).await.ok()
-    }
-
-    async fn acknowledged(&self, acknowledgement: Acknowledgement) -> Result<(), ProduceError> {
-        self.in_time(acknowledgement).await.unwrap_or_else(|| {
-            let reason = "it was not acknowledged within the invocation".to_owned();
-            Err(ProduceError { reason, fault: Fault::Broker })
+    /// The records to be redelivered. A record whose offset cannot be read has none to name: then the
+    /// one before it is redelivered too, so that none is lost.
+    fn failures(&self) -> impl Iterator<Item = BatchItemFailure> {
+        let (read, from) = (&self.offsets, self.failed_from);
+        let is_known = |index: &usize| read.get(*index).is_some_and(Option::is_some);
+        let first =
+            if from < read.len() { (0..=from).rev().find(is_known).unwrap_or(from) } else { from };
+        read[first..].iter().flatten().map(|offset| BatchItemFailure {
+            item_identifier: ItemIdentifier { partition: self.name.clone(), offset: *offset },
         })
     }
-
-    /// Answers one record, and whether it is done as far as its answers are acknowledged.
-    async fn answer_record(&self, index: usize, raw: &RawValue) -> bool {
-        let put = |answer| self.outbox.put((self.index, index), answer);
-        let record = match event::read(&self.partition, raw) {
-            Ok(record) => record,
-            Err(unreadable) => {
-                put(self.dead_letter(unreadable));
-                return true;
-            }
-        };
-        // Pinned where it is: it is large, and would be moved again and again.
-        let served = pin!(self.endpoint.serve(self.caller.clone(), &record, put));
-        let served = self.in_time(served).await;
-        let served = served.unwrap_or_else(|| Err(Redeliver(out_of_time())));
-        let Err(Redeliver(error)) = served else { return true };
-        let (partition, offset) = (&*self.partition, record.offset);
-        let attempts = self.delivery.filter(|_| index == 0);
-        if !self.is_given_up(&record, attempts) {
-            tracing::warn!(partition, offset, %error, "a record is to be redelivered");
-            return false;
-        }
-        tracing::error!(partition, offset, attempts, %error, "a record is given up");
-        self.endpoint.give_up(&record, error, attempts).into_iter().for_each(put);
-        true
-    }
-
-    /// Whether a record that could not be done was delivered too often, or is too old.
-    fn is_given_up(&self, record: &Record, attempts: Option<u32>) -> bool {
-        let GiveUp { attempts: most, age } = self.give_up;
-        let often = attempts.zip(most).is_some_and(|(attempts, most)| attempts >= most);
-        often || self.endpoint.age(record).zip(age).is_some_and(|(old, most)| old > most)
-    }
-
-    fn dead_letter(&self, unreadable: Unreadable) -> Outgoing {
-        let Unreadable { offset, reason, raw } = unreadable;
-        let (topic, partition) = self.partition.rsplit_once('-').unzip();
-        let partition = partition.and_then(|it| it.parse().ok());
-        let origin = Origin { topic, partition, offset, ..Origin::default() };
-        let partition = &*self.partition;
-        tracing::error!(partition, offset, reason, "a record that cannot be read is a dead letter");
-        self.endpoint.raw_dead_letter(raw.into_bytes(), &reason, &origin)
-    }
-
-    /// Sends an error in place of an answer that the broker will never take, or not on the topic that
-    /// the client named; else the record would be redelivered for ever and block its partition.
-    /// Answers whether that was acknowledged.
-    async fn send_error(&self, index: usize, fault: Fault) -> bool {
-        let Ok(record) = event::read(&self.partition, &self.records[index]) else { return false };
-        let error = match fault {
-            Fault::Broker => None,
-            Fault::Topic => self.endpoint.refuse_topic(&record),
-            Fault::Record => {
-                let sentence = "The answer is larger than the topic takes.";
-                Some(self.endpoint.refuse(&record, Error::new(ErrorKind::TooLarge, sentence)))
-            }
-        };
-        let Some(error) = error else { return false };
-        self.acknowledged(self.producer.send(error)).await.is_ok()
-    }
-
-    /// That record and every later one. A record whose offset cannot be read has none to name: then
-    /// the one before it is redelivered too, so that none is lost.
-    fn failures(&self, from: usize) -> Vec<BatchItemFailure> {
-        let offset = |index: &usize| match event::read(&self.partition, &self.records[*index]) {
-            Ok(record) => Some(record.offset),
-            Err(unreadable) => unreadable.offset,
-        };
-        let first = (0..=from).rev().find(|index| offset(index).is_some()).unwrap_or(from);
-        let offsets = (first..self.records.len()).filter_map(|index| offset(&index));
-        let failure = |offset| {
-            let partition = self.partition.clone();
-            BatchItemFailure { item_identifier: ItemIdentifier { partition, offset } }
-        };
-        offsets.map(failure).collect()
-    }
-}
-
-/// For a record that follows another one's work, such as a stream.
-fn out_of_time() -> Error {
-    Error::new(ErrorKind::Unavailable, "The invocation ended before this was done.")
 }

@@ -17,10 +17,6 @@ use serde_json::value::RawValue;
 pub struct KafkaEvent {
     /// The records of each partition, in order. What has none is no Kafka event.
     pub records: BTreeMap<String, Vec<Box<RawValue>>>,
-    /// How often each partition's first record has been delivered with this, where that is known.
-    /// Lambda does not tell.
-    #[serde(skip)]
-    pub deliveries: BTreeMap<String, u32>,
 }
 
 /// Why a record cannot be read, and its offset where that much can.

@@ -11,7 +11,7 @@ use a2a_core::{
 use a2a_lambda::Environment;
 use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
 
-use crate::{GiveUp, KafkaEvent, KafkaFunction, login};
+use crate::{GiveUp, KafkaEvent, KafkaFunction, RecordHandler, login};
 
 /// The brokers that take the answers.
 const BROKERS: &str = "A2A_KAFKA";
@@ -24,7 +24,7 @@ const DEAD_LETTER: &str = "A2A_KAFKA_DEAD_LETTER";
 /// Which topics clients may have their answers on; see
 /// [`ReplyTopics`](a2a_core::kafka::ReplyTopics).
 const REPLY_TOPICS: &str = "A2A_KAFKA_REPLY_TOPICS";
-/// How old a record may be, in seconds, before it is given up; see [`GiveUp`]. 0 is for ever.
+/// How long after its first attempt, in seconds, a record is given up; see [`GiveUp`]. 0 is never.
 const MAX_AGE: &str = "A2A_KAFKA_MAX_AGE_SECONDS";
 
 /// Serves one of these agents as a Lambda function; a whole program.
@@ -66,7 +66,8 @@ fn function(
     let endpoint = KafkaEndpoint::new(handler, &name, scope)
         .with_topics(topics)
         .with_reply_topics(reply_topics);
-    Ok(KafkaFunction::new(endpoint, producer).give_up_after(give_up(environment)?))
+    let records = RecordHandler::new(endpoint, producer).give_up_after(give_up(environment)?);
+    Ok(KafkaFunction::new(records))
 }
 
 fn give_up(environment: &Environment) -> Result<GiveUp, String> {

@@ -1,36 +1,40 @@
-//! The Kafka function: the batches of Lambda's Kafka event source, answered.
+//! Kafka records, served: by the function, in the batches of Lambda's event source, and by the local
+//! runner, record by record.
 //!
-//! The local runner calls the very same [`KafkaFunction::handle`] with the very same event JSON as
-//! Lambda does, so what runs here is what runs on AWS.
-//!
-//! Flow: an [`event`] is read record by record; [`batch`] has the endpoint serve each, the `outbox`
-//! passes answers to the [`producer`], and once they are acknowledged the [`response`] names what
-//! is to be redelivered.
+//! Flow: an [`event`] is read record by record; [`batch`] begins all [`lanes`] at once, [`records`]
+//! has the endpoint serve each record and its answers acknowledged by the [`producer`], and the
+//! [`response`] names what is to be redelivered.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`event`] | the event's JSON, read record by record, and written for the local runner |
-//! | [`batch`] | order within a partition, partitions in parallel, what counts as done |
+//! | [`event`] | the event's JSON, read record by record, and written for the emulator |
+//! | [`batch`] | all lanes of a batch at once, within the invocation's time |
+//! | [`lanes`] | which records may begin: order in a lane, lanes in parallel, backoff |
+//! | [`records`] | one record: served, acknowledged, given up |
+//! | `failures` | how often and since when a record has failed |
 //! | [`response`] | the partial batch response: which records are to be redelivered |
-//! | `outbox` | answers that are ready at about the same time are sent together |
 //! | [`producer`] | producing answers with rdkafka |
 //! | `login`, `tls`, `iam` | logging in to Kafka |
 //! | `function` | the program that Lambda starts |
 
 pub mod batch;
 pub mod event;
+mod failures;
 mod function;
 #[cfg(feature = "msk")]
 mod iam;
+pub mod lanes;
 mod login;
-mod outbox;
 pub mod producer;
+pub mod records;
 pub mod response;
 #[cfg(feature = "msk")]
 mod tls;
 
-pub use batch::{GiveUp, KafkaFunction};
+pub use batch::KafkaFunction;
 pub use event::KafkaEvent;
+pub use failures::GiveUp;
 pub use function::main;
 pub use producer::{Acknowledgement, Fault, KafkaProducer, ProduceError, Producer};
+pub use records::{Outcome, RecordHandler};
 pub use response::BatchResponse;

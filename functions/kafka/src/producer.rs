@@ -106,8 +106,10 @@ pub fn settings(brokers: &str) -> ClientConfig {
         // An answer is written once, however often the connection breaks while it is sent.
         .set("enable.idempotence", "true")
         // Answers do not wait for each other: batches form by themselves while one is in flight.
-        .set("linger.ms", "0")
+        .set("linger.ms", "1")
         .set("message.timeout.ms", "10000")
+        // The topic says what is too large.
+        .set("message.max.bytes", "100000000")
         // A client may name a topic that is not there: that is found out before the answer's time
         // is over, and is not taken for an unavailable broker.
         .set("topic.metadata.propagation.max.ms", "5000")

@@ -46,11 +46,11 @@ pub struct Config {
     /// Topics on which clients may have their answers, as patterns such as clients.*, with commas between
     #[arg(long, env = "A2A_KAFKA_REPLY_TOPICS", value_name = "PATTERN,...")]
     pub reply_topics: Option<ReplyTopics>,
-    /// How often a record is delivered whose processing fails for a while (the store is unavailable),
+    /// How often a record is tried whose processing fails for a while (the store is unavailable),
     /// until it becomes a dead letter; 0 is for ever
     #[arg(long, env = "A2A_KAFKA_ATTEMPTS", default_value_t = 100)]
     pub attempts: u32,
-    /// How old such a record may be, in seconds, until it becomes a dead letter; 0 is for ever
+    /// How many seconds after its first attempt such a record becomes a dead letter; 0 is never
     #[arg(long, env = "A2A_KAFKA_MAX_AGE_SECONDS", default_value_t = 3600)]
     pub max_age_seconds: u64,
     /// HTTP only
@@ -60,14 +60,18 @@ pub struct Config {
     #[arg(long, env = "A2A_PARTITIONS", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub partitions: i32,
-    /// How many records a batch holds at most, as of Lambda's event source (1 to 10000)
-    #[arg(long, env = "A2A_BATCH_SIZE", default_value_t = 100)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub batch_size: u16,
-    /// How long a batch waits to fill, in milliseconds; 0 takes what is there
-    #[arg(long, env = "A2A_BATCH_WINDOW_MS", default_value_t = 0)]
-    #[arg(value_parser = clap::value_parser!(u64).range(0..=300_000))]
-    pub batch_window_ms: u64,
+    /// How many records are worked on at once, each of another conversation
+    #[arg(long, env = "A2A_KAFKA_CONCURRENCY", default_value_t = 256)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub concurrency: u32,
+    /// How many minutes a stream over Kafka goes on before its client is to resume it
+    #[arg(long, env = "A2A_KAFKA_STREAM_MINUTES", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_440))]
+    pub kafka_stream_minutes: u64,
+    /// How many seconds a shutdown waits for the work in hand
+    #[arg(long, env = "A2A_DRAIN_SECONDS", default_value_t = 600)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub drain_seconds: u64,
     /// Where tasks are kept: memory:, dynamodb://TABLE, redis://HOST:PORT or postgres://HOST:PORT/DATABASE
     #[arg(
         long,
@@ -149,11 +153,6 @@ impl Config {
             attempts: Some(attempts).filter(|attempts| *attempts > 0),
             age: Some(age).filter(|age| !age.is_zero()),
         }
-    }
-
-    /// How long a batch waits to fill.
-    pub fn batch_window(&self) -> Duration {
-        Duration::from_millis(self.batch_window_ms)
     }
 
     /// Where Kafka is; brokers that are empty are none.
@@ -271,6 +270,6 @@ mod tests {
         let both = Config::parse_from(["a2a-local", "--kafka", "h:1", "--no-kafka"]);
         assert!(both.brokers().unwrap_err().contains("cannot be used with"));
         assert!(said(&["--reply-topics", "a b"]).contains("`a b` is no pattern of topics"));
-        assert!(said(&["--batch-size", "0"]).contains("1..=10000"));
+        assert!(said(&["--concurrency", "0"]).contains("1..=1000000"));
     }
 }

@@ -1,16 +1,20 @@
 //! rdkafka's consumer, set up.
 //!
-//! Owns: its settings, and when revoked partitions are released. Must never know: batches.
+//! Owns: its settings, when revoked partitions are released, and what is kept of a message. Must
+//! never know: lanes, batches.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use a2a_core::wire::kafka::{Record, header};
+use bytes::Bytes;
 use rdkafka::{
-    ClientConfig, ClientContext, Offset, TopicPartitionList,
+    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer},
     error::KafkaError,
+    message::{BorrowedMessage, Headers},
     types::RDKafkaRespErr,
     util::Timeout,
 };
@@ -25,10 +29,6 @@ pub struct Source {
     pub topic: String,
     /// The consumer group; none takes all partitions without one, for the embedded broker.
     pub group: Option<String>,
-    /// How many records a batch holds at most.
-    pub batch_size: usize,
-    /// How long a batch waits to fill.
-    pub window: Duration,
     /// How long the broker may hold a fetch back until there is a record. A real broker answers as
     /// soon as there is one; the embedded one always waits that long.
     pub fetch_wait: Duration,
@@ -97,9 +97,28 @@ impl Rebalance {
     }
 }
 
-/// From now on revoked partitions are kept until [`release_revoked`].
-pub fn defer_revocations(consumer: &Consumer) {
-    *consumer.context().state() = State::Consuming;
+/// A consumer whose revoked partitions are kept until [`release_revoked`]. Dropping it releases all of
+/// them, and waits until the group knows.
+pub struct Subscription(Consumer);
+
+impl Subscription {
+    /// From now on.
+    pub fn new(consumer: Consumer) -> Self {
+        *consumer.context().state() = State::Consuming;
+        Self(consumer)
+    }
+
+    /// The consumer.
+    pub fn consumer(&self) -> &Consumer {
+        &self.0
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        release_revoked(&self.0);
+        *self.0.context().state() = State::Idle;
+    }
 }
 
 /// Releases the revoked partitions; the next revocation is deferred again.
@@ -108,12 +127,6 @@ pub fn release_revoked(consumer: &Consumer) {
     if before == State::Revoked(Revocation::Requested) {
         log(consumer.unassign());
     }
-}
-
-/// From now on nothing is worked on: the consumer can be dropped, which releases everything.
-pub fn shut_down(consumer: &Consumer) {
-    release_revoked(consumer);
-    *consumer.context().state() = State::Idle;
 }
 
 fn log(outcome: Result<(), KafkaError>) {
@@ -163,7 +176,7 @@ pub fn subscribe(source: &Source) -> Result<Consumer, KafkaError> {
     Ok(consumer)
 }
 
-fn settings(source: &Source) -> ClientConfig {
+pub(crate) fn settings(source: &Source) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &source.brokers)
@@ -174,6 +187,8 @@ fn settings(source: &Source) -> ClientConfig {
         .set("enable.auto.offset.store", "false")
         .set("enable.auto.commit", "true")
         .set("auto.commit.interval.ms", "200")
+        // A batch that cannot be decoded is fetched again and again.
+        .set("fetch.error.backoff.ms", "50")
         .set("fetch.wait.max.ms", source.fetch_wait.as_millis().to_string())
         // A runner that died holds its partitions no longer than this: the least a broker allows by
         // default.
@@ -183,4 +198,18 @@ fn settings(source: &Source) -> ClientConfig {
         .set("queued.max.messages.kbytes", "16384")
         .set("log.connection.close", "false");
     config
+}
+
+/// A message as a record. Of more headers than a request may have only so many are kept as show it.
+pub fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    Record {
+        topic: message.topic().to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis().unwrap_or_default(),
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers: header::bounded(headers.map(|it| (it.key, it.value.unwrap_or_default()))),
+    }
 }

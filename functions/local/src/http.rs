@@ -19,6 +19,8 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::health::Health;
+
 /// How long a request's body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long answers that are ready may take to be read, at the end.
@@ -26,7 +28,12 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves connections until `stop`, then lets the calls in flight finish. A client that does not
 /// read its answer, or does not finish its request, is not waited for.
-pub async fn serve(listener: TcpListener, endpoint: HttpEndpoint, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    endpoint: HttpEndpoint,
+    health: Health,
+    stop: CancellationToken,
+) {
     let connections = GracefulShutdown::new();
     let calls = TaskTracker::new();
     loop {
@@ -45,8 +52,10 @@ pub async fn serve(listener: TcpListener, endpoint: HttpEndpoint, stop: Cancella
         };
         // Answers are written whole; waiting to fill a packet only delays them.
         let _ = socket.set_nodelay(true);
-        let (endpoint, calls) = (endpoint.clone(), calls.clone());
-        let service = service_fn(move |request| answer(endpoint.clone(), calls.clone(), request));
+        let (endpoint, health, calls) = (endpoint.clone(), health.clone(), calls.clone());
+        let service = service_fn(move |request| {
+            answer(endpoint.clone(), health.clone(), calls.clone(), request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(socket), service);
@@ -72,11 +81,12 @@ pub async fn serve(listener: TcpListener, endpoint: HttpEndpoint, stop: Cancella
 
 async fn answer(
     endpoint: HttpEndpoint,
+    health: Health,
     calls: TaskTracker,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     if request.uri().path() == "/health" && request.method() == Method::GET {
-        return Ok(Response::new(Body::full(Bytes::from_static(b"{\"status\":\"ok\"}"))));
+        return Ok(Response::new(Body::full(Bytes::from(health.report().to_string()))));
     }
     let (parts, body) = request.into_parts();
     let limit = endpoint.body_limit();

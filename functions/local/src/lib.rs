@@ -7,10 +7,11 @@
 //! |---|---|
 //! | [`config`] | the command line and its environment variables |
 //! | [`http`] | sockets |
-//! | [`kafka`] | what Lambda's event source mapping does: batches, offsets, redelivery |
-//! | [`partition`] | one assigned partition's queue: in order, one batch at a time |
+//! | [`kafka`] | records into lanes, done prefixes into offsets, rebalances |
 //! | [`consumer`] | rdkafka's consumer, set up |
 //! | [`broker`] | a real broker's topics, or the embedded broker |
+//! | [`topic`] | what a topic's own settings say |
+//! | [`health`] | what is wrong at the moment |
 //! | [`register`] | the agent's entry in its cluster's registry |
 //! | [`serving`] | one agent at work: its handler and its transports |
 //! | [`run`] | starting and stopping all agents, and what they share |
@@ -20,13 +21,14 @@
 pub mod broker;
 pub mod config;
 pub mod consumer;
+pub mod health;
 pub mod http;
 pub mod kafka;
-pub mod partition;
 pub mod program;
 pub mod register;
 pub mod run;
 pub mod serving;
+pub mod topic;
 mod tour;
 
 pub use program::main;

@@ -3,16 +3,16 @@
 //! Owns: which agents run, in which order, and what they share. Must never know: how one agent is
 //! served (that is `serving`'s).
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use a2a_core::{
     Agent, AgentCard, DefaultRequestHandler, Limits, TaskStore,
     client::Client,
-    kafka::{KafkaEndpoint, Topics},
+    kafka::{KafkaEndpoint, MAX_ANSWER, Topics},
     store::{self, AgentStore},
     wire::kafka::interface,
 };
-use a2a_kafka::{KafkaFunction, KafkaProducer};
+use a2a_kafka::{KafkaProducer, RecordHandler};
 use a2a_lambda::{Environment, credentials::with_bearer, peers};
 use futures_util::future::select_all;
 use tokio::net::TcpListener;
@@ -21,7 +21,10 @@ use crate::{
     broker::{self, EmbeddedBroker},
     config::{Brokers, Config},
     consumer::Source,
+    health::Health,
+    kafka::Work,
     serving::Serving,
+    topic::{self, TopicSettings},
 };
 
 /// A runner that serves.
@@ -84,8 +87,9 @@ impl Runner {
                 let requests = Topics::of(&handler.card().name).requests;
                 handler = handler.also_at(interface(brokers, &requests));
             }
-            let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config));
-            agents.push(Serving::start(handler, listener, address, kafka)?);
+            let health = Health::default();
+            let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config, &health));
+            agents.push(Serving::start(handler, (listener, address), health, kafka)?);
         }
         Ok(Self { agents, broker: kafka.map(|kafka| kafka.broker) })
     }
@@ -192,9 +196,16 @@ impl Broker {
                 broker::create_topics(address, topics, config.partitions).await?;
             }
         }
+        let mut settings = HashMap::new();
+        // The embedded broker tells nothing of its topics.
+        for Topics { requests, responses, .. } in topics.iter().filter(|_| self.embedded.is_none())
+        {
+            let told = topic::settings(address, requests, responses).await;
+            settings.insert(requests.clone(), told);
+        }
         let producer = KafkaProducer::new(address)
             .map_err(|error| format!("Answers cannot be produced to {address}: {error}."))?;
-        Ok(Kafka { broker: self, producer: Arc::new(producer) })
+        Ok(Kafka { broker: self, producer: Arc::new(producer), settings })
     }
 }
 
@@ -202,26 +213,43 @@ impl Broker {
 struct Kafka {
     broker: Broker,
     producer: Arc<KafkaProducer>,
+    /// By the topic of an agent's requests.
+    settings: HashMap<String, TopicSettings>,
 }
 
 impl Kafka {
-    /// Where one agent's requests come from, and what answers them.
-    fn of(&self, handler: &DefaultRequestHandler, config: &Config) -> (Source, KafkaFunction) {
+    /// Where one agent's requests come from, and what serves them.
+    fn of(
+        &self,
+        handler: &DefaultRequestHandler,
+        config: &Config,
+        health: &Health,
+    ) -> (Source, RecordHandler, Work) {
         let name = &handler.card().name;
         // Within one store the positions of one cluster's records are unique. The embedded broker
         // is a new cluster at each start, whose records have other times.
         let endpoint = KafkaEndpoint::new(handler.clone(), name, "")
-            .with_reply_topics(config.reply_topics.clone().unwrap_or_default());
+            .with_reply_topics(config.reply_topics.clone().unwrap_or_default())
+            .with_stream_time(Duration::from_secs(60 * config.kafka_stream_minutes));
+        let told = self.settings.get(&endpoint.topics().requests).copied().unwrap_or_default();
+        let endpoint = endpoint
+            .with_broker_time(told.broker_time)
+            .with_max_answer(told.max_message_bytes.unwrap_or(MAX_ANSWER));
         let real = self.broker.embedded.is_none();
         let source = Source {
             brokers: self.broker.address.clone(),
             topic: endpoint.topics().requests.clone(),
             group: real.then(|| format!("agent.{name}")),
-            batch_size: usize::from(config.batch_size),
-            window: config.batch_window(),
             fetch_wait: Duration::from_millis(if real { 500 } else { 5 }),
         };
-        let function = KafkaFunction::new(endpoint, Arc::clone(&self.producer) as _);
-        (source, function.give_up_after(config.give_up()))
+        let records = RecordHandler::new(endpoint, Arc::clone(&self.producer) as _);
+        let work = Work {
+            concurrency: config.concurrency as usize,
+            store_is_shared: !config.store.starts_with("memory:"),
+            drain: Duration::from_secs(config.drain_seconds),
+            health: health.clone(),
+            ..Work::default()
+        };
+        (source, records.give_up_after(config.give_up()), work)
     }
 }

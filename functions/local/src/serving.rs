@@ -6,11 +6,17 @@
 use std::net::SocketAddr;
 
 use a2a_core::{AgentCard, DefaultRequestHandler, http::HttpEndpoint};
-use a2a_kafka::KafkaFunction;
+use a2a_kafka::RecordHandler;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{consumer::Source, http, kafka, register};
+use crate::{
+    consumer::Source,
+    health::Health,
+    http,
+    kafka::{self, Work},
+    register,
+};
 
 /// An agent that is served.
 pub struct Serving {
@@ -28,19 +34,19 @@ impl Serving {
     /// Serves this handler's agent: over HTTP at that listener, and over Kafka where there is one.
     pub(crate) fn start(
         handler: DefaultRequestHandler,
-        listener: TcpListener,
-        address: SocketAddr,
-        kafka: Option<(Source, KafkaFunction)>,
+        (listener, address): (TcpListener, SocketAddr),
+        health: Health,
+        kafka: Option<(Source, RecordHandler, Work)>,
     ) -> Result<Self, String> {
         let stop = CancellationToken::new();
         let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
-        let http = tokio::spawn(http::serve(listener, endpoint, stop.clone()));
+        let http = tokio::spawn(http::serve(listener, endpoint, health, stop.clone()));
         let sweeper = tokio::spawn(handler.sweeper().run(stop.clone()));
-        let registered = kafka.as_ref().map(|(source, _)| {
+        let registered = kafka.as_ref().map(|(source, ..)| {
             let (brokers, card) = (source.brokers.clone(), AgentCard::clone(handler.card()));
             tokio::spawn(register::keep(brokers, card, stop.clone()))
         });
-        let consume = |(source, function)| kafka::consume(source, function, stop.clone());
+        let consume = |(source, records, work)| kafka::consume(source, records, work, stop.clone());
         let kafka = kafka.map(|kafka| tokio::spawn(consume(kafka)));
         Ok(Self { address, handler, stop, http, sweeper, kafka, registered })
     }

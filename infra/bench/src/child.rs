@@ -1,107 +1,112 @@
 //! A server in a process of its own, started from this same program.
 //!
-//! It owns which servers there are, and the process: where it listens, how much memory it has, and
-//! its end. A child also ends by itself when the driver dies, because its standard input then
-//! closes ([`crate::serve`]). It must never know what is measured.
+//! It owns which servers there are, where each listens, and how much memory it has. A child ends
+//! with the driver, however that ends. It must never know what is measured.
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 
+use anyhow::{Context, Error, Result, anyhow};
 use serde::{Deserialize, Serialize};
+use xtask::Process;
 
-/// A server to measure; the child is told which by its JSON.
+/// The variable that tells a child the file of its subject. A store's URL may hold a password, and
+/// arguments are seen by everybody.
+pub(crate) const SUBJECT: &str = "A2A_BENCH_SUBJECT";
+
+/// What a child is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Subject {
-    /// The limit of HTTP: hyper, JSON parsed and written back
-    Echo,
-    /// The limit of SSE: hyper, events prepared beforehand
-    Sse,
-    /// Our agent over HTTP
-    Agent,
+    /// The limit of HTTP and SSE: hyper, JSON written back, events prepared beforehand
+    Limit,
     /// The limit of Kafka: each record written back
-    KafkaEcho(Route),
-    /// Our agent over Kafka
-    KafkaAgent(Route),
+    KafkaEcho(Topic),
+    /// Ours: the local runner with these options
+    Runner(Vec<String>),
+    /// Very many followers of one task
+    Followers(Followers),
 }
 
-/// Where a Kafka server reads and writes.
+/// Where the echo of Kafka reads and writes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Route {
-    /// Bootstrap address
-    pub(crate) brokers: String,
-    /// Topic it reads
-    pub(crate) requests: String,
-    /// Topic it writes
-    pub(crate) replies: String,
-    /// Its consumer group
-    pub(crate) group: String,
-    /// How long a fetch may wait for records
-    pub(crate) fetch_wait_ms: u32,
+pub(crate) struct Topic {
+    /// Bootstrap address; without one a broker runs in the child, as in the local runner
+    pub(crate) brokers: Option<String>,
+    /// Names its topics, as an agent's name does
+    pub(crate) name: String,
 }
 
-/// A running server; dropping it kills the process.
+/// Followers of one task.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Followers {
+    /// The store
+    pub(crate) url: String,
+    /// How many there are
+    pub(crate) count: usize,
+    /// How many of them are slow
+    pub(crate) slow: usize,
+}
+
+/// What stands before a child's process id and the one thing it has to say, in a line.
+pub(crate) const READY: &str = "ready ";
+
+/// A running server; dropping it ends the process.
 pub(crate) struct Server {
-    process: Child,
+    _process: Process,
+    id: String,
     address: String,
 }
 
 impl Server {
-    /// Starts the server and waits for the one line it prints when it is ready.
-    pub(crate) fn start(subject: &Subject) -> Result<Self, String> {
-        let name = serde_json::to_string(subject).map_err(|error| error.to_string())?;
-        let program = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-        let mut process = Command::new(program)
-            .args(["serve", &name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cannot start `serve {name}`: {error}"))?;
-        let stdout = process.stdout.take();
-        let mut server = Self { process, address: String::new() };
-        if let Some(stdout) = stdout {
-            // An unreadable line is an empty one, and that is refused just below.
-            let _ = BufReader::new(stdout).read_line(&mut server.address);
-        }
-        server.address.truncate(server.address.trim_end().len());
-        if server.address.is_empty() {
-            return Err(format!("`serve {name}` ended before it was ready"));
-        }
-        Ok(server)
+    /// Starts the server and waits for the one line by which it says that it is ready.
+    pub(crate) fn start(subject: &Subject) -> Result<Self> {
+        Self::start_with(subject, &[])
     }
 
-    /// `IP:PORT` of an HTTP server; a word without meaning for another.
+    /// The same, with variables of its own.
+    pub(crate) fn start_with(subject: &Subject, variables: &[(&str, &str)]) -> Result<Self> {
+        let file = tempfile::NamedTempFile::new().context("no file for a child")?;
+        serde_json::to_writer(&file, subject)?;
+        let (program, path) = (env::current_exe()?, file.path().to_string_lossy());
+        let variables = [&[(SUBJECT, &*path)], variables].concat();
+        let process = Process::start_apart(&Process::command(&variables, &program, &[]));
+        let process = process.map_err(Error::msg)?;
+        process.wait_until(|log| said(log).is_some()).map_err(|why| anyhow!("a child {why}"))?;
+        let log = process.log();
+        let (id, address) = said(&log).unwrap_or_default();
+        let (id, address) = (id.to_owned(), address.to_owned());
+        Ok(Self { _process: process, id, address })
+    }
+
+    /// `IP:PORT` of a server over HTTP or of its broker; what another child has to say.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Resident memory now, in megabytes of 10^6 bytes.
-    pub(crate) fn resident_mb(&self) -> Result<f64, String> {
-        resident_mb(&self.process.id().to_string())
+    pub(crate) fn resident_mb(&self) -> Result<f64> {
+        resident_mb(&self.id)
     }
 }
 
+/// The process id and what was said, once the whole line is there.
+fn said(log: &str) -> Option<(&str, &str)> {
+    let line = log.split_inclusive('\n').find_map(|line| line.strip_prefix(READY))?;
+    line.strip_suffix('\n')?.split_once(' ')
+}
+
 /// Resident memory now of the process of this id or of `self`, in megabytes of 10^6 bytes.
-pub(crate) fn resident_mb(process: &str) -> Result<f64, String> {
+pub(crate) fn resident_mb(process: &str) -> Result<f64> {
     let path = format!("/proc/{process}/status");
-    let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let status = fs::read_to_string(&path).with_context(|| path.clone())?;
     resident_kib(&status)
         .map(|kib| kib * 1024.0 / 1e6)
-        .ok_or_else(|| format!("{path} does not say VmRSS"))
+        .with_context(|| format!("{path} does not say VmRSS"))
 }
 
 fn resident_kib(status: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already; there is nobody to tell.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 #[cfg(test)]
@@ -116,15 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn a_child_is_ready_once_its_whole_line_is_there() {
+        assert_eq!(said("INFO it begins\nready 7 127.0.0.1:1\n"), Some(("7", "127.0.0.1:1")));
+        assert_eq!(said("ready 7 127.0.0.1:1"), None);
+    }
+
+    #[test]
     fn a_subject_survives_the_way_to_the_child() {
-        let route = Route {
-            brokers: "127.0.0.1:1".into(),
-            requests: "a".into(),
-            replies: "b".into(),
-            group: "g".into(),
-            fetch_wait_ms: 1,
-        };
-        for subject in [Subject::Echo, Subject::KafkaAgent(route)] {
+        let topic = Topic { brokers: Some("127.0.0.1:1".into()), name: "a".into() };
+        for subject in [Subject::Limit, Subject::KafkaEcho(topic)] {
             let json = serde_json::to_string(&subject).expect("JSON");
             let parsed: Subject = serde_json::from_str(&json).expect("a subject");
             assert_eq!(format!("{parsed:?}"), format!("{subject:?}"));

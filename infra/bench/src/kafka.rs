@@ -2,22 +2,22 @@
 //! and one round trip, first on the in-process broker of librdkafka, then on the real one; and on
 //! the real one streams, whose order is checked, and the memory of a long load.
 
-pub(crate) mod broker;
 pub(crate) mod echo;
-mod link;
+pub(crate) mod link;
 pub(crate) mod settings;
 
-use crate::child::{Route, Server, Subject};
+use std::process;
+
+use crate::child::{Server, Subject, Topic};
 use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::requests;
 use crate::stats::Sample;
-use crate::subjects::Ask;
-use broker::Broker;
+use crate::subjects::{self, Ask};
+use anyhow::Result;
 use link::{Link, Requests};
+use settings::PARTITIONS;
 
-/// What our answers hold.
-const MESSAGE: &str = requests::expected(Ask::Message);
 /// What we want of the raw echo's rate.
 const SHARE: f64 = 0.60;
 /// What we want where that share is more than this.
@@ -28,57 +28,92 @@ const BESIDE_MS: f64 = 1.5;
 const CHUNKS: usize = 200;
 const STREAMS: usize = 60;
 const STREAMS_WINDOW: usize = 16;
+/// Records of a sample, and how many are without an answer at any moment.
+const RECORDS: usize = 20_000;
+const WINDOW: usize = 256;
 /// How often the memory of a long load is read.
 const READINGS: usize = 5;
 /// What the last reading may be of the middle one.
 const FLAT: f64 = 1.1;
 /// Round trips of a sample without any other request beside them.
 const ALONE: usize = 200;
-/// Records before the first sample, at most.
+/// Records before the first sample.
 const WARM_UP: usize = 5_000;
 
 /// A running server and the driver's way to it.
 struct Ready {
     link: Link,
     server: Server,
+    /// What its answers hold.
+    expected: &'static str,
 }
 
 impl Ready {
-    async fn run(&self, count: usize, window: usize) -> Result<Sample, String> {
-        let payload = &requests::record(Ask::Message);
-        self.link.run(Requests { payload, count, window }).await
+    /// Starts the raw echo.
+    async fn echo(brokers: Option<&str>) -> Result<Self> {
+        let name = unique("echo");
+        let topic = Topic { brokers: brokers.map(str::to_owned), name: name.clone() };
+        let subject = Subject::KafkaEcho(topic);
+        Self::start(&subject, &name, brokers.is_some(), requests::ECHOED).await
+    }
+
+    /// Starts ours.
+    async fn runner(brokers: Option<&str>, what: &str) -> Result<Self> {
+        let (name, partitions) = (unique(what), PARTITIONS.to_string());
+        let kafka = brokers.map(|address| ["--kafka", address]);
+        let options = ["--name", &name, "--partitions", &partitions];
+        let options: Vec<&str> = options.into_iter().chain(kafka.into_iter().flatten()).collect();
+        let expected = requests::expected(Ask::Message);
+        Self::start(&subjects::runner(&options), &name, brokers.is_some(), expected).await
+    }
+
+    async fn start(
+        subject: &Subject,
+        name: &str,
+        is_real: bool,
+        expected: &'static str,
+    ) -> Result<Self> {
+        let server = Server::start(subject)?;
+        let link = Link::open(server.address(), name, is_real)?;
+        let ready = Self { link, server, expected };
+        // The first answers take seconds, while the group settles.
+        ready.run(1, 1).await?;
+        Ok(ready)
+    }
+
+    async fn run(&self, count: usize, window: usize) -> Result<Sample> {
+        self.link.run(Requests { ask: Ask::Message, count, window }, self.expected).await
     }
 }
 
+/// Names topics and a group that are new in each run: a broker may outlive one.
+fn unique(what: &str) -> String {
+    format!("bench-{what}-{}", process::id())
+}
+
 /// Measures every broker there is.
-pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
-    let mut rows = on(options, &Broker::in_process()?).await?;
-    match &options.kafka {
-        Some(address) => {
-            let broker = Broker::real(address);
-            rows.extend(on(options, &broker).await?);
-            if !options.limits_only {
-                rows.push(streams(options, &broker).await?);
-                rows.extend(memory(options, &broker).await?);
-            }
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>> {
+    let mut rows = on(options, "in-process broker", None).await?;
+    match options.kafka.as_deref() {
+        Some(brokers) => {
+            rows.extend(on(options, "real broker", Some(brokers)).await?);
+            rows.push(streams(options, brokers).await?);
+            rows.extend(memory(options, brokers).await?);
         }
         None => eprintln!("a2a-bench: no real broker: A2A_BENCH_KAFKA is not set"),
     }
     Ok(rows)
 }
 
-async fn on(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> {
-    let warm_up = options.records.min(WARM_UP);
-    let limit = start(broker, "echo", Subject::KafkaEcho, requests::ECHOED, warm_up).await?;
-    let ours = match options.limits_only {
-        true => None,
-        false => Some(start(broker, "agent", Subject::KafkaAgent, MESSAGE, warm_up).await?),
-    };
-    let subjects = (&limit, ours.as_ref());
-    let (name, window) = (broker.name, options.window);
-    let many = format!("Kafka, {name}, {window} in flight");
+async fn on(options: &Options, name: &str, brokers: Option<&str>) -> Result<Vec<Row>> {
+    let (limit, ours) = (Ready::echo(brokers).await?, Ready::runner(brokers, "agent").await?);
+    for server in [&limit, &ours] {
+        server.run(WARM_UP, WINDOW).await?;
+    }
+    let subjects = (&limit, &ours);
+    let many = format!("Kafka, {name}, {WINDOW} in flight");
     let many = Row::new(many, "req/s", Aim::ShareOfLimit(SHARE));
-    let sample = async |it: &Ready| it.run(options.records, window).await;
+    let sample = async |it: &Ready| it.run(RECORDS, WINDOW).await;
     let many = many.sampled(options.samples, subjects, sample).await?;
     let alone = Row::new(format!("Kafka, {name}, one at a time"), "ms p50", Aim::Beside(BESIDE_MS));
     let sample = async |it: &Ready| Ok(it.run(ALONE, 1).await?.in_millis());
@@ -98,13 +133,12 @@ fn least(many: &Row, name: &str) -> Option<Row> {
 }
 
 /// Events a second of streams. One that is not whole or not in order ends the run.
-async fn streams(options: &Options, broker: &Broker) -> Result<Row, String> {
-    let ours = start(broker, "streams", Subject::KafkaAgent, MESSAGE, 1).await?;
-    let request = requests::record(Ask::Stream(CHUNKS));
+async fn streams(options: &Options, brokers: &str) -> Result<Row> {
+    let ours = Ready::runner(Some(brokers), "streams").await?;
     let name = format!("Kafka, {STREAMS} streams of {CHUNKS} x 64 B, each in order");
     let mut row = Row::new(name, "event/s", Aim::None);
     let run = async |count| {
-        let requests = Requests { payload: &request, count, window: STREAMS_WINDOW };
+        let requests = Requests { ask: Ask::Stream(CHUNKS), count, window: STREAMS_WINDOW };
         ours.link.streams(requests, CHUNKS).await
     };
     run(STREAMS_WINDOW).await?;
@@ -115,11 +149,11 @@ async fn streams(options: &Options, broker: &Broker) -> Result<Row, String> {
 }
 
 /// The resident memory of a fresh server while it answers `options.requests` requests.
-async fn memory(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> {
-    let ours = start(broker, "memory", Subject::KafkaAgent, MESSAGE, 1).await?;
+async fn memory(options: &Options, brokers: &str) -> Result<Vec<Row>> {
+    let ours = Ready::runner(Some(brokers), "memory").await?;
     let mut readings = Vec::with_capacity(READINGS);
     for _ in 0..READINGS {
-        ours.run((options.requests / READINGS).max(1), options.window).await?;
+        ours.run((options.requests / READINGS).max(1), WINDOW).await?;
         readings.push(ours.server.resident_mb()?);
     }
     let rows = readings.iter().enumerate().map(|(index, resident)| {
@@ -131,51 +165,23 @@ async fn memory(options: &Options, broker: &Broker) -> Result<Vec<Row>, String> 
     Ok(rows.collect())
 }
 
-/// Starts a server on topics of its own and waits until it answers.
-async fn start(
-    broker: &Broker,
-    name: &str,
-    subject: fn(Route) -> Subject,
-    expected: &'static str,
-    warm_up: usize,
-) -> Result<Ready, String> {
-    let route = route(broker, name);
-    broker.create_topics([&route.requests, &route.replies]).await?;
-    let link = Link::open(&route, expected)?;
-    let server = Server::start(&subject(route))?;
-    // The first answers take seconds, while the group settles; then the brokers' code gets warm.
-    let ready = Ready { link, server };
-    ready.run(1, 1).await?;
-    ready.run(warm_up, 256).await?;
-    Ok(ready)
-}
-
-/// Topics and a group that are new in each run: a broker may outlive one.
-fn route(broker: &Broker, name: &str) -> Route {
-    let unique = format!("bench-{name}-{}", std::process::id());
-    Route {
-        brokers: broker.address.clone(),
-        requests: format!("{unique}-requests"),
-        replies: format!("{unique}-replies"),
-        group: unique,
-        fetch_wait_ms: broker.fetch_wait_ms,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The echo, the driver's link and the in-process broker, all in this process.
-    async fn echo(expected: &'static str) -> Result<crate::stats::Sample, String> {
-        let broker = Broker::in_process()?;
-        let route = route(&broker, "test");
-        broker.create_topics([&route.requests, &route.replies]).await?;
-        let link = Link::open(&route, expected)?;
-        let payload = &requests::record(Ask::Message);
+    /// The echo with its in-process broker and the driver's link, all in this process.
+    async fn echo(expected: &'static str) -> Result<Sample> {
+        let topic = Topic { brokers: None, name: "test".to_owned() };
+        let (started, address) = tokio::sync::oneshot::channel();
+        let exchange = async {
+            let address: String = address.await?;
+            let link = Link::open(&address, "test", false)?;
+            link.run(Requests { ask: Ask::Message, count: 50, window: 8 }, expected).await
+        };
+        let ready = |address: &str| drop(started.send(address.to_owned()));
         tokio::select! {
-            ended = echo::serve(&route, || ()) => Err(format!("the echo ended: {ended:?}")),
-            sample = link.run(Requests { payload, count: 50, window: 8 }) => sample,
+            ended = echo::serve(&topic, ready) => Err(anyhow::anyhow!("the echo ended: {ended:?}")),
+            sample = exchange => sample,
         }
     }
 
@@ -188,6 +194,6 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_reply_ends_the_run() {
         let reason = echo(requests::expected(Ask::Message)).await.expect_err("an echo only");
-        assert!(reason.contains("ROLE_AGENT"), "{reason}");
+        assert!(reason.to_string().contains("ROLE_AGENT"), "{reason}");
     }
 }

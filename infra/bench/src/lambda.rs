@@ -4,14 +4,14 @@
 //! `cargo xtask bench lambda` builds all four the same way, as `cargo lambda build --release` does,
 //! and says where they are.
 
-mod batch;
-mod function;
+pub(crate) mod batch;
+pub(crate) mod function;
 
 use std::path::Path;
 use std::time::Duration;
 
 use a2a_emulator::Function;
-use serde_json::{Value, json};
+use anyhow::{Context, Result, ensure};
 
 use function::{INVOKE_LIMIT, STORE, median, start};
 
@@ -24,7 +24,7 @@ const STARTS: usize = 10;
 const ANSWERS: usize = 400;
 
 /// Measures both functions.
-pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>> {
     let Some(folder) = &options.lambda_dir else {
         eprintln!("a2a-bench: the functions are measured by `cargo xtask bench lambda`");
         return Ok(Vec::new());
@@ -55,11 +55,11 @@ pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-fn size(name: &str, ours: &Path, empty: &Path, limit: f64) -> Result<Row, String> {
+fn size(name: &str, ours: &Path, empty: &Path, limit: f64) -> Result<Row> {
     let mut row = Row::new(name, "MB", Aim::Below(limit));
     for (series, file) in [(&mut row.ours, ours), (&mut row.limit, empty)] {
-        let data = std::fs::metadata(file)
-            .map_err(|error| format!("there is no {}: {error}", file.display()))?;
+        let data =
+            std::fs::metadata(file).with_context(|| format!("there is no {}", file.display()))?;
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
         series.push(data.len() as f64 / f64::from(1 << 20));
     }
@@ -67,26 +67,23 @@ fn size(name: &str, ours: &Path, empty: &Path, limit: f64) -> Result<Row, String
 }
 
 /// From the process's start to its first question for an event.
-async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row, String> {
+async fn cold_start(options: &Options, ours: &Path, empty: &Path) -> Result<Row> {
     let row = Row::new("Lambda HTTP, init", "ms", Aim::TimesOther(1.3));
     let sample = async |program: &Path| {
         let mut times = Vec::with_capacity(STARTS);
         for _ in 0..STARTS {
             times.push(start(program, &[STORE]).await?.init_time());
         }
-        Ok(median(&mut times) * 1e3)
+        Ok(median(&times) * 1e3)
     };
-    row.sampled(options.samples, (empty, Some(ours)), sample).await
+    row.sampled(options.samples, (empty, ours), sample).await
 }
 
 /// What our answer takes longer than an empty one, with the same event.
-async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, String> {
+async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>> {
     let (ours, empty) = (start(ours, &[STORE]).await?, start(empty, &[]).await?);
-    let card = request("GET", "/.well-known/agent-card.json", None);
-    let send = json!({ "message": {
-        "messageId": "m-1", "role": "ROLE_USER", "parts": [{ "text": "Terran win rate" }],
-    }});
-    let send = request("POST", "/message:send", Some(&send));
+    let card: &[u8] = include_bytes!("../../../events/function-url-card.json");
+    let send: &[u8] = include_bytes!("../../../events/function-url-send.json");
     let mut rows = Vec::new();
     for (name, event, holds) in
         [("the card", card, "supportedInterfaces"), ("a task", send, "TASK_STATE_COMPLETED")]
@@ -98,10 +95,10 @@ async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, 
             // In turn, answer by answer: what the machine does meanwhile meets both alike.
             let (mut mine, mut limit) = (Vec::new(), Vec::new());
             for _ in 0..ANSWERS {
-                limit.push(answer(&empty, &event, "ok").await?);
-                mine.push(answer(&ours, &event, holds).await?);
+                limit.push(answer(&empty, event, "ok").await?);
+                mine.push(answer(&ours, event, holds).await?);
             }
-            let (mine, limit) = (median(&mut mine) * 1e6, median(&mut limit) * 1e6);
+            let (mine, limit) = (median(&mine) * 1e6, median(&limit) * 1e6);
             took.ours.push(mine);
             took.limit.push(limit);
             more.ours.push(mine - limit);
@@ -111,31 +108,9 @@ async fn warm(options: &Options, ours: &Path, empty: &Path) -> Result<Vec<Row>, 
     Ok(rows)
 }
 
-async fn answer(function: &Function, event: &[u8], holds: &str) -> Result<Duration, String> {
-    let answer =
-        function.invoke(event.to_vec(), INVOKE_LIMIT).await.map_err(|it| it.to_string())?;
+async fn answer(function: &Function, event: &[u8], holds: &str) -> Result<Duration> {
+    let answer = function.invoke(event.to_vec(), INVOKE_LIMIT).await?;
     let text = answer.text();
-    if text.contains(holds) { Ok(answer.took) } else { Err(format!("no {holds:?} in {text}")) }
-}
-
-/// A Function URL's event.
-fn request(method: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
-    let headers = json!({
-        "host": "abc.lambda-url.eu-central-1.on.aws", "x-forwarded-proto": "https",
-        "content-type": "application/json", "a2a-version": "1.0",
-    });
-    let event = json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
-        "headers": headers,
-        "requestContext": {
-            "accountId": "anonymous", "apiId": "abc", "domainName": "abc.lambda-url.eu-central-1.on.aws",
-            "http": {
-                "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
-                "userAgent": "bench",
-            },
-            "requestId": "r-1", "routeKey": "$default", "stage": "$default",
-        },
-        "body": body.map(Value::to_string), "isBase64Encoded": false,
-    });
-    event.to_string().into_bytes()
+    ensure!(text.contains(holds), "no {holds:?} in {text}");
+    Ok(answer.took)
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::stats::{Sample, Series};
+use anyhow::Result;
 
 /// A figure of ours beside what this machine can do at best.
 #[derive(Clone, Debug)]
@@ -43,14 +44,12 @@ impl Row {
     pub(crate) async fn sampled<T: ?Sized, S: Into<Sample>>(
         mut self,
         samples: usize,
-        (limit, ours): (&T, Option<&T>),
-        sample: impl AsyncFn(&T) -> Result<S, String>,
-    ) -> Result<Self, String> {
+        (limit, ours): (&T, &T),
+        sample: impl AsyncFn(&T) -> Result<S>,
+    ) -> Result<Self> {
         for _ in 0..samples {
             self.limit.push(sample(limit).await?);
-            if let Some(ours) = ours {
-                self.ours.push(sample(ours).await?);
-            }
+            self.ours.push(sample(ours).await?);
         }
         Ok(self)
     }
@@ -60,7 +59,7 @@ impl Row {
     }
 
     /// Whether the aim is met; nothing where there is no aim or nothing was measured.
-    fn met(&self) -> Option<bool> {
+    pub(crate) fn met(&self) -> Option<bool> {
         match self.aim {
             Aim::None => None,
             Aim::ShareOfLimit(least) => Some(self.ratio()? >= least),

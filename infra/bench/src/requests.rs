@@ -54,14 +54,21 @@ pub(crate) fn record(ask: Ask) -> Vec<u8> {
 pub(crate) const fn expected(ask: Ask) -> &'static str {
     match ask {
         Ask::Message => "ROLE_AGENT",
-        Ask::Task | Ask::Stream(_) => "TASK_STATE_COMPLETED",
+        _ => "TASK_STATE_COMPLETED",
     }
 }
 
 /// What every echo must hold: it is in every request.
 pub(crate) const ECHOED: &str = "ROLE_USER";
 
-fn params(ask: Ask) -> Value {
+/// The same, to be answered at once.
+pub(crate) fn immediate(mut params: Value) -> Value {
+    params["configuration"] = json!({ "returnImmediately": true });
+    params
+}
+
+/// What `SendMessage` takes.
+pub(crate) fn params(ask: Ask) -> Value {
     json!({
         "message": {
             "messageId": "7d4a2f0e-6b1c-4f55-9d38-0c2b8a9e1f60",
@@ -74,7 +81,7 @@ fn params(ask: Ask) -> Value {
 fn envelope(ask: Ask) -> Value {
     let method = match ask {
         Ask::Stream(_) => "SendStreamingMessage",
-        Ask::Message | Ask::Task => "SendMessage",
+        _ => "SendMessage",
     };
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params(ask) })
 }

@@ -3,16 +3,18 @@
 
 mod client;
 pub(crate) mod events;
-pub(crate) mod server;
 
 use crate::child::{Server, Subject};
 use crate::cli::Options;
 use crate::report::{Aim, Row};
 use crate::requests::{self, Binding};
-use crate::subjects::Ask;
+use crate::subjects::{self, Ask};
+use anyhow::Result;
 use client::Streams;
 
-/// Chunks of each stream whose events are counted.
+/// Streams of a sample, how many there are at a time, and the chunks of each.
+const STREAMS: usize = 60;
+const AT_A_TIME: usize = 16;
 const CHUNKS: usize = 200;
 const SHORT: usize = 100;
 const LONG: usize = 10_000;
@@ -21,32 +23,26 @@ const EVENTS_AIM: f64 = 150_000.0;
 const COST_AIM: f64 = 1.2;
 
 /// Measures the rate of many streams and the cost of one long stream.
-pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>, String> {
-    let raw = Server::start(&Subject::Sse)?;
-    let agent = options.ours(&Subject::Agent)?;
+pub(crate) async fn rows(options: &Options) -> Result<Vec<Row>> {
+    let raw = Server::start(&Subject::Limit)?;
+    let agent = Server::start(&subjects::runner(&["--no-kafka"]))?;
     let raw = |chunks| Streams::new(raw.address(), requests::raw_stream(chunks), chunks);
     let ours = |chunks| {
         let request = requests::http(Binding::Rest, Ask::Stream(chunks));
-        agent.as_ref().map(|agent| Streams::new(agent.address(), request, chunks))
+        Streams::new(agent.address(), request, chunks)
     };
-    let mut rows = vec![rate(options, &raw(CHUNKS), ours(CHUNKS).as_ref()).await?];
-    if let (Some(long), Some(short)) = (ours(LONG), ours(SHORT)) {
-        rows.push(cost(options, "ours", &long, &short, Aim::TimesOther(COST_AIM)).await?);
+    let (limit, subject) = (raw(CHUNKS), ours(CHUNKS));
+    for streams in [&limit, &subject] {
+        streams.run(AT_A_TIME, AT_A_TIME).await?;
     }
-    rows.push(cost(options, "raw hyper", &raw(LONG), &raw(SHORT), Aim::None).await?);
-    Ok(rows)
-}
-
-/// Events a second of `options.streams` streams, some at a time.
-async fn rate(options: &Options, raw: &Streams, ours: Option<&Streams>) -> Result<Row, String> {
-    let name = format!("SSE, {} streams of {CHUNKS} x 64 B", options.streams);
-    let row = Row::new(name, "event/s", Aim::AtLeast(EVENTS_AIM));
-    for streams in [Some(raw), ours].into_iter().flatten() {
-        streams.run(options.connections, options.connections).await?;
-    }
-    let (streams, at_a_time) = (options.streams, options.connections);
-    let sample = async |it: &Streams| Ok(it.run(streams, at_a_time).await?.rate());
-    row.sampled(options.samples, (raw, ours), sample).await
+    let name = format!("SSE, {STREAMS} streams of {CHUNKS} x 64 B");
+    let rate = Row::new(name, "event/s", Aim::AtLeast(EVENTS_AIM));
+    let sample = async |it: &Streams| Ok(it.run(STREAMS, AT_A_TIME).await?.rate());
+    Ok(vec![
+        rate.sampled(options.samples, (&limit, &subject), sample).await?,
+        cost(options, "ours", ours, Aim::TimesOther(COST_AIM)).await?,
+        cost(options, "raw hyper", raw, Aim::None).await?,
+    ])
 }
 
 /// Microseconds per chunk of one long stream beside those of as many chunks in short streams, one
@@ -54,14 +50,13 @@ async fn rate(options: &Options, raw: &Streams, ours: Option<&Streams>) -> Resul
 async fn cost(
     options: &Options,
     of: &str,
-    long: &Streams,
-    short: &Streams,
+    streams: impl Fn(usize) -> Streams,
     aim: Aim,
-) -> Result<Row, String> {
+) -> Result<Row> {
     let name = format!("SSE, {of}: 1 stream of {LONG} beside {} of {SHORT}", LONG / SHORT);
-    let row = Row::new(name, "us/chunk", aim);
-    short.run(LONG / SHORT, 1).await?;
+    let (long, short) = ((streams(LONG), 1), (streams(SHORT), LONG / SHORT));
+    short.0.run(short.1, 1).await?;
     let sample =
-        async |(it, streams): &(&Streams, usize)| Ok(it.run(*streams, 1).await?.micros_per_chunk());
-    row.sampled(options.samples, (&(short, LONG / SHORT), Some(&(long, 1))), sample).await
+        async |(it, count): &(Streams, usize)| Ok(it.run(*count, 1).await?.micros_per_chunk());
+    Row::new(name, "us/chunk", aim).sampled(options.samples, (&short, &long), sample).await
 }

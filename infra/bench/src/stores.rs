@@ -27,6 +27,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::report::{self, Row};
@@ -34,12 +35,12 @@ use crate::runtime::runtime;
 use options::Engine;
 use subject::Subject;
 
-pub(crate) use crowd::Crowd;
+pub(crate) use crowd::follow;
 pub(crate) use options::Options;
 
 /// Measures the chosen stores one after another, and prints each one's table as soon as it is
 /// known. What could not be measured is told at the end, after everything else was.
-pub(crate) fn run(options: &Options) -> Result<(), String> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = runtime()?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let name = format!("bench{}", since.as_millis());
@@ -51,12 +52,11 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         };
         let begin = Instant::now();
         let rows = runtime.block_on(async {
-            match Subject::open(engine, url, options.size()).await {
+            let opened = Subject::open(engine, url, options.size()).await;
+            let fault = |reason| faults.push(format!("{}: {reason:#}", engine.name()));
+            match opened.map_err(fault) {
                 Ok(subject) => measure(&subject, &mut faults).await,
-                Err(reason) => {
-                    faults.push(format!("{}: {reason}", engine.name()));
-                    Vec::new()
-                }
+                Err(()) => Vec::new(),
             }
         });
         if !rows.is_empty() {
@@ -65,7 +65,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             println!("{}", report::table_alone(&rows));
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("\na2a-bench: ")) }
+    ensure!(faults.is_empty(), "{}", faults.join("\na2a-bench: "));
+    Ok(())
 }
 
 /// How busy the machine was in the last minute: what the figures are to be read with.
@@ -74,12 +75,7 @@ fn load() -> String {
     load.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// The child's side of [`crowd`].
-pub(crate) fn follow(crowd: &Crowd) -> Result<(), String> {
-    runtime()?.block_on(crowd.follow())
-}
-
-type Measured<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, String>> + 'a>>;
+type Measured<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>>> + 'a>>;
 
 /// All parts, one after another; a part that fails does not keep the next ones from being measured.
 /// The lists are last: the other figures are of a store that is nearly empty.
@@ -100,7 +96,7 @@ async fn measure(subject: &Subject, faults: &mut Vec<String>) -> Vec<Row> {
         eprintln!("a2a-bench: {}, {part}", subject.engine.name());
         match rows.await {
             Ok(rows) => all.extend(rows),
-            Err(reason) => faults.push(format!("{}, {part}: {reason}", subject.engine.name())),
+            Err(reason) => faults.push(format!("{}, {part}: {reason:#}", subject.engine.name())),
         }
     }
     all

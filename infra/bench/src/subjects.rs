@@ -1,23 +1,21 @@
 //! Ours: the seam between the benchmark and the project.
 //!
-//! It owns what the driver cannot know by itself: how our two servers are started, and by which
-//! words the agent behind them is told what to answer. The agent of these servers must answer
-//! [`prompt`]'s text with what [`Ask`] says, out of a memory store.
+//! It owns what the driver cannot know by itself: that ours is the local runner, and by which words
+//! the agent behind it is told what to answer. It must answer [`prompt`]'s text with what [`Ask`]
+//! says, out of a memory store.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use a2a_core::{
-    AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, DefaultRequestHandler,
-    EventQueue, MemoryStore, Part, RequestContext, async_trait,
-    http::HttpEndpoint,
-    kafka::{KafkaEndpoint, Topics},
+    Agent, AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, EventQueue, Part,
+    RequestContext, async_trait,
 };
-use a2a_kafka::{KafkaFunction, KafkaProducer};
-use a2a_local::{consumer::Source, kafka::consume};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use a2a_local::{config::Config, run::Runner};
+use anyhow::{Error, Result};
+use clap::Parser;
 
-use crate::child::Route;
+use crate::child::Subject;
+use crate::text::{KILOBYTE, text};
 
 /// What the agent is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,8 +24,12 @@ pub(crate) enum Ask {
     Message,
     /// A completed task with one artifact.
     Task,
+    /// The same after so many milliseconds.
+    Wait(u64),
     /// A completed task with one artifact that comes in this many chunks, [`chunk`] by [`chunk`].
     Stream(usize),
+    /// The same in chunks of a kilobyte that no store can compress, [`text`] by [`text`].
+    Kilobytes(usize),
 }
 
 /// The text of the user's message that asks for it.
@@ -35,7 +37,9 @@ pub(crate) fn prompt(ask: Ask) -> String {
     match ask {
         Ask::Message => "message".to_owned(),
         Ask::Task => "task".to_owned(),
+        Ask::Wait(milliseconds) => format!("wait {milliseconds}"),
         Ask::Stream(chunks) => format!("stream {chunks}"),
+        Ask::Kilobytes(chunks) => format!("kilobytes {chunks}"),
     }
 }
 
@@ -47,64 +51,53 @@ pub(crate) fn chunk(number: usize) -> String {
 /// What stands before a chunk's six digits.
 pub(crate) const CHUNK_MARK: &str = "chunk-";
 
-/// Serves our agent over HTTP, both bindings, on a listener that is already bound. Runs until the
-/// process is killed; an answer is an error.
-pub(crate) async fn serve_http(listener: TcpListener) -> Result<(), String> {
-    let endpoint = HttpEndpoint::new(handler()).map_err(|error| error.to_string())?;
-    a2a_local::http::serve(listener, endpoint, CancellationToken::new()).await;
-    Err("our server ended".to_owned())
+/// The local runner with these options: of its agent's name, and of the broker.
+pub(crate) fn runner(options: &[&str]) -> Subject {
+    Subject::Runner(options.iter().copied().map(str::to_owned).collect())
 }
 
-/// Runs our Kafka path from `route.requests` to `route.replies`, as the local runner does; each
-/// reply has its request's key. Calls `ready` once it is consuming, and runs until the process is
-/// killed.
-pub(crate) async fn serve_kafka(route: &Route, ready: impl FnOnce()) -> Result<(), String> {
-    let topics = Topics {
-        requests: route.requests.clone(),
-        responses: route.replies.clone(),
-        dead_letter: route.replies.clone(),
-    };
-    let endpoint = KafkaEndpoint::new(handler(), "bench", "").with_topics(topics);
-    let producer = KafkaProducer::new(&route.brokers).map_err(|error| error.to_string())?;
-    let source = Source {
-        brokers: route.brokers.clone(),
-        topic: route.requests.clone(),
-        group: Some(route.group.clone()),
-        batch_size: 100,
-        window: Duration::ZERO,
-        fetch_wait: Duration::from_millis(route.fetch_wait_ms.into()),
-    };
-    let function = KafkaFunction::new(endpoint, Arc::new(producer));
-    ready();
-    consume(source, function, CancellationToken::new()).await
-}
-
-fn handler() -> DefaultRequestHandler {
-    // Logging as the runner has it: its cost is part of what is measured.
+/// Runs the local runner with our agent until the process is killed. Calls `ready` once it serves,
+/// with its broker's address or, without Kafka, its own.
+pub(crate) async fn serve(options: &[String], ready: impl FnOnce(&str)) -> Result<()> {
+    // As in the runner's own program: the cost of logging is part of what is measured.
     a2a_lambda::logs::init();
-    let card = AgentCard {
-        capabilities: AgentCapabilities { streaming: Some(true), ..AgentCapabilities::default() },
-        ..AgentCard::default()
-    };
-    DefaultRequestHandler::new(card, Arc::new(Bench), Arc::new(MemoryStore::default()))
+    let fixed = ["a2a-bench", "--port", "0"].map(str::to_owned);
+    let config = Config::try_parse_from(fixed.iter().chain(options))?;
+    let mut runner = Runner::start(&config, [agent()]).await.map_err(Error::msg)?;
+    let address = runner.agents.first().map(|agent| agent.address.to_string());
+    ready(runner.brokers().unwrap_or(&address.unwrap_or_default()));
+    Err(Error::msg(runner.failure().await))
+}
+
+/// Our agent, as its programs want it.
+pub(crate) fn agent() -> Agent {
+    let capabilities = AgentCapabilities { streaming: Some(true), ..AgentCapabilities::default() };
+    let card = AgentCard { name: "bench".to_owned(), capabilities, ..AgentCard::default() };
+    Agent::new(card, Bench)
 }
 
 /// Answers as [`Ask`] says.
-struct Bench;
+pub(crate) struct Bench;
 
 #[async_trait]
 impl AgentExecutor for Bench {
     async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
-        let text = context.text();
-        match text.strip_prefix("stream ").map(str::parse::<usize>) {
-            Some(Ok(chunks)) => {
-                queue.artifact(Artifact::new("answer", vec![Part::text(chunk(0))])).await?;
-                for number in 1..chunks {
-                    queue.append("answer", chunk(number)).await?;
-                }
-            }
-            _ if text == "message" => return Ok(queue.reply("the answer").await?),
-            _ => queue.artifact(Artifact::new("answer", vec![Part::text("the answer")])).await?,
+        let asked = context.text();
+        let (word, number) = asked.split_once(' ').unwrap_or((&asked, "1"));
+        let mut count: usize = number.parse().unwrap_or(1);
+        if word == "wait" {
+            tokio::time::sleep(Duration::from_millis(count as u64)).await;
+            count = 1;
+        }
+        let say: fn(usize) -> String = match word {
+            "message" => return Ok(queue.reply("the answer").await?),
+            "stream" => chunk,
+            "kilobytes" => |number| text(number as u64 + 1, KILOBYTE),
+            _ => |_| "the answer".to_owned(),
+        };
+        queue.artifact(Artifact::new("answer", vec![Part::text(say(0))])).await?;
+        for number in 1..count {
+            queue.append("answer", say(number)).await?;
         }
         Ok(queue.complete(()).await?)
     }

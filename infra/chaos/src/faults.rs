@@ -1,22 +1,24 @@
 //! The faults of the plan, done one after another as the exchange goes on.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
-use anyhow::Result;
-use tokio::{sync::watch, time::sleep};
+use anyhow::{Error, Result};
+use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+use xtask::Kafka;
 
-use crate::{broker::Broker, plan::Fault, runners::Runners};
+use crate::{plan::Fault, runners::Runners};
 
 /// How long something that was killed stays unavailable at most.
 const OUTAGE_MS: u64 = 1_500;
 
-/// Does each when as many requests are answered as it says. Answers with those that were done.
+/// Does each when as many requests are answered as it says. Answers with those that were done,
+/// and the broker.
 pub(crate) async fn run(
     faults: &[(usize, Fault)],
     seed: u64,
-    (runners, broker): (&mut Runners, &mut Broker),
+    (runners, mut kafka): (&mut Runners, Kafka),
     mut progress: watch::Receiver<usize>,
-) -> Result<Vec<Fault>> {
+) -> Result<(Vec<Fault>, Kafka)> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut done = Vec::new();
     for (at, fault) in faults {
@@ -35,12 +37,15 @@ pub(crate) async fn run(
             Fault::Join => runners.start()?,
             Fault::Leave => runners.end(any).await?,
             Fault::Broker => {
-                broker.stop().await?;
-                sleep(outage).await;
-                broker.start().await?;
+                let restarted = spawn_blocking(move || {
+                    kafka.stop()?;
+                    thread::sleep(outage);
+                    kafka.restart().map(|()| kafka)
+                });
+                kafka = restarted.await?.map_err(Error::msg)?;
             }
         }
         done.push(*fault);
     }
-    Ok(done)
+    Ok((done, kafka))
 }

@@ -6,7 +6,7 @@
 //! | `plan` | which requests, which faults and when, by a seed |
 //! | `request` | one request's records |
 //! | `client`, `drive` | the exchange |
-//! | `faults`, `runners`, `broker` | what is killed, and how |
+//! | `faults`, `runners` | what is killed, and how |
 //! | `inspect` | what must hold afterwards |
 //! | [`agent`] | what the runners serve |
 //! | `report` | what is shown |
@@ -16,7 +16,6 @@
 //! end; no journal has entries of two attempts side by side.
 
 pub mod agent;
-mod broker;
 mod client;
 mod drive;
 mod faults;
@@ -34,9 +33,9 @@ use std::{
 
 use a2a_core::{TaskStore, store};
 use anyhow::{Context, Error, Result};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::spawn_blocking};
+use xtask::Kafka;
 
-use broker::Broker;
 use client::Client;
 use inspect::{executions, journals, replies};
 use plan::{Fault, Plan};
@@ -108,21 +107,20 @@ pub async fn run(options: &Options) -> Result<Report> {
     let folder = tempfile::tempdir().context("no folder")?;
     let plan = Plan::new(options.seed, options.requests, PARTITIONS);
     let (store, url) = options.store.place()?;
-    // First, so that it ends last: the others would wait for it.
-    let mut broker = Broker::at(&engine("A2A_TEST_BROKERS")?).await?;
-    let address = broker.start().await?;
+    let kafka = spawn_blocking(Kafka::start).await?.map_err(Error::msg)?;
+    let address = kafka.address();
     let mut client = Client::connect(&address, NAME, PARTITIONS).await?;
     store::prepare(&url).await.map_err(Error::msg)?;
     let tasks = store::open(&url).await.map_err(Error::msg)?;
     let tasks: Arc<dyn TaskStore> = Arc::new(store::AgentStore::new(tasks, NAME));
     let options_of_all = ["--kafka", &*address, "--name", NAME, "--store", &url];
-    let mut runners = Runners::new(&options.runner, options_of_all, folder.path());
+    let mut runners = Runners::new(&options.runner, &options_of_all, folder.path());
     runners.start()?;
 
     let ((progress, answered), exchanged) = (watch::channel(0), Instant::now());
-    let (mut exchange, done) = tokio::try_join!(
+    let (mut exchange, (done, _kafka)) = tokio::try_join!(
         drive::drive(&plan, &mut client, WINDOW, progress),
-        faults::run(&plan.faults, options.seed, (&mut runners, &mut broker), answered),
+        faults::run(&plan.faults, options.seed, (&mut runners, kafka), answered),
     )?;
     let exchanged = exchanged.elapsed();
     while runners.count() > 0 {

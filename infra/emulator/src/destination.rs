@@ -9,11 +9,7 @@
 
 use a2a_core::{Timestamp, wire::kafka::Record};
 use a2a_kafka::producer;
-use a2a_local::{
-    broker,
-    consumer::Source,
-    partition::{Batch, Reason},
-};
+use a2a_local::{broker, consumer::Source};
 use futures_util::future::try_join_all;
 use rdkafka::{
     message::{Header, OwnedHeaders},
@@ -21,6 +17,8 @@ use rdkafka::{
     util::Timeout,
 };
 use serde_json::{Value, json};
+
+use crate::partition::{Batch, Reason};
 
 /// The header that says what happened.
 pub const FAILURE: &str = "lambda-failure";

@@ -1,8 +1,7 @@
-//! The function behind a topic: what an event source mapping of Lambda's does that a2a-local's
-//! leaves to it.
+//! The function behind a topic, as a mapping calls it.
 //!
 //! Owns: the event as MSK's has it, the check of the answer, a line for each batch. Must never
-//! know: offsets and order, which are a2a-local's.
+//! know: offsets and order, which are `mapping`'s.
 
 use std::sync::Arc;
 
@@ -10,18 +9,15 @@ use a2a_kafka::{
     BatchResponse,
     event::{self, Cluster},
 };
-use a2a_local::{
-    consumer::Source,
-    kafka::Invoke,
-    partition::{Batch, Reason},
-};
+use a2a_local::consumer::Source;
 use serde_json::Value;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     destination::{CLUSTER, Destination, failure},
     invoke::Endpoint,
+    mapping::Invoke,
+    partition::{Batch, Reason},
 };
 
 /// A function wherever it is served, taking a topic's batches.
@@ -39,13 +35,7 @@ pub struct LambdaFunction {
 }
 
 impl Invoke for LambdaFunction {
-    /// Nobody but its deadline ends an invocation early.
-    async fn invoke(
-        &self,
-        source: &Source,
-        batches: &[Batch],
-        _: CancellationToken,
-    ) -> Result<BatchResponse, String> {
+    async fn invoke(&self, source: &Source, batches: &[Batch]) -> Result<BatchResponse, String> {
         let began = Instant::now();
         let answered = match write(source, batches) {
             Ok(event) => self.endpoint.invoke(event.into()).await,
@@ -165,14 +155,7 @@ mod tests {
             headers: vec![("note".to_owned(), vec![0xec, 0x61].into())],
             ..Record::default()
         };
-        Batch {
-            generation: 1,
-            partition,
-            first,
-            last,
-            delivery: 1,
-            records: offsets.map(record).collect(),
-        }
+        Batch { generation: 1, partition, first, last, records: offsets.map(record).collect() }
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! records of a real topic into a function and re-drives them by its answer.
 //!
 //! ```text
-//!  test ─▶ Function ─▶ runtime_api ◀─ the binary, stopped in between ─▶ Proxy ─▶ Kafka
+//!  test ─▶ Function ─▶ runtime_api ◀─ the binary, stopped in between ─▶ Kafka
 //!
-//!  topic ─▶ a2a-local's mapping ─▶ event_source ─▶ cargo lambda watch ─▶ the binary ─▶ Kafka
+//!  topic ─▶ mapping ─▶ event_source ─▶ cargo lambda watch ─▶ the binary ─▶ Kafka
 //!                                       └─▶ destination
 //! ```
 //!
@@ -17,8 +17,8 @@
 //! | [`runtime_api`] | the Runtime API a function talks to, and when the process is frozen |
 //! | `process` | the child, its output, the signals |
 //! | [`answer`], [`failure`] | what came of an invocation |
-//! | [`proxy`] | a way to Kafka that can be cut |
 //! | [`event_source`] | a function behind a topic: the event, the answer |
+//! | [`mapping`], [`partition`] | a topic's batches: order, bisection, retries, age, offsets |
 //! | [`invoke`] | calling it, wherever it is served |
 //! | [`start`], [`destination`] | which record is the first; where those go that are given up |
 
@@ -29,8 +29,9 @@ pub mod failure;
 pub mod function;
 pub mod invocation;
 pub mod invoke;
+pub mod mapping;
+pub mod partition;
 mod process;
-pub mod proxy;
 pub mod runtime_api;
 pub mod start;
 
@@ -38,5 +39,4 @@ pub use answer::{Answer, Chunk, Head};
 pub use failure::Failure;
 pub use function::{Deadline, Function, Settings, example};
 pub use invocation::Invocation;
-pub use proxy::Proxy;
 pub use runtime_api::Freeze;

@@ -8,9 +8,11 @@ use a2a_emulator::{
     destination::Destination,
     event_source::LambdaFunction,
     invoke::{Endpoint, PAYLOAD},
+    mapping,
+    partition::Delivery,
     start::Start,
 };
-use a2a_local::{broker, consumer::Source, kafka, partition::Delivery};
+use a2a_local::{broker, consumer::Source};
 use clap::{ArgAction, Parser};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -115,7 +117,7 @@ async fn run(options: Options) -> Result<(), String> {
     let stop = CancellationToken::new();
     let whereto = options.endpoint.as_ref().unwrap_or(&options.invoke_address);
     println!("Records of {} go to {} at {whereto}.", source.topic, options.function);
-    let mut delivering = tokio::spawn(kafka::deliver(source, delivery, function, stop.clone()));
+    let mut delivering = tokio::spawn(mapping::deliver(source, delivery, function, stop.clone()));
     tokio::select! {
         ended = &mut delivering => return ended.map_err(|error| error.to_string())?,
         _ = interrupt.recv() => {}
@@ -140,8 +142,6 @@ fn source(options: &Options, topic: String) -> Source {
         brokers: options.kafka.clone(),
         topic,
         group: Some(group(options)),
-        batch_size: usize::from(options.batch_size),
-        window: Duration::from_millis(options.window_ms),
         fetch_wait: Duration::from_millis(500),
     }
 }
@@ -149,6 +149,8 @@ fn source(options: &Options, topic: String) -> Source {
 fn delivery(options: &Options) -> Delivery {
     let endless = options.on_failure.as_ref().map(|_| RETRIES_WITH_DESTINATION);
     Delivery {
+        batch_size: usize::from(options.batch_size),
+        window: Duration::from_millis(options.window_ms),
         together: true,
         bisect: options.bisect,
         retries: u32::try_from(options.retries).ok().or(endless),

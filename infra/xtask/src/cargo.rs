@@ -12,12 +12,11 @@ pub(crate) fn run(
     args: &[String],
     vars: &[(&str, &str)],
 ) -> Result<ExitCode, String> {
-    let mut command = Command::new(program());
-    let status = command.arg(subcommand).args(args).envs(vars.iter().copied()).status();
-    Ok(exit_code(status.map_err(|error| format!("cannot start cargo: {error}"))?))
+    let all = [&[subcommand.to_owned()], args].concat();
+    exec(Path::new(&program()), &all, vars)
 }
 
-/// Runs a program that cargo built and answers its exit code.
+/// Runs a program that cargo built, or cargo, and answers its exit code.
 pub(crate) fn exec(
     program: &Path,
     args: &[String],
@@ -25,6 +24,11 @@ pub(crate) fn exec(
 ) -> Result<ExitCode, String> {
     let status = Command::new(program).args(args).envs(vars.iter().copied()).status();
     Ok(exit_code(status.map_err(|error| format!("cannot start {}: {error}", program.display()))?))
+}
+
+/// Whether these arguments ask for no more than the program's own help.
+pub(crate) fn asks_for_help(args: &[String]) -> bool {
+    args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help"))
 }
 
 /// Builds this program of the workspace for release and answers where it is.

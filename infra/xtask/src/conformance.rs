@@ -1,29 +1,20 @@
 //! `cargo xtask conformance`: the official kit (`a2aproject/a2a-tck`, branch `1.0-dev`) against the
 //! agent of `infra/conformance`.
 //!
-//! Owns: the command line, the server that the kit talks to, running the kit, and which failures are
-//! expected. [`report`] owns what is told of its results. The kit's checkout is the user's: it is
-//! read and run, and nothing is left in it.
-
-mod report;
+//! Owns: the command line, the server that the kit talks to, and running the kit. Which failures are
+//! expected is `infra/conformance/expected.py`'s, all else is told by pytest. The kit's checkout is
+//! the user's: it is read and run, and nothing is left in it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::process::{Process, free_ports, temp_folder};
+use clap::{Args, ValueEnum};
+
+use crate::process::{Process, free_ports};
 use crate::{cargo, http, needs, tools};
-use report::{Expected, Report};
-
-/// What may fail, and why. Whatever else fails makes the command fail.
-const EXPECTED: &[Expected] = &[Expected {
-    test: "http_json.test_http_status.TestHttpJsonStatusCodes.\
-           test_content_type_not_supported_returns_415",
-    reason: "the kit checks specification 1.0.0; since 1.0.1 this error is a 400, which we answer",
-}];
 
 /// How the kit's dependencies are read from its own list.
 const DEPENDENCIES: &str = "import sys, tomllib\n\
@@ -36,79 +27,49 @@ const FUNCTION: &str = "a2a-http";
 /// Where the kit keeps the tests that talk to an agent.
 const TESTS: &str = "tests/compatibility";
 
+/// The folder of our plugin for pytest.
+const PLUGIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conformance");
+
+/// What the kit is run against.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Target {
+    /// The local runner
+    Runner,
+    /// The HTTP function under cargo lambda watch
+    Function,
+}
+
+/// The command line.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A checkout of https://github.com/a2aproject/a2a-tck, branch 1.0-dev
+    #[arg(long, value_name = "PATH")]
+    kit: PathBuf,
+    /// Only this one
+    #[arg(long)]
+    against: Option<Target>,
+    /// Arguments of pytest's
+    #[arg(last = true)]
+    pytest: Vec<String>,
+}
+
 /// Builds the programs, then runs the kit against each target.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
-    let options = Options::parse(args)?;
+pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     needs::satisfy(needs::For::Engines)?;
     let kit = Kit::open(&options.kit)?;
     let [runner, function] = cargo::build_examples(["runner", "function"])?;
     let mut code = ExitCode::SUCCESS;
-    for (target, name) in options.targets {
+    let all = Target::value_variants().iter();
+    for target in all.filter(|target| options.against.is_none_or(|only| only == **target)) {
         let server = match target {
             Target::Runner => Server::runner(&runner),
             Target::Function => Server::function(&function),
         }?;
-        let outcomes = kit.run(&server, &options.pytest)?;
-        let report = Report::read(&outcomes);
-        print!("{}", report.text(name, EXPECTED));
-        if !report.is_good(EXPECTED) {
+        if !kit.run(&server, &options.pytest)? {
             code = ExitCode::FAILURE;
         }
     }
     Ok(code)
-}
-
-/// What the kit is run against.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Target {
-    Runner,
-    Function,
-}
-
-const TARGETS: &[(Target, &str)] = &[
-    (Target::Runner, "the local runner"),
-    (Target::Function, "the HTTP function under cargo lambda watch"),
-];
-
-/// The command line.
-#[derive(Debug)]
-struct Options {
-    kit: PathBuf,
-    targets: &'static [(Target, &'static str)],
-    /// For pytest; the kit's own words are then shown as well.
-    pytest: Vec<String>,
-}
-
-impl Options {
-    fn parse(args: &[String]) -> Result<Self, String> {
-        let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
-        let pytest = args.get(end + 1..).unwrap_or_default().to_vec();
-        let (mut kit, mut targets) = (None, TARGETS);
-        let mut rest = args[..end].iter();
-        while let Some(arg) = rest.next() {
-            let value = rest.next().map(String::as_str);
-            match (arg.as_str(), value) {
-                ("--kit", Some(path)) => kit = Some(PathBuf::from(path)),
-                ("--against", Some("runner")) => targets = &TARGETS[..1],
-                ("--against", Some("function")) => targets = &TARGETS[1..],
-                ("--against", Some("both")) => {}
-                ("--against", _) => {
-                    return Err("--against takes runner, function or both".to_owned());
-                }
-                ("--kit", None) => return Err("--kit takes a folder".to_owned()),
-                (other, _) => {
-                    return Err(format!(
-                        "conformance has no option {other:?}; arguments of pytest's follow after --"
-                    ));
-                }
-            }
-        }
-        let kit = kit.ok_or(
-            "--kit is missing: the folder of a checkout of \
-             https://github.com/a2aproject/a2a-tck, branch 1.0-dev",
-        )?;
-        Ok(Self { kit, targets, pytest })
-    }
 }
 
 /// A checkout of the kit, and a Python that has what it needs.
@@ -133,54 +94,37 @@ impl Kit {
         Ok(Self { folder: folder.to_owned(), python })
     }
 
-    /// Runs the tests and answers their outcomes, a line each.
-    fn run(&self, server: &Server, pytest: &[String]) -> Result<String, String> {
-        let url = server.url();
+    /// Runs the tests, and answers whether all is as it should be.
+    fn run(&self, server: &Server, pytest: &[String]) -> Result<bool, String> {
+        let url = &server.url;
         eprintln!("xtask: the kit runs against {url}, about a minute");
-        let folder = temp_folder("a2a-tck")?;
-        let junit = folder.path().join("junit.xml");
         let mut kit = Command::new(&self.python);
-        kit.current_dir(&self.folder).args(["-mpytest", TESTS, "-pno:cacheprovider"]);
-        kit.args(["--tb=short", "--quiet", "--transport=jsonrpc,http_json"]);
-        kit.arg(format!("--sut-host={url}")).arg(format!("--junitxml={}", junit.display()));
+        kit.current_dir(&self.folder).args(["-mpytest", TESTS, "-pno:cacheprovider", "-pexpected"]);
+        // Of each test that did not pass, a line with its reason.
+        kit.args(["-rfExXs", "--tb=short", "--quiet", "--transport=jsonrpc,http_json"]);
+        kit.arg(format!("--sut-host={url}")).args(pytest).env("PYTHONPATH", PLUGIN);
         // Nothing is left in the checkout, and a proxy is not asked for this machine.
-        kit.args(pytest).env("PYTHONDONTWRITEBYTECODE", "1").env("no_proxy", "127.0.0.1");
-        let output = kit.stdin(Stdio::null()).output();
-        let output = output.map_err(|error| format!("cannot start the kit: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
-        if !pytest.is_empty() {
-            print!("{said}");
-        }
-        // 1 says that tests have failed; all above, that they were not run as they should.
-        if !matches!(output.status.code(), Some(0 | 1)) {
-            let tail = tools::tail(&said, 40);
-            return Err(format!("the kit broke off: {}\n{tail}", output.status));
-        }
-        report::outcomes(junit.as_os_str())
+        kit.env("PYTHONDONTWRITEBYTECODE", "1").env("no_proxy", "127.0.0.1");
+        let status = kit.stdin(Stdio::null()).status();
+        Ok(status.map_err(|error| format!("cannot start the kit: {error}"))?.success())
     }
 }
 
 /// What the kit talks to: a process, or two. Dropping it stops them.
 struct Server {
-    processes: Vec<Process>,
-    port: u16,
-    /// What stands before the card's path.
-    base: String,
+    _processes: Vec<Process>,
+    /// Where the agent is reached.
+    url: String,
 }
 
 impl Server {
     /// The local runner, over HTTP only.
     fn runner(program: &Path) -> Result<Self, String> {
         let [port] = free_ports()?;
-        let program = program.display().to_string();
-        // `cargo xtask up` may have named a Kafka in this environment, which is not wanted here.
-        let words = ["env", "-u", "A2A_KAFKA", &program, "--no-kafka", "--port"];
-        let mut command = words.map(str::to_owned).to_vec();
-        command.push(port.to_string());
-        let processes = vec![Process::start_apart(&command)?];
-        let server = Self { processes, port, base: String::new() };
-        server.wait_until(|server| server.answers()).map(|()| server)
+        let command = Process::command(&[], program, &["--no-kafka", "--port", &port.to_string()]);
+        let process = Process::start_apart(&command)?;
+        let url = answering(&process, port, "")?;
+        Ok(Self { _processes: vec![process], url })
     }
 
     /// The HTTP function, with cargo-lambda as the service around it.
@@ -188,18 +132,13 @@ impl Server {
     /// It is handed to cargo-lambda built, so there is nothing to compile or to watch there.
     fn function(program: &Path) -> Result<Self, String> {
         let [port] = free_ports()?;
-        let mut command = vec![tools::cargo_lambda()?.display().to_string()];
-        let words = ["lambda", "watch", "--only-lambda-apis", "--disable-cors"];
-        command.extend(words.map(str::to_owned));
-        command.extend(["--invoke-address=127.0.0.1".to_owned(), format!("--invoke-port={port}")]);
-        let processes = vec![Process::start_apart(&command)?];
-        let mut server = Self { processes, port, base: format!("/lambda-url/{FUNCTION}") };
+        let (base, invoke) = (format!("/lambda-url/{FUNCTION}"), format!("--invoke-port={port}"));
+        let watch = ["lambda", "watch", "--only-lambda-apis", "--disable-cors", &invoke];
+        let watch = [&watch[..], &["--invoke-address=127.0.0.1"]].concat();
+        let watch = Process::command(&[], &tools::cargo_lambda()?, &watch);
+        let watch = Process::start_apart(&watch)?;
         // A function that finds no service ends. The service itself answers nothing without one.
-        server.wait_until(|server| {
-            let connected = TcpStream::connect(("127.0.0.1", server.port));
-            connected.map(drop).map_err(|error| error.to_string())
-        })?;
-        let url = server.url();
+        watch.wait_until(|_| TcpStream::connect(("127.0.0.1", port)).is_ok())?;
         let variables = [
             ("AWS_LAMBDA_RUNTIME_API", &*format!("http://127.0.0.1:{port}/.rt/{FUNCTION}")),
             ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION),
@@ -211,69 +150,32 @@ impl Server {
             ("AWS_LAMBDA_MAX_CONCURRENCY", "16"),
             ("A2A_NAME", FUNCTION),
             ("A2A_STORE", "memory:"),
-            ("A2A_PUBLIC_URL", &url),
+            ("A2A_PUBLIC_URL", &format!("http://127.0.0.1:{port}{base}")),
         ];
-        let mut command = vec!["env".to_owned()];
-        command.extend(variables.map(|(name, value)| format!("{name}={value}")));
-        command.push(program.display().to_string());
-        server.processes.push(Process::start_apart(&command)?);
-        server.wait_until(|server| server.answers()).map(|()| server)
+        let function = Process::start_apart(&Process::command(&variables, program, &[]))?;
+        let url = answering(&function, port, &base)?;
+        Ok(Self { _processes: vec![watch, function], url })
     }
+}
 
-    /// Where the agent is reached.
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}{}", self.port, self.base)
-    }
-
-    /// Whether a GET of what every A2A server answers first is answered well; if not, what came.
-    fn answers(&self) -> Result<(), String> {
-        let card = format!("{}/.well-known/agent-card.json", self.base);
-        let status = http::status(self.port, &card, "", Duration::from_secs(5));
-        let status = status.map_err(|error| error.to_string())?;
-        if status.contains(" 200") { Ok(()) } else { Err(status) }
-    }
-
-    fn wait_until(&self, check: impl Fn(&Self) -> Result<(), String>) -> Result<(), String> {
-        /// Start-up takes a second; a machine this slow would fail the kit's own limits.
-        const LIMIT: Duration = Duration::from_secs(60);
-        let began = Instant::now();
-        while let Err(missing) = check(self) {
-            let ended = self.processes.iter().any(|process| process.exited().is_some());
-            if ended || began.elapsed() > LIMIT {
-                let logs = self.processes.iter().map(|process| tools::tail(&process.log(), 20));
-                let logs = Vec::from_iter(logs).join("\n");
-                return Err(format!("no agent at {}: {missing}\n{logs}", self.url()));
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
-    }
+/// The agent's address, once a GET of what every A2A server answers first is answered well there.
+fn answering(process: &Process, port: u16, base: &str) -> Result<String, String> {
+    let (url, card) =
+        (format!("http://127.0.0.1:{port}{base}"), format!("{base}/.well-known/agent-card.json"));
+    let answers = |_: &str| {
+        let status = http::status(port, &card, "", Duration::from_secs(5));
+        status.is_ok_and(|status| status.contains(" 200"))
+    };
+    let answered = process.wait_until(answers);
+    answered.map_err(|why| format!("no agent at {url}: the program {why}")).map(|()| url)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Options, String> {
-        Options::parse(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-    }
-
     #[test]
-    fn both_targets_unless_one_is_named() {
-        let options = parse("--kit k").expect("enough");
-        assert_eq!(options.targets, TARGETS);
-        let options = parse("--against function --kit k -- -k x").expect("enough");
-        assert_eq!(options.targets, &TARGETS[1..]);
-        assert_eq!((options.kit, options.pytest), ("k".into(), vec!["-k".into(), "x".into()]));
-    }
-
-    #[test]
-    fn a_mistake_is_named() {
-        let said = |text| parse(text).expect_err("a mistake");
-        assert!(said("").contains("--kit is missing"));
-        assert!(said("--kit").contains("takes a folder"));
-        assert!(said("--kit k --against all").contains("runner, function or both"));
-        assert!(said("--kit k -k x").contains("\"-k\""));
+    fn what_is_no_kit_is_named() {
         let reason = Kit::open(Path::new("/nowhere")).err().expect("no kit");
         assert!(reason.starts_with("/nowhere is no checkout"), "{reason}");
     }

@@ -12,9 +12,9 @@ use std::thread;
 use std::time::Instant;
 use std::{fs, io};
 
-use crate::kafka::{Brokers, Kafka};
+use crate::kafka::Kafka;
 use crate::needs::{self, POSTGRES, REDIS};
-use crate::process::{Process, free_ports, temp_folder};
+use crate::process::{Process, free_ports, temp_folder, until_bound};
 use crate::tools;
 
 /// The engines, running. Dropping this stops them and removes their data.
@@ -104,7 +104,6 @@ impl Engines {
             variables.push((name, format!("{before}{port}{behind}")));
             processes.push(process);
         }
-        variables.push(("A2A_TEST_BROKERS", Brokers::serve()?));
         variables.extend(credentials(|name| env::var_os(name).is_some()));
         Ok(Self { _kafka: kafka, _stores: processes, variables })
     }
@@ -117,27 +116,18 @@ impl Engines {
 
 impl Engine {
     fn start(&self) -> Result<(Process, u16), String> {
-        let mut reason = String::new();
-        // Its port may be lost before it binds it.
-        for _ in 0..3 {
+        until_bound(|| {
             let began = Instant::now();
             let [port] = free_ports()?;
             let folder = temp_folder("a2a-engine")?.keep();
             let command = (self.command)(&folder, &port.to_string())?;
             let process = Process::start(&folder, self.signal, &command)?;
-            match process.wait_until(|log| log.contains(self.ready)) {
-                Ok(()) => {
-                    let (name, seconds) = (self.name, began.elapsed().as_secs_f32());
-                    eprintln!("xtask: {name} on 127.0.0.1:{port}, ready in {seconds:.1} s");
-                    return Ok((process, port));
-                }
-                Err(why) => reason = format!("{} {why}", self.name),
-            }
-            if !reason.to_ascii_lowercase().contains("address already in use") {
-                break;
-            }
-        }
-        Err(reason)
+            let ready = process.wait_until(|log| log.contains(self.ready));
+            ready.map_err(|why| format!("{} {why}", self.name))?;
+            let (name, seconds) = (self.name, began.elapsed().as_secs_f32());
+            eprintln!("xtask: {name} on 127.0.0.1:{port}, ready in {seconds:.1} s");
+            Ok((process, port))
+        })
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         let words = EVENT_SOURCE.iter().chain(own).map(ToString::to_string);
         words.chain(args.iter().cloned()).collect::<Vec<_>>()
     };
-    if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
+    if cargo::asks_for_help(args) {
         return cargo::run("run", &event_source(&[]), &[]);
     }
     needs::satisfy(needs::For::Engines)?;

@@ -5,7 +5,9 @@
 //! leads a process group of its own, so that neither Ctrl-C nor a signal to our group reaches it
 //! before its work is done.
 
+use std::env;
 use std::fs;
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,8 +20,9 @@ use tempfile::TempDir;
 use crate::tools::tail;
 
 /// `$1` is the folder, `$2` the signal, `$3` where the output goes if not to ours, the rest the
-/// command line. A program that has ended by itself is sent nothing: its process id may be
-/// another's by now. One that does not heed the signal in 10 seconds is killed. The folder stays
+/// command line. A line on the standard input names another signal. A program that has ended by itself
+/// is sent nothing: its process id may be another's by now. One that does not heed the signal in a
+/// minute is killed. The folder stays
 /// where it holds a file `keep`. A background job of a shell reads from nowhere unless told
 /// otherwise, hence descriptor 3.
 const SCRIPT: &str = r#"
@@ -28,37 +31,77 @@ exec 3<&0
 [ -z "$log" ] || exec >"$log" 2>&1
 "$@" </dev/null 3<&- & program=$!
 {
-    read -r _ <&3
+    read -r other <&3; signal=${other:-$signal}
     asked=0
     until [ -e "$folder/exit" ]; do
         kill -"$signal" "$program"
         [ "$signal" != KILL ] || break
-        asked=$((asked + 1)); [ "$asked" -lt 200 ] || signal=KILL
+        asked=$((asked + 1)); [ "$asked" -lt 1200 ] || signal=KILL
         sleep 0.05
     done
 } 2>/dev/null & watcher=$!
-wait "$program"; echo "$?" >"$folder/exit.partial"; mv "$folder/exit.partial" "$folder/exit"
+wait "$program"; code=$?; echo "$code" >"$folder/exit.partial"; mv "$folder/exit.partial" "$folder/exit"
 wait "$watcher"; [ -e "$folder/keep" ] || rm -rf -- "$folder"
+exit "$code"
 "#;
 
 /// The slowest needs a few seconds; a machine this slow would fail every test anyway.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
+/// Why a program did not start whose port another took before it was bound.
+const LOST: &str = "lost its port";
+
+/// Starts a program, and anew while it loses its port, five times.
+pub(crate) fn until_bound<T>(mut start: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    let mut more = 1..5;
+    loop {
+        match start() {
+            Err(why) if why.contains(LOST) && more.next().is_some() => {}
+            ended => return ended,
+        }
+    }
+}
+
 /// A running program. Dropping it ends the program and removes its folder.
-pub(crate) struct Process {
+pub struct Process {
     shell: Child,
     folder: PathBuf,
+    log: PathBuf,
 }
 
 impl Process {
+    /// The command line of a program that nothing of our environment configures, but these
+    /// variables.
+    pub fn command(variables: &[(&str, &str)], program: &Path, args: &[&str]) -> Vec<String> {
+        let names = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+        let configuring = names.filter(|name| name.starts_with("A2A_"));
+        let mut command = vec!["env".to_owned()];
+        command.extend(configuring.flat_map(|name| ["-u".to_owned(), name]));
+        command.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command.push(program.display().to_string());
+        command.extend(args.iter().map(ToString::to_string));
+        command
+    }
+
     /// Starts a program in a folder that is its own, which ends by this signal.
     pub(crate) fn start(folder: &Path, signal: &str, command: &[String]) -> Result<Self, String> {
         Self::spawn(folder, signal, &folder.join("log"), command)
     }
 
     /// Starts a program with a folder that it need not know, which ends by SIGTERM.
-    pub(crate) fn start_apart(command: &[String]) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// In words, when there is no folder or no shell.
+    pub fn start_apart(command: &[String]) -> Result<Self, String> {
         Self::start(&temp_folder("a2a-process")?.keep(), "TERM", command)
+    }
+
+    /// Starts a program whose output goes to this file, and which is killed when this is dropped.
+    ///
+    /// # Errors
+    /// In words, when there is no folder or no shell.
+    pub fn start_logged(log: &Path, command: &[String]) -> Result<Self, String> {
+        Self::spawn(&temp_folder("a2a-process")?.keep(), "KILL", log, command)
     }
 
     /// The same for one whose output is ours.
@@ -68,14 +111,21 @@ impl Process {
 
     fn spawn(folder: &Path, signal: &str, log: &Path, command: &[String]) -> Result<Self, String> {
         // Left by the program that ran here before, whose log says that it is ready.
-        for left in ["exit", "log"] {
-            let _ = fs::remove_file(folder.join(left));
+        for left in [&folder.join("exit"), log] {
+            let _ = fs::remove_file(left);
         }
         let mut shell = Command::new("sh");
         shell.args(["-c", SCRIPT, "process"]).arg(folder).arg(signal).arg(log).args(command);
         let shell = shell.stdin(Stdio::piped()).process_group(0).spawn();
         let shell = shell.map_err(|error| format!("cannot start sh: {error}"))?;
-        Ok(Self { shell, folder: folder.to_owned() })
+        Ok(Self { shell, folder: folder.to_owned(), log: log.to_owned() })
+    }
+
+    /// Ends the program by this signal, waits until it has, and answers its exit code.
+    pub fn end(&mut self, signal: &str) -> Option<i32> {
+        // One that has ended already needs no signal.
+        let _ = self.shell.stdin.take().map(|mut stdin| writeln!(stdin, "{signal}"));
+        self.shell.wait().ok()?.code()
     }
 
     /// Kills the program and leaves its folder, for the same one to be started in again.
@@ -89,12 +139,19 @@ impl Process {
 
     /// Waits until `is_ready` says so of what the program has printed, or says why that is not to
     /// be: it ended, or its time is over.
-    pub(crate) fn wait_until(&self, is_ready: impl Fn(&str) -> bool) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// That, in words that follow the program's name.
+    pub fn wait_until(&self, is_ready: impl Fn(&str) -> bool) -> Result<(), String> {
         let began = Instant::now();
         loop {
             let (log, exit) = (self.log(), self.exited());
             let why = match exit {
                 _ if is_ready(&log) => return Ok(()),
+                Some(_) if log.to_ascii_lowercase().contains("address already in use") => {
+                    // Said long before the end of its log: Kafka says much.
+                    LOST.to_owned()
+                }
                 Some(code) => format!("ended with code {code} while starting"),
                 None if began.elapsed() > START_LIMIT => "was not ready in time".to_owned(),
                 None => {
@@ -102,18 +159,23 @@ impl Process {
                     continue;
                 }
             };
-            return Err(format!("{why}; the end of its log:\n{}", tail(&log, 40)));
+            return Err(format!("{why}; {}", self.told()));
         }
     }
 
     /// The exit code, once the program has ended by itself.
-    pub(crate) fn exited(&self) -> Option<i32> {
+    pub fn exited(&self) -> Option<i32> {
         fs::read_to_string(self.folder.join("exit")).ok()?.trim().parse().ok()
     }
 
+    /// The end of what the program has printed, for people.
+    pub fn told(&self) -> String {
+        format!("the end of its log:\n{}", tail(&self.log(), 40))
+    }
+
     /// What the program has printed.
-    pub(crate) fn log(&self) -> String {
-        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+    pub fn log(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 }

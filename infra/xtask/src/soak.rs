@@ -6,6 +6,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Args;
+
 use crate::cargo;
 use crate::engines::Engines;
 
@@ -18,11 +20,10 @@ struct Soak {
 }
 
 /// Runs every row beside the engines, shows the table, and fails if a row did.
-pub(crate) fn soak(args: &[String]) -> Result<ExitCode, String> {
-    let options = Options::parse(args)?;
+pub(crate) fn soak(options: &Options) -> Result<ExitCode, String> {
     let engines = Engines::start()?;
     let (mut table, mut code) = (String::new(), ExitCode::SUCCESS);
-    for Soak { name, count, args, variables } in rows(&options) {
+    for Soak { name, count, args, variables } in rows(options) {
         eprintln!("xtask: soak: {name}, {count}");
         let began = Instant::now();
         let own = variables.iter().map(|(name, value)| (*name, value.as_str()));
@@ -40,31 +41,15 @@ pub(crate) fn soak(args: &[String]) -> Result<ExitCode, String> {
 }
 
 /// How long it takes.
-#[derive(Debug, PartialEq)]
-struct Options {
-    /// Everything is this many times its usual count.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Everything is this many times its usual count
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     times: u64,
-    /// A checkout of the conformance kit.
+    /// A checkout of the conformance kit
+    #[arg(long, value_name = "PATH")]
     kit: Option<String>,
-}
-
-impl Options {
-    fn parse(args: &[String]) -> Result<Self, String> {
-        let mut options = Self { times: 1, kit: None };
-        let mut rest = args.iter();
-        while let Some(arg) = rest.next() {
-            let value = rest.next().ok_or_else(|| format!("soak: {arg} takes a value"))?;
-            match arg.as_str() {
-                "--times" => {
-                    let times = value.parse().ok().filter(|times| (1..=1000).contains(times));
-                    options.times = times.ok_or("soak: --times takes a number from 1 to 1000")?;
-                }
-                "--kit" => options.kit = Some(value.clone()),
-                other => return Err(format!("soak has no option {other:?}")),
-            }
-        }
-        Ok(options)
-    }
 }
 
 fn rows(options: &Options) -> Vec<Soak> {
@@ -114,26 +99,12 @@ fn rows(options: &Options) -> Vec<Soak> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Options, String> {
-        Options::parse(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-    }
-
     #[test]
     fn counts_grow_and_the_kit_is_run_where_there_is_one() {
-        assert_eq!(rows(&parse("").expect("nothing is needed")).len(), 4);
-        let rows = rows(&parse("--times 2 --kit k").expect("valid"));
+        assert_eq!(rows(&Options { times: 1, kit: None }).len(), 4);
+        let rows = rows(&Options { times: 2, kit: Some("k".to_owned()) });
         assert_eq!(rows[0].variables, [("PROPTEST_CASES", "10000".to_owned())]);
         assert!(rows[2].args.ends_with(&["--requests".to_owned(), "40000".to_owned()]));
         assert!(rows[4].args.ends_with(&["--kit".to_owned(), "k".to_owned()]));
-    }
-
-    #[test]
-    fn a_mistake_is_named() {
-        for (text, said) in
-            [("--times", "takes a value"), ("--times 0", "1 to 1000"), ("-x y", "-x")]
-        {
-            let reason = parse(text).expect_err("a mistake");
-            assert!(reason.contains(said), "{reason}");
-        }
     }
 }

@@ -1,153 +1,119 @@
 //! `cargo xtask up` and `cargo xtask down`: the engines, for as long as somebody works with them.
 //!
 //! Owns: the background process that holds the engines, and the lines for a shell that say where
-//! they are. That process holds a lock while it lives, so nobody has to know its process id, and a
-//! file tells it to stop. Every engine ends with it, however it ends.
+//! they are. That process holds a lock while it lives, so there is one, and answers on a socket, so
+//! nobody has to know its process id. Every engine ends with it, however it ends.
 
 use std::env;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cache;
 use crate::engines::Engines;
 
-/// Makes `cargo xtask up` the process that holds the engines.
-const HOLD: &str = "--hold";
-
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Another process takes the lock for a moment, too, when it looks whether engines are held.
-const LOOKING: Duration = Duration::from_secs(1);
-
 /// Starts the engines, unless they run, and prints where they are. What it starts outlives it.
-pub(crate) fn up(args: &[String]) -> Result<ExitCode, String> {
-    let state = State::open()?;
-    match args {
-        [flag] if flag == HOLD => return state.hold().map(|()| ExitCode::SUCCESS),
-        [] => {}
-        [arg, ..] => return Err(format!("`cargo xtask up` takes no arguments, as {arg:?} is one")),
-    }
-    if state.is_held()? {
-        eprintln!("xtask: these were running already");
-    } else {
-        state.start()?;
-    }
-    // Another `up` may be at it.
-    while !state.file("exports").exists() {
-        if !state.is_held()? {
-            return Err(format!("the engines did not start:\n{}", state.read("log")?));
+pub(crate) fn up() -> Result<ExitCode, String> {
+    let folder = folder()?;
+    let failed = |error: io::Error| format!("cannot hold the engines: {error}");
+    let mut holder = None;
+    let exports = loop {
+        if let Some(answer) = ask(&folder, "up") {
+            break answer;
         }
-        thread::sleep(PAUSE);
+        let started = match &mut holder {
+            Some(started) => started,
+            none => none.insert(start(&folder).map_err(failed)?),
+        };
+        // One that found another there has ended well; that one will answer.
+        match started.try_wait().map_err(failed)? {
+            Some(status) if !status.success() => break String::new(),
+            Some(_) => holder = None,
+            None => {}
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    if exports.is_empty() {
+        let log = fs::read_to_string(folder.join("log")).map_err(failed)?;
+        return Err(format!("the engines did not start:\n{log}"));
     }
-    print!("{}", state.read("exports")?);
+    if holder.is_none() {
+        eprintln!("xtask: these were running already");
+    }
+    print!("{exports}");
     eprintln!("xtask: `cargo xtask down` stops them");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Stops what [`up`] started and removes its data.
-pub(crate) fn down(args: &[String]) -> Result<ExitCode, String> {
-    if let Some(arg) = args.first() {
-        return Err(format!("`cargo xtask down` takes no arguments, as {arg:?} is one"));
-    }
-    let state = State::open()?;
-    let held = state.is_held()?;
-    // Said more than once: a holder that is just starting takes the first for an old one.
-    while state.is_held()? {
-        state.write("stop", "")?;
-        thread::sleep(PAUSE);
-    }
-    state.remove("exports");
+pub(crate) fn down() -> Result<ExitCode, String> {
+    let held = ask(&folder()?, "down").is_some();
     eprintln!("xtask: {}", if held { "the engines are gone" } else { "no engine was running" });
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is remembered between two commands, in a folder of the cache.
-struct State(PathBuf);
-
-impl State {
-    fn open() -> Result<Self, String> {
-        let folder = cache::root()?.join("up");
-        fs::create_dir_all(&folder).map_err(|error| format!("cannot make {folder:?}: {error}"))?;
-        Ok(Self(folder))
+/// What the holder does: starts the engines, says where they are, and holds them until it is told
+/// to stop. One that finds another there ends.
+pub(crate) fn hold() -> Result<ExitCode, String> {
+    let folder = folder()?;
+    let failed = |error: io::Error| format!("cannot hold the engines: {error}");
+    let lock = File::create(folder.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => return Ok(ExitCode::SUCCESS),
+        outcome => outcome.map_err(|error| failed(error.into()))?,
     }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn read(&self, name: &str) -> Result<String, String> {
-        let file = self.file(name);
-        fs::read_to_string(&file).map_err(|error| format!("cannot read {file:?}: {error}"))
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<(), String> {
-        let file = self.file(name);
-        fs::write(&file, text).map_err(|error| format!("cannot write {file:?}: {error}"))
-    }
-
-    /// It need not be there.
-    fn remove(&self, name: &str) {
-        let _ = fs::remove_file(self.file(name));
-    }
-
-    fn lock(&self) -> Result<Option<File>, String> {
-        let failed = |error: std::io::Error| format!("cannot lock {:?}: {error}", self.0);
-        let lock = File::create(self.file("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(lock)),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(failed(error)),
-        }
-    }
-
-    /// Whether engines are held, or about to be.
-    fn is_held(&self) -> Result<bool, String> {
-        Ok(self.lock()?.is_none())
-    }
-
-    /// Starts the holder apart from our terminal: no Ctrl-C and no hang-up reaches it.
-    fn start(&self) -> Result<(), String> {
-        let failed = |error: std::io::Error| format!("cannot hold the engines: {error}");
-        self.remove("exports");
-        let log = File::create(self.file("log")).map_err(failed)?;
-        let mut holder = Command::new("nohup");
-        holder.arg(env::current_exe().map_err(failed)?).args(["up", HOLD]).process_group(0);
-        holder.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
-        let mut holder = holder.spawn().map_err(failed)?;
-        while !self.is_held()? && holder.try_wait().map_err(failed)?.is_none() {
-            thread::sleep(PAUSE);
-        }
-        Ok(())
-    }
-
-    /// What the holder does: starts the engines, says where they are, and holds them until it is
-    /// told to stop. One that finds another there ends.
-    fn hold(&self) -> Result<(), String> {
-        let began = Instant::now();
-        let _lock = loop {
-            match self.lock()? {
-                Some(lock) => break lock,
-                None if began.elapsed() > LOOKING => return Ok(()),
-                None => thread::sleep(PAUSE / 10),
+    let socket = folder.join("socket");
+    // Of a holder that was killed.
+    let _ = fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).map_err(failed)?;
+    let engines = Engines::start()?;
+    let exports = exports(&engines.variables());
+    for mut connection in listener.incoming().flatten() {
+        let mut line = String::new();
+        match BufReader::new(&connection).read_line(&mut line) {
+            Ok(_) if line == "down\n" => {
+                // First the engines, then the answer, which is the connection's end.
+                drop(engines);
+                let _ = fs::remove_file(&socket);
+                return Ok(ExitCode::SUCCESS);
             }
-        };
-        self.remove("stop");
-        let engines = Engines::start()?;
-        self.write("exports.partial", &exports(&engines.variables()))?;
-        fs::rename(self.file("exports.partial"), self.file("exports"))
-            .map_err(|error| format!("cannot say where the engines are: {error}"))?;
-        while !self.file("stop").exists() {
-            thread::sleep(PAUSE);
+            // Whoever asked and has gone needs no answer.
+            _ => drop(connection.write_all(exports.as_bytes())),
         }
-        // First the engines, then the lock.
-        drop(engines);
-        Ok(())
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is remembered between two commands, a folder of the cache.
+fn folder() -> Result<PathBuf, String> {
+    let folder = cache::root()?.join("up");
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {folder:?}: {error}"))?;
+    Ok(folder)
+}
+
+/// What the holder answers once its engines run, nothing if they do not start; or that there is no
+/// holder.
+fn ask(folder: &Path, line: &str) -> Option<String> {
+    let mut connection = UnixStream::connect(folder.join("socket")).ok()?;
+    let mut answer = String::new();
+    let asked = writeln!(connection, "{line}");
+    // A holder that dies has answered nothing.
+    let _ = asked.and_then(|()| connection.read_to_string(&mut answer));
+    Some(answer)
+}
+
+/// Starts the holder apart from our terminal: no Ctrl-C and no hang-up reaches it.
+fn start(folder: &Path) -> io::Result<Child> {
+    let log = File::create(folder.join("log"))?;
+    let mut holder = Command::new("nohup");
+    holder.arg(env::current_exe()?).args(["up", "--hold"]).process_group(0);
+    holder.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
 }
 
 /// For a shell to read: the variables of the tests, and those of the functions and the runner.

@@ -20,17 +20,14 @@ use uuid::Uuid;
 
 use super::{
     DynamoDbStore,
-    item::{
-        Item, binary, head_attributes, item, names, now, number, size, slot_expiry, string,
-        write_units,
-    },
+    item::{Item, binary, head_attributes, item, names, now, number, slot_expiry, string},
     keys::{self, HEAD, ItemKey, MOST_SLOTS, Parts},
     known::Seen,
     pack::pack,
     table::unbuilt,
 };
 use crate::{
-    store::{AppendError, Change, StoreError, codec::encode_entries, now_millis},
+    store::{AppendError, Change, ReadLimit, StoreError, codec::encode_entries, now_millis},
     task::{Head, Phase, Version},
 };
 
@@ -43,9 +40,7 @@ const INLINE_AT_END: usize = 32 << 10;
 /// A later slot's content goes into a transaction with a new head up to this size. More is worth a
 /// request of its own.
 const WITH_HEAD: usize = 16 << 10;
-/// An item may have 400 KB with its names.
-const ITEM: usize = 390_000;
-/// What one item holds of a slot.
+/// What one item holds of a slot: it may have 400 KB with all that it holds.
 const PART: usize = 350_000;
 /// What a slot may hold in all. More than the largest entry and a batch make.
 const SLOT: usize = 8 << 20;
@@ -129,7 +124,7 @@ impl DynamoDbStore {
             slot.insert("c".to_owned(), number(1));
             room = WITH_HEAD;
         }
-        let content = smaller(encode_entries(&change.entries)?, size(&slot));
+        let content = pack(encode_entries(&change.entries)?);
         slot.insert("v".to_owned(), self.content(of, seen.version, content, room).await?);
         // What is left of an earlier journal under this key is written over.
         let free = "attribute_not_exists(#pk) OR #g < :g";
@@ -160,7 +155,7 @@ impl DynamoDbStore {
         if let Some(seen) = self.known.get(&of.pk).filter(is_there) {
             return Ok(seen);
         }
-        let loaded = self.load(&change.key, of, change.after - 1).await?;
+        let loaded = self.load(&change.key, of, change.after - 1, ReadLimit::SLOT).await?;
         loaded.map(|(_, seen)| seen).filter(is_there).ok_or(AppendError::Conflict)
     }
 
@@ -207,9 +202,6 @@ impl DynamoDbStore {
         condition: Option<&str>,
         values: Item,
     ) -> Result<Put, AppendError> {
-        if size(&item) > ITEM {
-            return Err(AppendError::TooLarge);
-        }
         let put = Put::builder()
             .table_name(&self.table.name)
             .set_item(Some(item))
@@ -248,13 +240,10 @@ impl DynamoDbStore {
         }
         values
             .extend(set.into_iter().filter_map(|(name, value)| Some((format!(":{name}"), value?))));
-        let key = item([("pk", string(&*of.pk)), ("sk", string(HEAD))]);
-        if size(&values) + size(&key) > ITEM {
-            return Err(AppendError::TooLarge);
-        }
         let update = Update::builder()
             .table_name(&self.table.name)
-            .set_key(Some(key))
+            .key("pk", string(&*of.pk))
+            .key("sk", string(HEAD))
             .set_expression_attribute_names(names(&format!("{expression} {condition}")))
             .update_expression(expression)
             .condition_expression(condition)
@@ -267,14 +256,4 @@ impl DynamoDbStore {
 fn room_in_head(head: Option<&Head>) -> usize {
     let ends = head.is_some_and(|head| matches!(head.phase, Phase::Finished | Phase::Answered));
     if ends { INLINE_AT_END } else { INLINE }
-}
-
-/// Compressed if that saves a write unit: then it is worth the reader's time.
-fn smaller(content: Vec<u8>, beside: usize) -> Vec<u8> {
-    let units = |content: &[u8]| write_units(beside + "v".len() + content.len());
-    if units(&content) == 1 {
-        return content;
-    }
-    let packed = pack(content.clone());
-    if units(&packed) < units(&content) { packed } else { content }
 }

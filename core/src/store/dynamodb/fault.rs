@@ -112,18 +112,9 @@ where
 }
 
 fn is_transient(code: &str) -> bool {
-    const BEGINNINGS: &[&str] = &[
-        "Internal",
-        "LimitExceeded",
-        "ProvisionedThroughputExceeded",
-        "ReplicatedWriteConflict",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "ServiceUnavailable",
-        "Throttling",
-    ];
+    let words = ["Exceeded", "Internal", "Conflict", "Throttling", "Timeout", "Unavailable"];
     // A proxy in between that has no words of its own leaves no code.
-    code.is_empty() || BEGINNINGS.iter().any(|beginning| code.starts_with(beginning))
+    code.is_empty() || words.iter().any(|word| code.contains(word))
 }
 
 /// One sentence for the log, and for who starts a program. What the service says of permissions

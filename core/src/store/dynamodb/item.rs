@@ -133,23 +133,6 @@ pub(super) fn bytes_of<'a>(item: &'a Item, name: &str) -> Option<&'a [u8]> {
     Some(item.get(name)?.as_b().ok()?.as_ref())
 }
 
-/// An item's size as the service counts it: names and values. A number takes a byte for two of its
-/// digits, and one more.
-pub(super) fn size(item: &Item) -> usize {
-    let size = |value: &AttributeValue| match value {
-        AttributeValue::S(text) => text.len(),
-        AttributeValue::B(bytes) => bytes.as_ref().len(),
-        AttributeValue::N(digits) => digits.trim_end_matches('0').len().div_ceil(2) + 1,
-        _ => 1,
-    };
-    item.iter().map(|(name, value)| name.len() + size(value)).sum()
-}
-
-/// The write units of an item of that size.
-pub(super) fn write_units(size: usize) -> usize {
-    size.div_ceil(1_024).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,15 +34,16 @@ use aws_sdk_dynamodb::Client;
 
 use self::{address::TableAddress, keys::ItemKey, known::Known, table::Table};
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, StoreError, Tail, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail, TaskStore,
     feed::{Feeds, Pauses},
     totals::Totals,
 };
 use crate::task::{Head, Slot, TaskKey, Version};
 
-/// Nothing notifies of more: followers poll.
+/// Nothing notifies of more: followers poll, and each poll takes half a read unit. That is two units
+/// a second while events come, and a third of one while none does.
 const PAUSES: Pauses =
-    Pauses { shortest: Duration::from_millis(20), longest: Duration::from_millis(500) };
+    Pauses { shortest: Duration::from_millis(250), longest: Duration::from_millis(1_500) };
 
 /// A [`TaskStore`] in a DynamoDB table: `dynamodb://TABLE`.
 ///
@@ -111,9 +112,18 @@ impl TaskStore for DynamoDbStore {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
-        let loaded = self.load(key, &ItemKey::of(key), after).await?;
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
+        let loaded = self.load(key, &ItemKey::of(key), after, limit).await?;
         Ok(loaded.map(|(journal, _)| journal))
+    }
+
+    async fn poll(&self, key: &TaskKey, after: Version) -> Result<Vec<Slot>, StoreError> {
+        self.news(key, after).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {

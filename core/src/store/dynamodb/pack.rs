@@ -1,9 +1,10 @@
 //! Content in few bytes: the service bills by the kilobyte.
 //!
-//! Owns: the mark and the compression. JSON stands as it is, beginning with a bracket; a byte 1 is
-//! followed by raw DEFLATE against [`SKELETON`], the JSON that every entry has. With it a kilobyte
-//! of an agent's text, or of base64, fits in one write unit with its keys. Must never know: what is
-//! compressed, where it is kept.
+//! Owns: the mark and the compression. JSON stands as it is, beginning with a bracket; a byte 2 is
+//! followed by the content's length and raw DEFLATE against [`SKELETON`], the JSON that every entry
+//! has. With it a kilobyte of an agent's text, or of base64, fits in one write unit with its keys,
+//! and a conversation takes a quarter fewer of them than without; plain DEFLATE would save half as
+//! much of the example agent's. Must never know: what is compressed, where it is kept.
 
 use std::borrow::Cow;
 
@@ -13,11 +14,14 @@ use miniz_oxide::{
     },
     inflate::{
         TINFLStatus,
-        core::{DecompressorOxide, decompress, inflate_flags},
+        core::{
+            DecompressorOxide, decompress,
+            inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF as INTO_ONE_BUFFER,
+        },
     },
 };
 
-const DEFLATED: u8 = 1;
+const DEFLATED: u8 = 2;
 
 /// What content refers back to. It is part of the format: another text needs another mark.
 const SKELETON: &[u8] = concat!(
@@ -34,8 +38,6 @@ const SKELETON: &[u8] = concat!(
 )
 .as_bytes();
 
-/// Less than this is not worth the attempt.
-const SMALL: usize = 120;
 /// More than this at once is compressed in haste.
 const LARGE: usize = 64 << 10;
 /// No content is larger: what claims to be is corrupt.
@@ -43,9 +45,6 @@ const LARGEST: usize = 256 << 20;
 
 /// The content as it is stored, compressed if that is shorter.
 pub(super) fn pack(content: Vec<u8>) -> Vec<u8> {
-    if content.len() < SMALL {
-        return content;
-    }
     match deflate(&content) {
         Some(packed) if packed.len() < content.len() => packed,
         _ => content,
@@ -71,33 +70,24 @@ fn deflate(content: &[u8]) -> Option<Vec<u8>> {
     if status != TDEFLStatus::Okay || taken != SKELETON.len() {
         return None;
     }
-    let mut packed = vec![0; content.len() + 64];
-    packed[0] = DEFLATED;
-    let rest = &mut packed[1..];
+    let mut packed = vec![DEFLATED];
+    packed.extend(u32::try_from(content.len()).ok()?.to_le_bytes());
+    let begin = packed.len();
+    packed.resize(begin + content.len() + 64, 0);
+    let rest = &mut packed[begin..];
     let (status, _, written) = compress(&mut compressor, content, rest, TDEFLFlush::Finish);
-    packed.truncate(1 + written);
+    packed.truncate(begin + written);
     (status == TDEFLStatus::Done).then_some(packed)
 }
 
-fn inflate(deflated: &[u8]) -> Option<Vec<u8>> {
+fn inflate(stored: &[u8]) -> Option<Vec<u8>> {
+    let (length, deflated) = stored.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let mut content = SKELETON.to_vec();
-    let (mut read, mut end) = (0, SKELETON.len());
-    let mut state = DecompressorOxide::new();
-    loop {
-        content.resize((content.len() + deflated.len() * 4).min(LARGEST), 0);
-        let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        let (status, taken, written) =
-            decompress(&mut state, &deflated[read..], &mut content, end, flags);
-        (read, end) = (read + taken, end + written);
-        match status {
-            TINFLStatus::Done => break,
-            TINFLStatus::HasMoreOutput if content.len() < LARGEST => {}
-            _ => return None,
-        }
-    }
-    content.truncate(end);
-    content.drain(..SKELETON.len());
-    Some(content)
+    content.resize(SKELETON.len() + length.min(LARGEST), 0);
+    let (state, begin) = (&mut DecompressorOxide::new(), SKELETON.len());
+    let (status, _, written) = decompress(state, deflated, &mut content, begin, INTO_ONE_BUFFER);
+    (status == TINFLStatus::Done && written == length).then(|| content.split_off(begin))
 }
 
 #[cfg(test)]

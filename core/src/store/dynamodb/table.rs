@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
+    client::Waiters,
     config::http::HttpResponse,
     error::{BuildError, ProvideErrorMetadata, SdkError},
     operation::query::builders::QueryFluentBuilder,
-    types::{AttributeValue, TableStatus, TimeToLiveSpecification},
+    types::{AttributeValue, TimeToLiveSpecification},
 };
 use aws_smithy_types::body::SdkBody;
 use tokio::sync::Semaphore;
@@ -150,12 +151,9 @@ impl Table {
 
     /// Makes the table where it is missing, with its expiry, and waits until it is there.
     pub(super) async fn make(&self) -> Result<(), String> {
-        let made = tokio::time::timeout(MAKING, self.create());
-        match made.await {
-            Ok(Ok(())) => self.check().await,
-            Ok(Err(error)) => Err(format!("The table {} cannot be made: {error}.", self.name)),
-            Err(_) => Err(format!("The table {} is still being made; try again.", self.name)),
-        }
+        let made = self.create().await;
+        made.map_err(|error| format!("The table {} cannot be made: {error}.", self.name))?;
+        self.check().await
     }
 
     async fn create(&self) -> Result<(), StoreError> {
@@ -174,19 +172,9 @@ impl Table {
         if let Some(refusal) = made.filter(|made| made.code() != "ResourceInUseException") {
             return Err(refusal.into());
         }
-        let describe = self.client.describe_table().table_name(&self.name);
-        loop {
-            let described = self.send(|| describe.clone().send()).await?;
-            let status = described.table.as_ref().and_then(|table| table.table_status.as_ref());
-            if matches!(status, Some(TableStatus::Active | TableStatus::Updating)) {
-                return self.expire().await;
-            }
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-    }
-
-    /// Lets the service remove what has expired.
-    async fn expire(&self) -> Result<(), StoreError> {
+        let made = self.client.wait_until_table_exists().table_name(&self.name).wait(MAKING).await;
+        made.map_err(|error| StoreError::unavailable("it takes long").with_source(error))?;
+        // The service removes what has expired.
         let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build();
         let update = self.client.update_time_to_live().table_name(&self.name);
         let update = update.time_to_live_specification(ttl.map_err(unbuilt)?);

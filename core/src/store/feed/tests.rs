@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    store::{AppendError, Change, Journal, ListPage, ListQuery, MemoryStore},
-    task::Head,
+    store::{AppendError, Change, Journal, ListPage, ListQuery, MemoryStore, ReadLimit},
+    task::{Entry, Head},
     types::{Artifact, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus},
 };
 
@@ -37,12 +37,17 @@ impl TaskStore for Asked {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         if self.away.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("away"));
         }
-        self.inner.read(key, after).await
+        self.inner.read_page(key, after, limit).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
@@ -83,7 +88,8 @@ impl Asked {
             let event = TaskArtifactUpdateEvent { artifact, ..Default::default() };
             let status = TaskStatus { state: TaskState::Working, ..Default::default() };
             let phase = crate::task::Phase::Running;
-            let head = Head { owner: "".into(), context_id: "".into(), status, phase };
+            let head =
+                Head { owner: "".into(), context_id: "".into(), status, message_at: None, phase };
             let entries = [Entry::Artifact(Arc::new(event))].into();
             let change = Change { key: key(), after: version - 1, entries, head: Some(head) };
             self.append(change).await.unwrap();

@@ -46,7 +46,7 @@ use self::{
     statements::{Key, Statements, context_list, journal_key, owner_list, phase},
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, StoreError, Tail, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail, TaskStore,
     codec::{corrupt, decode_entries, decode_head, encode_entries, encode_head},
     feed::{Feeds, Pauses},
     now_millis,
@@ -197,15 +197,25 @@ impl TaskStore for PostgresStore {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
-        let from = i64::try_from(after).unwrap_or(i64::MAX);
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
+        let number = |limit| i64::try_from(limit).unwrap_or(i64::MAX);
         let query = sqlx::query(self.statements.read.clone());
-        let rows = self.rows(query.bind(journal_key(key)).bind(now_millis()).bind(from)).await?;
-        let (mut head, mut slots) = (None, Vec::new());
+        let query = query.bind(journal_key(key)).bind(now_millis());
+        let query = query.bind(i64::try_from(after).unwrap_or(i64::MAX));
+        let rows = self.rows(query.bind(number(limit.slots)).bind(number(limit.bytes))).await?;
+        let (mut head, mut slots, mut newest) = (None, Vec::new(), 0);
         for row in &rows {
             let (version, content): (i64, &[u8]) = (column(row, 0)?, raw(row, 1)?);
             match Version::try_from(version).map_err(|_| corrupt(key, "version"))? {
-                0 => head = Some(decode_head(key, content)?),
+                0 => {
+                    head = Some(decode_head(key, content)?);
+                    newest = column::<i64>(row, 2)?;
+                }
                 version => {
                     slots.push(Slot { version, entries: decode_entries(key, version, content)? });
                 }
@@ -213,7 +223,8 @@ impl TaskStore for PostgresStore {
         }
         // They come in order, but nothing promises it, and asking for it would sort the texts.
         slots.sort_by_key(|slot| slot.version);
-        Ok(head.map(|head| Journal { head, slots }))
+        let more = slots.last().is_some_and(|slot: &Slot| slot.version < newest.unsigned_abs());
+        Ok(head.map(|head| Journal { head, slots, more }))
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
@@ -263,7 +274,7 @@ struct HeadRow {
 
 impl HeadRow {
     fn new(key: &TaskKey, head: &Head, ttl: Option<i64>) -> Result<Self, StoreError> {
-        let Head { owner, context_id, status, phase: of } = head;
+        let Head { owner, context_id, status, phase: of, .. } = head;
         let at = status.timestamp.unwrap_or_default().as_millis();
         Ok(Self {
             owner_list: owner_list(&key.tenant, owner),

@@ -45,11 +45,19 @@ const APPEND_WITH_HEAD: &str = "
         expires_at = $10, content = $11::json
     from slot where head.key = slot.key";
 
-/// The head comes as slot 0, once.
+/// The head comes as slot 0, once, with the newest slot's version. Slots come up to a number and to
+/// a number of bytes, which are counted without fetching what is stored beside the row.
 const READ: &str = "
-    select 0::bigint, content from a2a.head where key = $1 and LIVE
+    select 0::bigint, content, (select max(version) from a2a.journal where key = $1)
+    from a2a.head where key = $1 and LIVE
     union all
-    select version, entries from a2a.journal where key = $1 and version > $3";
+    select version, entries, 0 from (
+        select version, entries, row_number() over read as place,
+            sum(pg_column_size(entries)) over read as bytes
+        from (select version, entries from a2a.journal where key = $1 and version > $3
+            order by version limit $4) as rest
+        window read as (order by version)) as rest
+    where bytes <= $5 or place = 1";
 
 const HEAD: &str = "select content from a2a.head where key = $1 and LIVE";
 

@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use redis::{ErrorKind, RedisError, Value, cmd, pipe};
+use redis::{ErrorKind, RedisError, Value, cmd};
 
 use self::{
     announced::Announced,
@@ -47,8 +47,8 @@ use self::{
     scripts::Scripts,
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, StoreError, Tail, TaskStore,
-    codec,
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, ReadLimit, StoreError, Tail,
+    TaskStore, codec,
     feed::{Feeds, Pauses},
 };
 use crate::{
@@ -60,8 +60,6 @@ pub(super) use opening::open;
 
 /// An append may be so large. Redis takes more, but nothing else runs on it meanwhile.
 const LARGEST: usize = 64 << 20;
-/// Slots are read so many at a time.
-const SLOTS_AT_ONCE: usize = 256;
 /// How often a list may find expired rows to take out, 500 at a time, before it gives up for now.
 const PURGES: usize = 200;
 /// For hints that are lost.
@@ -100,35 +98,26 @@ impl TaskStore for RedisStore {
         Ok(())
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
         self.hints.keep();
-        let (log, head_key) = (self.keys.log(key), self.keys.head(key));
-        let (mut slots, mut last) = (Vec::new(), after);
-        loop {
-            let from = last.saturating_add(1);
-            let mut commands = pipe();
-            commands.cmd("XRANGE").arg(&log).arg(from).arg("+").arg("COUNT").arg(SLOTS_AT_ONCE);
-            // After the slots: it is to be no older than they are.
-            commands.cmd("HGET").arg(&head_key).arg("head");
-            let answers = self.link.ask_all(&mut commands).await;
-            let answers = answers.map_err(|error| failed_for(key, error))?;
-            let Ok([Value::Array(page), head]) = <[Value; 2]>::try_from(answers) else {
-                return Err(failed(unexpected()));
-            };
-            let head = match head {
-                Value::BulkString(head) => codec::decode_head(key, &head)?,
-                _ => return Ok(None),
-            };
-            let more = page.len() == SLOTS_AT_ONCE;
-            for entry in page {
-                let slot = slot(key, last.saturating_add(1), entry)?;
-                last = slot.version;
-                slots.push(slot);
-            }
-            if !more {
-                return Ok(Some(Journal { head, slots }));
-            }
-        }
+        let keys = [self.keys.log(key), self.keys.head(key)];
+        let from = after.saturating_add(1);
+        let arguments = [from.to_string(), limit.slots.to_string(), limit.bytes.to_string()];
+        let arguments = arguments.map(String::into_bytes);
+        let answer = self.link.run(&self.scripts.read, &keys, &arguments).await;
+        let answer = parts(answer.map_err(|error| failed_for(key, error))?);
+        let Some([Value::Array(page), Value::Int(more), head]) = answer else {
+            return Err(failed(unexpected()));
+        };
+        let Value::BulkString(head) = head else { return Ok(None) };
+        let head = codec::decode_head(key, &head)?;
+        let slots = page.into_iter().zip(from..).map(|(entry, version)| slot(key, version, entry));
+        Ok(Some(Journal { head, slots: slots.collect::<Result<_, _>>()?, more: more == 1 }))
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
@@ -239,12 +228,12 @@ fn slot_id(version: Version) -> String {
     format!("{version}-1")
 }
 
+fn parts<const N: usize>(value: Value) -> Option<[Value; N]> {
+    if let Value::Array(parts) = value { parts.try_into().ok() } else { None }
+}
+
 /// An entry of the stream: its id, and a field with its value.
 fn slot(key: &TaskKey, version: Version, entry: Value) -> Result<Slot, StoreError> {
-    let parts = |value| match value {
-        Value::Array(parts) => <[Value; 2]>::try_from(parts).ok(),
-        _ => None,
-    };
     if let Some([Value::BulkString(id), fields]) = parts(entry)
         && id == slot_id(version).as_bytes()
         && let Some([_, Value::BulkString(entries)]) = parts(fields)

@@ -42,6 +42,7 @@ impl Code {
 pub(super) struct Scripts {
     pub(super) append: Code,
     pub(super) list: Code,
+    pub(super) read: Code,
     pub(super) forget: Code,
     pub(super) allowed: Code,
 }
@@ -56,6 +57,7 @@ impl Scripts {
                 "append.lua"
             ),
             list: script!("#!lua\nlocal tag, expiring = ARGV[1], KEYS[2]", "rows.lua", "list.lua"),
+            read: script!("#!lua flags=no-writes", "read.lua"),
             forget: script!("#!lua", "forget.lua"),
             allowed: script!("#!lua flags=no-writes", "allowed.lua"),
         }

@@ -125,7 +125,7 @@ fn watched() -> Vec<(&'static str, Watched)> {
             },
         ),
         (
-            "the same under a key: sent again",
+            "the same under a key: retried",
             Watched {
                 script: vec![cut(""), ended(&task("1-0", "COMPLETED"))],
                 key: Some("k-1"),

@@ -20,8 +20,12 @@ use crate::{
     executor::said_in,
     question::{Language, Question},
     race::Race,
-    words::Words,
+    words::{OPPONENTS, Words},
 };
+
+/// What people say for the balance of races.
+const BALANCE: &str = "balance balanced imbalanced unbalanced overpowered underpowered strong weak \
+    밸런스 발란스 균형 사기";
 
 /// Judges whether races are balanced, by what the peer says of their win rates.
 ///
@@ -55,7 +59,7 @@ impl Wish {
         let text = said_in(message);
         let (question, words) = (Question::parse(&text), Words::of(&text));
         match question.races {
-            _ if !words.balance() || words.opponents() => Self::Other(question.language),
+            _ if !words.any(BALANCE) || words.any(OPPONENTS) => Self::Other(question.language),
             races if races.is_empty() => Self::Verdict(Race::ALL.to_vec(), question.language),
             races => Self::Verdict(races, question.language),
         }

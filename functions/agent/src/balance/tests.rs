@@ -308,7 +308,7 @@ async fn a_peer_without_an_answer_fails_the_task_with_a_sentence() {
         let task = ask(&Scripted::that(does).served(), "5", "Is Terran balanced?").await;
         assert_eq!((task.status.state, &*said(&task)), (TaskState::Failed, sentence), "{does}");
     }
-    // One that does not stream cannot be followed; neither can one that is away.
+    // One that does not stream cannot be followed; neither can one that is unavailable.
     let mute = served(AgentCard::default(), Scripted::that("answers"));
     let task = ask(&mute, "5", "테란 밸런스 맞아?").await;
     assert_eq!(task.status.state, TaskState::Failed);
@@ -409,7 +409,7 @@ impl Transport for Slow {
 #[tokio::test(start_paused = true)]
 async fn a_cancel_finds_a_question_that_is_on_its_way() {
     for (question, asked) in [("Is Terran balanced?", 3), ("tell me more", 1)] {
-        // Nobody waits for the last one: it arrives after the cancel is done.
+        // The last one has no waiter: it arrives after the cancel is done.
         for (takes, ends) in [(0, true), (1_500, true), (60_000, false)] {
             let (peer, store) = (Scripted::that("hangs").served(), store());
             let slow = Client::new(Arc::new(Slow(peer.clone(), Duration::from_millis(takes))));

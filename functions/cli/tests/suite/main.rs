@@ -15,6 +15,8 @@
 //! | [`canned`] | an agent that answers by a list |
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+// A runner within a test is deep.
+#![recursion_limit = "256"]
 
 mod canned;
 mod engines;

@@ -50,7 +50,7 @@ impl Served {
         card.description = "It waits.".to_owned();
         card.capabilities.streaming = Some(true);
         agents.push(Agent::new(card, Slow(Arc::clone(&gate))));
-        // Their topics are nobody else's.
+        // Topics of this test alone.
         let run = uuid::Uuid::new_v4().simple();
         for agent in &mut agents {
             agent.card.name = format!("{}-{run}", agent.card.name);

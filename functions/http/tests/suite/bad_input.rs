@@ -1,10 +1,7 @@
 //! What clients, gateways and a failing world may do to the function, and what it answers: through
 //! whole events of both versions. The clock is paused, so that no test waits.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::poll;
 use http_body_util::BodyExt;
@@ -13,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::{
-    Answer, Away, EMULATORS_DEADLINE, Function, GATEWAYS, Gateway, abandoned, deadline_in, message,
-    rpc,
+    Answer, EMULATORS_DEADLINE, Function, GATEWAYS, Gateway, abandoned, deadline_in, message, rpc,
+    unavailable::Outage,
 };
 
 const CARD: &str = "/.well-known/agent-card.json";
@@ -220,10 +217,9 @@ async fn paths_and_methods_that_are_not_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_store_is_away_clients_are_told_when_to_come_again() {
-    let store = Arc::<Away>::default();
+async fn while_the_store_is_unavailable_clients_are_told_when_to_retry() {
+    let store = Arc::new(Outage::after(0));
     let function = Function::over(Arc::clone(&store) as _);
-    store.is_away.store(true, Ordering::Relaxed);
     let say = message("complete");
     for gateway in GATEWAYS {
         for event in [
@@ -249,7 +245,7 @@ async fn while_the_store_is_away_clients_are_told_when_to_come_again() {
         // It needs none.
         assert_eq!(function.ask(&gateway.get(CARD)).await.status, 200);
     }
-    store.is_away.store(false, Ordering::Relaxed);
+    store.recover();
     assert_eq!(tasks(&function).await, 0);
     let sent = function.ask(&Gateway::Rest.post("/message:send", &say)).await;
     assert_eq!(sent.json()["task"]["status"]["state"], "TASK_STATE_COMPLETED");
@@ -360,10 +356,10 @@ async fn a_body_is_never_empty() {
     }
 }
 
-/// The process that ran it is gone, and no function sweeps: the caller that asks takes it over, within the
-/// invocations that ask.
+/// An orphan, and no function sweeps: the caller that asks takes it over, within the invocations that
+/// ask.
 #[tokio::test(start_paused = true)]
-async fn work_that_was_abandoned_is_done_by_who_asks_for_it() {
+async fn an_orphan_is_taken_over_by_its_reader() {
     for gateway in GATEWAYS {
         let function = Function::over(abandoned("t", "work 5").await);
         let ask = gateway.get("/tasks/t");

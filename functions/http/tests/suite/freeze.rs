@@ -196,7 +196,7 @@ async fn no_invocation_fails_because_of_the_ones_before() {
     }
 }
 
-/// Its outcome is recorded before the invocation's time is over: afterwards nobody could.
+/// Its outcome is recorded before the deadline: after it the process is frozen.
 #[tokio::test]
 async fn work_past_the_deadline_has_an_outcome_before_it() {
     let function = slow().await;

@@ -1,10 +1,13 @@
 //! The function in this process, with a clock that stands still and counted ids; events as each
 //! kind of gateway writes them; and what came of one.
 
+#[path = "../../../kafka/tests/suite/support/unavailable.rs"]
+pub(crate) mod unavailable;
+
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -15,8 +18,8 @@ use a2a_core::{
     RequestContext, TaskState, TaskStatus, TaskStatusUpdateEvent, TaskStore, Timestamp,
     async_trait,
     http::Body,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
-    task::{Entry, Fold, Head, Started, Submitted, TaskKey, Version},
+    store::Change,
+    task::{Entry, Fold, Started, Submitted, TaskKey},
 };
 use a2a_http::HttpFunction;
 use bytes::Bytes;
@@ -251,55 +254,7 @@ impl AgentExecutor for Obedient {
     }
 }
 
-/// A store that is unavailable as long as it is told to be.
-#[derive(Default)]
-pub(crate) struct Away {
-    store: MemoryStore,
-    pub(crate) is_away: AtomicBool,
-}
-
-impl Away {
-    fn check(&self) -> Result<(), StoreError> {
-        match self.is_away.load(Ordering::Relaxed) {
-            true => Err(StoreError::unavailable("the database at 10.0.0.7 is away")),
-            false => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl TaskStore for Away {
-    async fn append(&self, change: Change) -> Result<(), AppendError> {
-        self.check()?;
-        self.store.append(change).await
-    }
-
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
-        self.check()?;
-        self.store.read(key, after).await
-    }
-
-    async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
-        self.check()?;
-        self.store.head(key).await
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
-        self.check()?;
-        self.store.list(query).await
-    }
-
-    async fn running(
-        &self,
-        after: Option<&TaskKey>,
-        limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        self.check()?;
-        self.store.running(after, limit).await
-    }
-}
-
-/// A store with a task that a process which is gone was at work on.
+/// A store with an orphan: a task whose runner has died.
 pub(crate) async fn abandoned(id: &str, text: &str) -> Arc<dyn TaskStore> {
     let (at, store) = (Timestamp::from_millis(0), Arc::new(MemoryStore::default()));
     let ids = |mut message: Message| {

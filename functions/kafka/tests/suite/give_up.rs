@@ -1,6 +1,6 @@
 //! What is given up: records that are redelivered during an outage, and topics that
-//! take no answers. Whoever waits is told, the record is kept for a person to look at, and what
-//! stands behind it has its turn.
+//! take no answers. The waiter is told, the record is a dead letter for a person to look at, and the
+//! record behind it has its turn.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,71 +25,61 @@ fn say(text: &str) -> Value {
     json!({ "message": { "text": text } })
 }
 
-/// The event, whose first record has been delivered that often.
-fn event(records: &Value, delivery: u32) -> KafkaEvent {
-    let mut event: KafkaEvent = serde_json::from_value(json!({ "records": records })).unwrap();
-    event.deliveries = [("topic-0".to_owned(), delivery)].into();
-    event
+fn event(records: &Value) -> KafkaEvent {
+    serde_json::from_value(json!({ "records": records })).unwrap()
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::test]
-async fn after_so_many_deliveries_the_first_record_is_given_up() {
+async fn after_so_many_attempts_a_record_is_given_up() {
     let store = Arc::new(Outage::after(0));
     let give_up = GiveUp { attempts: Some(3), age: None };
     let function = Function::giving_up(Echo, Arc::clone(&store) as _, give_up);
     let records = json!({ "topic-0": partition(&["a", "b"], say) });
-    for delivery in [1, 2] {
-        let response = function.handle(event(&records, delivery)).await;
+    for _ in 0..2 {
+        let response = function.handle(event(&records)).await;
         assert_eq!(response, failed(&[("topic-0", 0), ("topic-0", 1)]));
     }
     assert!(function.produced.values().is_empty());
-    // The one behind it has only begun to be tried.
-    let response = function.handle(event(&records, 3)).await;
-    assert_eq!(response, failed(&[("topic-0", 1)]));
-    let [letter, answer] = &*function.produced.values() else { panic!("the two of one record") };
-    assert_eq!((&letter["topic"], &letter["key"]), (&json!("agent.data.dead-letter"), &json!("a")));
+    let late = json!({ "topic-0": partition(&["a", "b", "c"], say) });
+    assert_eq!(function.handle(event(&late)).await, failed(&[("topic-0", 2)]), "its first attempt");
+    let all = function.produced.values();
+    let of = |key: &str| Vec::from_iter(all.iter().filter(|it| it["key"] == key));
+    let (a, b) = (of("a"), of("b"));
+    let ([letter, answer], [_, _]) = (&*a, &*b) else { panic!("two of each record: {all:?}") };
+    assert_eq!(letter["topic"], "agent.data.dead-letter");
     assert_eq!(letter["value"], say("a"));
     let headers = &letter["headers"];
     let told = |name: &str| headers[format!("a2a-error{name}")].clone();
     assert_eq!((told("-reason"), told("-attempts")), (json!("UNAVAILABLE"), json!("3")));
     assert_eq!((told("-topic"), told("-offset")), (json!("a"), json!("0")));
     assert!(told("").as_str().is_some_and(|sentence| sentence.ends_with('.')), "{letter}");
-    assert_eq!((&answer["topic"], &answer["key"]), (&json!("agent.data.responses"), &json!("a")));
+    assert_eq!(answer["topic"], "agent.data.responses");
     assert_eq!(answer["value"]["error"]["data"][0]["reason"], "UNAVAILABLE");
     store.recover();
-    let rest = json!({ "topic-0": [records["topic-0"][1]] });
-    assert_eq!(function.handle(event(&rest, 3)).await, BatchResponse::default());
-    assert_eq!(function.produced.values()[2]["value"]["status"]["state"], "TASK_STATE_COMPLETED");
+    let rest = json!({ "topic-0": [late["topic-0"][2]] });
+    assert_eq!(function.handle(event(&rest)).await, BatchResponse::default());
+    assert_eq!(function.produced.values()[4]["value"]["status"]["state"], "TASK_STATE_COMPLETED");
 }
 
 #[tokio::test]
-async fn what_is_too_old_is_given_up_when_it_fails_and_not_before() {
-    let give_up = |age| GiveUp { attempts: None, age: Some(age) };
-    let records = json!({ "topic-0": partition(&["a", "b"], say) });
-    // Each record by itself: on Lambda nobody counts.
-    let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up(30 * DAY));
-    let lambda = |records: &Value| serde_json::from_value(json!({ "records": records })).unwrap();
-    assert_eq!(function.handle(lambda(&records)).await, BatchResponse::default());
-    let keys = ["a", "a", "b", "b"];
-    assert_eq!(function.produced.keys(), keys);
-    assert!(function.produced.values()[0]["headers"].get("a2a-error-attempts").is_none());
+async fn age_counts_from_the_first_attempt_and_never_gives_up_at_the_first() {
+    let give_up = GiveUp { attempts: None, age: Some(Duration::ZERO) };
+    let records = json!({ "topic-0": partition(&["a"], say) });
+    // The record is thirty days old: a backlog is not given up.
+    let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up);
+    assert_eq!(function.handle(event(&records)).await, failed(&[("topic-0", 0)]));
+    assert!(function.produced.values().is_empty());
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(function.handle(event(&records)).await, BatchResponse::default());
+    assert_eq!(function.produced.keys(), ["a", "a"]);
 
-    let younger = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up(31 * DAY));
-    let response = younger.handle(lambda(&records)).await;
-    assert_eq!(response, failed(&[("topic-0", 0), ("topic-0", 1)]));
-
-    let there = Function::giving_up(Echo, Arc::new(Outage::after(i64::MAX)), give_up(DAY));
-    assert_eq!(there.handle(lambda(&records)).await, BatchResponse::default());
-    assert_eq!(there.produced.keys(), ["a", "b"], "what can be done is done, however old");
-
-    // A record whose time is not known is not old.
-    let mut timeless = record(0, "t", &say("t"));
-    timeless["timestamp"] = Value::Null;
-    let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up(DAY));
-    let response = function.handle(lambda(&json!({ "topic-0": [timeless] }))).await;
-    assert_eq!(response, failed(&[("topic-0", 0)]));
+    let patient = GiveUp { attempts: None, age: Some(DAY) };
+    let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), patient);
+    for _ in 0..3 {
+        assert_eq!(function.handle(event(&records)).await, failed(&[("topic-0", 0)]));
+    }
 }
 
 #[tokio::test]
@@ -98,7 +88,7 @@ async fn without_a_dead_letter_nothing_is_given_up() {
     let function = Function::giving_up(Echo, Arc::new(Outage::after(0)), give_up);
     function.produced.fail(&["a"]);
     let records = json!({ "topic-0": partition(&["a"], say) });
-    let response = function.handle(event(&records, 9)).await;
+    let response = function.handle(event(&records)).await;
     assert_eq!(response, failed(&[("topic-0", 0)]), "the broker has neither letter nor answer");
 }
 
@@ -113,12 +103,12 @@ fn stream(offset: usize, key: &str, topic: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_nobody() {
+async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_no_record() {
     let function = Function::new(Echo);
     function.produced.close(&["clients.gone"]);
     let records = json!({ "topic-0":
         [stream(0, "a", "clients.gone"), stream(1, "b", "clients.there")] });
-    let response = function.handle(event(&records, 1)).await;
+    let response = function.handle(event(&records)).await;
     assert_eq!(response, BatchResponse::default());
     let answers = function.produced.values();
     let (there, own): (Vec<_>, Vec<_>) =
@@ -131,11 +121,11 @@ async fn a_topic_that_a_client_named_and_that_takes_nothing_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn while_the_agents_own_topic_takes_nothing_records_come_again() {
+async fn while_the_agents_own_topic_takes_nothing_records_are_redelivered() {
     let function = Function::new(Echo);
     function.produced.close(&["agent.data.responses"]);
     let records = json!({ "topic-0": partition(&["a"], say) });
-    assert_eq!(function.handle(event(&records, 1)).await, failed(&[("topic-0", 0)]));
+    assert_eq!(function.handle(event(&records)).await, failed(&[("topic-0", 0)]));
     function.produced.close(&[]);
-    assert_eq!(function.handle(event(&records, 2)).await, BatchResponse::default());
+    assert_eq!(function.handle(event(&records)).await, BatchResponse::default());
 }

@@ -1,6 +1,6 @@
 //! The real program under a Runtime API that stops it (SIGSTOP) with the last byte of each answer.
 //!
-//! Owns: its start, one event handed over, and a question with its answer. Must never know: what a
+//! Owns: its start, one event delivered to it, and a question with its answer. Must never know: what a
 //! test does to it.
 
 use std::time::Duration;

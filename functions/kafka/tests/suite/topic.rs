@@ -25,7 +25,7 @@ pub(crate) fn broker_says(variable: &str) -> String {
     std::env::var(variable).expect("run `cargo xtask test`, which starts Kafka")
 }
 
-/// The topics of an agent whose name nobody has.
+/// The topics of an agent with a name of its own.
 pub(crate) struct Agent {
     pub(crate) name: String,
     topics: Topics,
@@ -84,7 +84,7 @@ impl Agent {
     pub(crate) async fn answer(&self) -> Answer {
         loop {
             let received = tokio::time::timeout(PATIENCE, self.answers.recv()).await;
-            // A connection that is not there yet is tried again by itself.
+            // The client reconnects by itself.
             let Ok(message) = received.expect("nothing was answered") else { continue };
             let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap()).into_owned();
             let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());

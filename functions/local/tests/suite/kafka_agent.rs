@@ -13,8 +13,11 @@ use a2a_core::{
     client::kafka::{KafkaOptions, KafkaTransport},
     kafka::{KafkaEndpoint, Outgoing},
 };
-use a2a_kafka::{Acknowledgement, KafkaFunction, KafkaProducer, Producer};
-use a2a_local::{consumer::Source, kafka};
+use a2a_kafka::{Acknowledgement, KafkaProducer, Producer, RecordHandler};
+use a2a_local::{
+    consumer::Source,
+    kafka::{self, Work},
+};
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -46,16 +49,15 @@ impl KafkaAgent {
         });
         let endpoint =
             KafkaEndpoint::new(handler, "data", "").with_reply_topics("clients.*".parse().unwrap());
-        let function = KafkaFunction::new(endpoint, Arc::clone(&losing) as Arc<dyn Producer>);
+        let records = RecordHandler::new(endpoint, Arc::clone(&losing) as Arc<dyn Producer>);
         let source = Source {
             brokers,
             topic: "agent.data.requests".to_owned(),
-            batch_size: 100,
             fetch_wait: Duration::from_millis(5),
             ..Source::default()
         };
         let stop = CancellationToken::new();
-        let consumer = tokio::spawn(kafka::consume(source, function, stop.clone()));
+        let consumer = tokio::spawn(kafka::consume(source, records, Work::default(), stop.clone()));
         Self { broker, losing, stop, consumer }
     }
 

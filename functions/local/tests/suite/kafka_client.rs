@@ -31,7 +31,7 @@ pub(crate) struct Position {
     pub(crate) timestamp: i64,
 }
 
-/// An answer and its place in its topic.
+/// An answer and its partition and offset.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) position: Position,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use a2a_core::{
-    Caller, DefaultRequestHandler, Env, ErrorKind, MemoryStore, Timestamp,
+    DefaultRequestHandler, Env, ErrorKind, MemoryStore, Timestamp,
     kafka::{KafkaEndpoint, Outgoing},
     wire::{
         jsonrpc::MAX_ID,
@@ -152,7 +152,8 @@ fn folded(json: &str) -> String {
 async fn served(endpoint: &KafkaEndpoint, record: &Record) -> Vec<Shown> {
     let mut answers = Vec::new();
     let emit = |answer: Outgoing| answers.push(Shown::of(&answer));
-    endpoint.serve(Caller::default(), record, emit).await.unwrap();
+    let mut incoming = endpoint.read(&Arc::default(), record.clone());
+    endpoint.serve(&mut incoming, None, emit).await.unwrap();
     answers
 }
 

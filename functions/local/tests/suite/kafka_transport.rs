@@ -1,6 +1,6 @@
 //! The client over Kafka when things go wrong: answers that are lost, come twice or are another's,
-//! readers that are slow, brokers that are away. On librdkafka's own broker, which can be told to
-//! be away.
+//! readers that are slow, brokers that are unavailable. On librdkafka's own broker, which can be
+//! told to be unavailable.
 
 use std::{
     sync::{
@@ -96,7 +96,7 @@ fn all_pieces(count: usize) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_is_asked_for_again_and_nothing_is_executed_twice() {
+async fn a_request_whose_answer_is_lost_is_retried_and_executed_once() {
     let executor = Pieces::default();
     let agent = agent(&executor);
     let soon = agent.transport(|options| options.resend_after = Some(Duration::from_millis(100)));
@@ -152,7 +152,7 @@ async fn two_clients_on_one_topic_each_have_their_own_answers() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_holds_nobody_up_and_misses_nothing() {
+async fn a_slow_reader_holds_no_other_up_and_misses_nothing() {
     const COUNT: usize = 2000;
     let agent = agent(&Pieces::default());
     let client = client(agent.transport(|_| {}), PATIENCE);
@@ -171,7 +171,7 @@ async fn a_slow_reader_holds_nobody_up_and_misses_nothing() {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_away_is_one_sentence_and_forgotten_once_it_is_back() {
+async fn an_unavailable_broker_is_one_sentence_until_it_recovers() {
     let nowhere = "kafka://127.0.0.1:1/agent.data.requests";
     let nowhere = KafkaTransport::new(nowhere, options(|_| {})).unwrap();
     let error = send(&client(nowhere, Duration::from_secs(1)), "hello").await.unwrap_err();
@@ -217,8 +217,8 @@ async fn an_agent_that_is_silent_and_a_topic_that_is_missing() {
     agent.stop().await;
 }
 
-/// The refusal comes on the agent's topic, and at once: a request is sent again after a quarter of
-/// the client's patience.
+/// The refusal comes on the agent's topic, and at once: a request is retried after a quarter of
+/// the client's timeout.
 #[tokio::test]
 async fn a_reply_topic_that_is_refused_is_told() {
     let executor = Pieces::default();

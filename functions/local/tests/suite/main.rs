@@ -9,6 +9,7 @@
 //! | [`engines::several`] | several agents in one runner, each on its own |
 //! | [`engines::real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
 //! | [`engines::rebalance`] | partitions that are revoked while their records are worked on |
+//! | [`lanes`] | slow agents over Kafka: conversations in parallel, each in order |
 //! | [`kafka_transport`] | the client over Kafka when things go wrong |
 //! | [`engines::real_client`] | the client over a real Kafka |
 //!
@@ -31,6 +32,7 @@ mod kafka_agent;
 mod kafka_client;
 mod kafka_document;
 mod kafka_transport;
+mod lanes;
 mod process;
 mod raw_batch;
 mod runner;

@@ -193,7 +193,7 @@ pub(crate) fn http(
     respond(stream)
 }
 
-/// A request's head, for whoever sends the body later.
+/// A request's head; the caller sends the body later.
 pub(crate) fn head(method: &str, path: &str, headers: &[&str], length: usize) -> String {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
     for line in headers {

@@ -1,5 +1,5 @@
 //! The runner as a process, as a person or a script meets it: its lines can be pasted, its mistakes
-//! are one sentence, and a signal costs nobody their answer.
+//! are one sentence, and a signal costs no caller its answer.
 
 use std::{
     fs,
@@ -233,7 +233,7 @@ fn a_mistyped_option_is_refused_by_name() {
 }
 
 #[test]
-fn logs_are_json_where_nobody_watches() {
+fn logs_are_json_without_a_terminal() {
     let mut runner = Process::start(&["--port", "0"], &[("RUST_LOG", "debug,hyper=off")]);
     let address = runner.address();
     let headers = ["content-type: application/json"];

@@ -65,14 +65,14 @@ impl Step {
         Self { extensions, ..self }
     }
 
-    /// Asks again until the task has ended.
+    /// Polls until the task has ended.
     pub(crate) fn eventually(self) -> Self {
         Self { eventually: true, ..self }
     }
 
     /// THE documented difference between the transports: a stream that would stay open over HTTP,
     /// because the task waits for its client, ends over Kafka, where the client's next message
-    /// stands behind it. Where streams stay open the reader leaves after that many events, and
+    /// stands behind it. Where streams stay open the reader disconnects after that many events, and
     /// the stream must not have ended.
     pub(crate) fn leaves_after(self, events: usize) -> Self {
         Self { leaves_after: Some(events), ..self }

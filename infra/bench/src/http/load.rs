@@ -7,52 +7,60 @@
 use std::process::Command;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use anyhow::{Context, Result, ensure};
+use tokio::io::AsyncReadExt;
 
-use super::client::Connection;
+use super::client;
+use crate::child::Server;
 use crate::requests::Request;
 use crate::stats::Sample;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/load.lua");
 
-/// One request, who answers it, and on how many connections at once.
+/// Keep-alive connections at once.
+const CONNECTIONS: usize = 16;
+
+/// One request, and who answers it.
 pub(crate) struct Load {
-    pub(crate) address: String,
-    pub(crate) request: Request,
+    address: String,
+    request: Request,
     /// What an answer must hold.
-    pub(crate) expected: &'static str,
-    pub(crate) connections: usize,
+    expected: &'static str,
 }
 
 impl Load {
+    /// Nothing is sent yet.
+    pub(crate) fn new(server: &Server, request: Request, expected: &'static str) -> Self {
+        Self { address: server.address().to_owned(), request, expected }
+    }
+
     /// Sends for this long, in whole seconds and at least one; answers how many requests a second
     /// were answered, and their latency.
-    pub(crate) async fn run(&self, time: Duration) -> Result<Sample, String> {
+    pub(crate) async fn run(&self, time: Duration) -> Result<Sample> {
         self.check().await?;
         let Request { path, body } = &self.request;
         // Nothing else is to be done meanwhile.
         let output = Command::new("wrk")
             .args(["--threads=1", "--script", SCRIPT, "--timeout=30s"])
-            .arg(format!("--connections={}", self.connections))
+            .arg(format!("--connections={CONNECTIONS}"))
             .arg(format!("--duration={:.0}s", time.as_secs_f64().ceil()))
             .args([&format!("http://{}{path}", self.address), "--", body])
             .output()
-            .map_err(|error| format!("`wrk`, which makes the load, does not start: {error}"))?;
+            .context("`wrk`, which makes the load, does not start")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        sample(&text).ok_or_else(|| {
+        sample(&text).with_context(|| {
             format!("`wrk` has no figures: {text}{}", String::from_utf8_lossy(&output.stderr))
         })
     }
 
     /// One answer, outside the measured time.
-    async fn check(&self) -> Result<(), String> {
-        let answer = Connection::open(&self.address).await?.ask(&self.request).await?;
-        let answer = answer.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        let answer = String::from_utf8_lossy(&answer);
-        match answer.contains(self.expected) {
-            true => Ok(()),
-            false => Err(format!("the answer has no {:?}: {answer}", self.expected)),
-        }
+    async fn check(&self) -> Result<()> {
+        let mut connection = client::connect(&self.address).await?;
+        client::send(&mut connection, &self.request).await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.context("an answer was not read")?;
+        ensure!(answer.contains(self.expected), "the answer has no {:?}: {answer}", self.expected);
+        Ok(())
     }
 }
 
@@ -76,19 +84,19 @@ mod tests {
     use crate::subjects::Ask;
     use tokio::net::TcpListener;
 
-    pub(super) async fn load(expected: &'static str) -> Result<Sample, String> {
+    pub(super) async fn load(expected: &'static str) -> Result<Sample> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address").to_string();
-        tokio::spawn(super::super::echo::serve(listener));
+        tokio::spawn(super::super::limit::serve(listener));
         let request = requests::http(Binding::Rest, Ask::Message);
-        let load = Load { address, request, expected, connections: 2 };
+        let load = Load { address, request, expected };
         load.run(Duration::from_millis(50)).await
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_wrong_answer_ends_the_run() {
         let reason = load(requests::expected(Ask::Message)).await.expect_err("an echo only");
-        assert!(reason.contains("ROLE_AGENT"), "{reason}");
+        assert!(reason.to_string().contains("ROLE_AGENT"), "{reason}");
     }
 
     #[test]

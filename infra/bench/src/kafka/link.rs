@@ -4,66 +4,66 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use a2a_core::kafka::Topics;
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
 use rdkafka::{Message, Offset, TopicPartitionList};
+use serde_json::{Value, json};
 
-use super::settings;
-use crate::child::Route;
+use super::settings::{self, PARTITIONS};
+use crate::requests;
 use crate::sse::events::Events;
 use crate::stats::Sample;
+use crate::subjects::Ask;
 
 /// No reply at all for this long means that none will come.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is sent: so many times the same, never more than `window` of them without an answer.
-pub(super) struct Requests<'a> {
-    pub(super) payload: &'a [u8],
-    pub(super) count: usize,
-    pub(super) window: usize,
+pub(crate) struct Requests {
+    pub(crate) ask: Ask,
+    pub(crate) count: usize,
+    pub(crate) window: usize,
 }
 
 /// A producer of requests and a consumer of replies.
-pub(super) struct Link {
+pub(crate) struct Link {
     producer: ThreadedProducer<DefaultProducerContext>,
     consumer: StreamConsumer,
     topic: String,
-    expected: &'static str,
     /// The number of the next run: keys of two runs differ, so a late reply is not taken for one
     /// of the present run.
     run: Cell<u32>,
 }
 
 impl Link {
-    /// Opens both ends. The consumer has its partitions given: no group has to settle for it.
-    pub(super) fn open(route: &Route, expected: &'static str) -> Result<Self, String> {
-        let error = |error| format!("no link to {}: {error}", route.brokers);
-        let producer = settings::producer(&route.brokers).create().map_err(error)?;
-        let group = format!("{}-driver", route.group);
-        let consumer: StreamConsumer = settings::consumer(route, &group).create().map_err(error)?;
+    /// Opens both ends of the agent of that name. The consumer has its partitions given: no group
+    /// has to settle for it.
+    pub(crate) fn open(address: &str, name: &str, is_real: bool) -> Result<Self> {
+        let producer = settings::producer(address).create()?;
+        let consumer = settings::consumer(address, &format!("{name}-driver"), is_real);
+        let consumer: StreamConsumer = consumer.create()?;
+        let topics = Topics::of(name);
         let mut partitions = TopicPartitionList::new();
-        for partition in 0..settings::PARTITIONS {
-            partitions
-                .add_partition_offset(&route.replies, partition, Offset::Beginning)
-                .map_err(error)?;
-        }
-        consumer.assign(&partitions).map_err(error)?;
-        Ok(Self { producer, consumer, topic: route.requests.clone(), expected, run: Cell::new(0) })
+        partitions.add_partition_range(&topics.responses, 0, PARTITIONS - 1);
+        partitions.set_all_offsets(Offset::Beginning)?;
+        consumer.assign(&partitions)?;
+        Ok(Self { producer, consumer, topic: topics.requests, run: Cell::new(0) })
     }
 
     /// Answers the rate at which requests are answered once, and their latencies. A second answer
     /// to the same request does not count.
-    pub(super) async fn run(&self, requests: Requests<'_>) -> Result<Sample, String> {
+    pub(crate) async fn run(&self, requests: Requests, expected: &str) -> Result<Sample> {
         let count = requests.count;
         let mut latencies = Vec::with_capacity(count);
         let open = || Some(Instant::now());
         let answer = |sent: &mut Option<Instant>, message: &BorrowedMessage<'_>| {
             let payload = String::from_utf8_lossy(message.payload().unwrap_or_default());
-            if latencies.is_empty() && !payload.contains(self.expected) {
-                return Err(format!("a reply has no {:?}: {payload}", self.expected));
-            }
+            let is_good = !latencies.is_empty() || payload.contains(expected);
+            ensure!(is_good, "a reply has no {expected:?}: {payload}");
             let Some(sent) = sent.take() else { return Ok(false) };
             latencies.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
             Ok(true)
@@ -74,11 +74,7 @@ impl Link {
 
     /// Answers the events a second of streams of so many chunks. Each request is answered with a
     /// record per event, and every event must come, in order, before the run counts.
-    pub(super) async fn streams(
-        &self,
-        requests: Requests<'_>,
-        chunks: usize,
-    ) -> Result<f64, String> {
+    pub(crate) async fn streams(&self, requests: Requests, chunks: usize) -> Result<f64> {
         let mut events = 0;
         let answer = |stream: &mut Events, message: &BorrowedMessage<'_>| {
             stream.event(&String::from_utf8_lossy(message.payload().unwrap_or_default()))?;
@@ -98,25 +94,23 @@ impl Link {
     /// takes each reply, and tells whether its request is answered with it.
     async fn exchange<T>(
         &self,
-        Requests { payload, count, window }: Requests<'_>,
+        Requests { ask, count, window }: Requests,
         open: impl Fn() -> T,
-        mut answer: impl FnMut(&mut T, &BorrowedMessage<'_>) -> Result<bool, String>,
-    ) -> Result<f64, String> {
+        mut answer: impl FnMut(&mut T, &BorrowedMessage<'_>) -> Result<bool>,
+    ) -> Result<f64> {
         let run = self.run.replace(self.run.get() + 1);
+        let payload = &requests::record(ask);
         let (mut asked, mut answered) = (HashMap::with_capacity(count), 0);
         let began = Instant::now();
         while answered < count {
             while asked.len() < count && asked.len() - answered < window.max(1) {
                 let key = format!("{run}-{}", asked.len());
-                let record = BaseRecord::to(&self.topic).key(&key).payload(payload);
-                let sent = self.producer.send(record);
-                sent.map_err(|(error, _)| format!("cannot send a request: {error}"))?;
+                self.send(&key, payload)?;
                 asked.insert(key, open());
             }
             let message = self.next().await;
-            let message = message
-                .map_err(|it| format!("{it}; {answered} of {} are answered", asked.len()))?;
-            let Some(message) = message else { continue };
+            let answered_of = || format!("{answered} of {} are answered", asked.len());
+            let Some(message) = message.with_context(answered_of)? else { continue };
             let key = message.key().and_then(|key| str::from_utf8(key).ok()).unwrap_or_default();
             if let Some(asked) = asked.get_mut(key) {
                 answered += usize::from(answer(asked, &message)?);
@@ -125,13 +119,33 @@ impl Link {
         Ok(began.elapsed().as_secs_f64())
     }
 
+    /// Sends a request that counts for nothing else, and answers the reply and how long it took.
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Result<(Value, Duration)> {
+        let key = format!("ask-{}", self.run.replace(self.run.get() + 1));
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let began = Instant::now();
+        self.send(&key, request.to_string().as_bytes())?;
+        loop {
+            let Some(message) = self.next().await? else { continue };
+            if message.key() == Some(key.as_bytes()) {
+                let reply = serde_json::from_slice(message.payload().unwrap_or_default());
+                return Ok((reply?, began.elapsed()));
+            }
+        }
+    }
+
+    /// Sends a request.
+    pub(crate) fn send(&self, key: &str, value: &[u8]) -> Result<()> {
+        let sent = self.producer.send(BaseRecord::to(&self.topic).key(key).payload(value));
+        sent.map_err(|(error, _)| error).context("cannot send a request")
+    }
+
     /// The next record of the replies' topic; none after trouble that passes.
-    async fn next(&self) -> Result<Option<BorrowedMessage<'_>>, String> {
+    pub(crate) async fn next(&self) -> Result<Option<BorrowedMessage<'_>>> {
         match tokio::time::timeout(REPLY_TIMEOUT, self.consumer.recv()).await {
-            Err(_) => Err(format!("no reply for {} s", REPLY_TIMEOUT.as_secs())),
+            Err(_) => bail!("no reply for {} s", REPLY_TIMEOUT.as_secs()),
             Ok(Err(error)) if is_transient(&error) => Ok(None),
-            Ok(Err(error)) => Err(format!("cannot read replies: {error}")),
-            Ok(Ok(message)) => Ok(Some(message)),
+            Ok(message) => message.map(Some).context("cannot read replies"),
         }
     }
 }

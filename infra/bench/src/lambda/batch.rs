@@ -7,6 +7,8 @@ use std::time::Duration;
 use a2a_core::wire::kafka::Record;
 use a2a_emulator::Function;
 use a2a_kafka::event::{Cluster, write};
+use a2a_local::broker::create_missing;
+use anyhow::{Context, Error, Result, ensure};
 use bytes::Bytes;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
@@ -26,24 +28,22 @@ pub(super) async fn row(
     (agent, ours): (&str, &Path),
     echo: &Path,
     aim: Aim,
-) -> Result<Row, String> {
+) -> Result<Row> {
     let name = format!("Lambda Kafka, {RECORDS} records, `{agent}`");
     let mut row = Row::new(name, "rec/s", aim);
     let unique = format!("{agent}-{}", std::process::id());
     let topic = |name: &str| format!("bench-lambda-{name}-{unique}");
-    let (ours_topic, echo_topic) = (topic("ours"), topic("echo"));
-    let broker = crate::kafka::broker::Broker::real(brokers);
-    broker.create_topics([&ours_topic, &echo_topic]).await?;
-    let (ours_requests, echo_requests) = (topic("ours-requests"), topic("echo-requests"));
-    broker.create_topics([&ours_requests, &echo_requests]).await?;
-    let requests = settings::producer(brokers).create();
-    let requests: FutureProducer = requests.map_err(|error| error.to_string())?;
+    let topics = ["ours", "echo", "ours-requests", "echo-requests"].map(topic);
+    let all = topics.each_ref().map(String::as_str);
+    create_missing(brokers, &all, settings::PARTITIONS).await.map_err(Error::msg)?;
+    let [ours_topic, echo_topic, ours_requests, echo_requests] = all;
+    let requests: FutureProducer = settings::producer(brokers).create()?;
     let function = |program, topic| async move {
         let kafka = [("A2A_KAFKA", brokers), ("A2A_KAFKA_RESPONSES", topic)];
         start(program, &[STORE, ("A2A_AGENT", agent), kafka[0], kafka[1]]).await
     };
-    let mut ours = Batches::new(function(ours, &ours_topic).await?, &requests, &ours_requests);
-    let mut echo = Batches::new(function(echo, &echo_topic).await?, &requests, &echo_requests);
+    let mut ours = Batches::new(function(ours, ours_topic).await?, &requests, ours_requests);
+    let mut echo = Batches::new(function(echo, echo_topic).await?, &requests, echo_requests);
     for sample in 0..=options.samples {
         // In turn, batch by batch: what the broker does meanwhile meets both alike.
         let (mut mine, mut limit) = (Vec::new(), Vec::new());
@@ -53,71 +53,74 @@ pub(super) async fn row(
         }
         // The first is for warming up, the broker above all.
         if sample > 0 {
-            row.limit.push(rate(&mut limit));
-            row.ours.push(rate(&mut mine));
+            row.limit.push(rate(&limit));
+            row.ours.push(rate(&mine));
         }
     }
     Ok(row)
 }
 
 /// Records a second, by the median batch.
-fn rate(times: &mut [Duration]) -> f64 {
+fn rate(times: &[Duration]) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate is shown with three digits")]
     let records = RECORDS as f64;
     records / median(times)
 }
 
 /// A function, and the topic its records stand on.
-struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     function: Function,
     requests: &'a FutureProducer,
     topic: &'a str,
     batch: usize,
+    /// What each record holds.
+    pub(crate) value: Bytes,
+    /// The partition of all records; without one, each is where a client's producer puts it.
+    pub(crate) partition: Option<i32>,
+    /// How long an invocation may take.
+    pub(crate) limit: Duration,
 }
 
 impl<'a> Batches<'a> {
-    fn new(function: Function, requests: &'a FutureProducer, topic: &'a str) -> Self {
-        Self { function, requests, topic, batch: 0 }
+    pub(crate) fn new(function: Function, requests: &'a FutureProducer, topic: &'a str) -> Self {
+        let value = Bytes::from_static(br#"{"message":{"text":"Terran win rate"}}"#);
+        Self { function, requests, topic, batch: 0, value, partition: None, limit: INVOKE_LIMIT }
     }
 
     /// How long the next batch takes; the making of its event does not count.
-    async fn next(&mut self) -> Result<Duration, String> {
+    pub(crate) async fn next(&mut self) -> Result<Duration> {
         let event = self.event().await?;
-        let answer =
-            self.function.invoke(event, INVOKE_LIMIT).await.map_err(|it| it.to_string())?;
-        match &*answer.text() {
-            r#"{"batchItemFailures":[]}"# => Ok(answer.took),
-            text => Err(format!("records were not answered: {text}")),
-        }
+        let answer = self.function.invoke(event, self.limit).await?;
+        let text = answer.text();
+        ensure!(text == r#"{"batchItemFailures":[]}"#, "records were not answered: {text}");
+        Ok(answer.took)
     }
 
-    /// New records of every partition, each where a client's producer puts it: an answer with the
-    /// same key then has a partition of the same number.
-    async fn event(&mut self) -> Result<Vec<u8>, String> {
-        const VALUE: &[u8] = br#"{"message":{"text":"Terran win rate"}}"#;
+    /// New records. An answer with the same key has a partition of the same number where a client's
+    /// producer chose it.
+    async fn event(&mut self) -> Result<Vec<u8>> {
         let keys: Vec<String> = (0..RECORDS).map(|it| format!("{}-{it}", self.batch)).collect();
         self.batch += 1;
         let send = |key| {
-            let record = FutureRecord::to(self.topic).key(key).payload(VALUE);
-            self.requests.send_result(record).map_err(|(error, _)| error.to_string())
+            let mut record = FutureRecord::to(self.topic).key(key).payload(&*self.value);
+            record.partition = self.partition;
+            self.requests.send_result(record).map_err(|(error, _)| error)
         };
         let sent: Vec<_> = keys.iter().map(send).collect::<Result<_, _>>()?;
         let mut records: BTreeMap<String, Vec<Record>> = BTreeMap::new();
         for (key, sent) in keys.into_iter().zip(sent) {
-            let sent = sent.await.map_err(|error| error.to_string())?;
-            let at = sent.map_err(|(error, _)| format!("cannot send a request: {error}"))?;
+            let at = sent.await?.map_err(|(error, _)| error).context("a request was not sent")?;
             let record = Record {
                 topic: self.topic.to_owned(),
                 partition: at.partition,
                 offset: at.offset,
                 timestamp: at.timestamp.to_millis().unwrap_or_default(),
                 key: Some(key.into()),
-                value: Some(Bytes::from_static(VALUE)),
+                value: Some(self.value.clone()),
                 headers: Vec::new(),
             };
             records.entry(format!("{}-{}", self.topic, at.partition)).or_default().push(record);
         }
-        write(Cluster { arn: None, bootstrap_servers: "127.0.0.1:9092" }, records)
-            .map_err(|error| error.to_string())
+        Ok(write(Cluster { arn: None, bootstrap_servers: "127.0.0.1:9092" }, records)?)
     }
 }

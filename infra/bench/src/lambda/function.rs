@@ -4,21 +4,23 @@ use std::path::Path;
 use std::time::Duration;
 
 use a2a_emulator::{Freeze, Function, function::Settings};
+use anyhow::Result;
+
+use crate::stats;
 
 /// As much as any of it may take.
-pub(super) const INVOKE_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const INVOKE_LIMIT: Duration = Duration::from_secs(30);
 
-pub(super) const STORE: (&str, &str) = ("A2A_STORE", "memory:");
+pub(crate) const STORE: (&str, &str) = ("A2A_STORE", "memory:");
 
 /// Starts a function that is never frozen: here nothing is tested.
-pub(super) async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Function, String> {
+pub(crate) async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Function> {
     let mut settings = Settings::new(program, variables);
     settings.freeze = Freeze::Never;
-    Function::start_with(settings).await.map_err(|failure| failure.to_string())
+    Ok(Function::start_with(settings).await?)
 }
 
-/// In seconds.
-pub(super) fn median(times: &mut [Duration]) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+/// In seconds; not a number where there are none.
+pub(crate) fn median(times: &[Duration]) -> f64 {
+    stats::median(times.iter().map(Duration::as_secs_f64)).unwrap_or(f64::NAN)
 }

@@ -1,24 +1,26 @@
-//! The client of many streams: a few connections share a number of streams between them.
+//! The client of many streams, some at a time.
 //!
-//! It reads about a million events a second, which is above our servers and below the bare event
-//! stream: that limit's rate is the client's own. Most of it is hyper's client, which hands each
-//! chunk of a body from the connection's task to the reader's; to check an event takes a fifth.
+//! It takes the lines from the socket as they are: between them stand the sizes of HTTP's chunks,
+//! which are no events. A chunk that cut a line in two would fail the check of the events.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use http_body_util::BodyExt;
-use tokio::task::JoinSet;
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 use super::events::Events;
-use crate::http::client::Connection;
+use crate::http::client;
 use crate::requests::Request;
+
+/// Bytes that are read at once.
+const BUFFER: usize = 64 << 10;
 
 /// One request for a stream, who answers it, and how long each stream must be.
 pub(crate) struct Streams {
-    address: Arc<str>,
-    request: Arc<Request>,
+    address: String,
+    request: Request,
     chunks: usize,
 }
 
@@ -44,55 +46,38 @@ impl Measured {
 impl Streams {
     /// Nothing is sent yet.
     pub(crate) fn new(address: &str, request: Request, chunks: usize) -> Self {
-        Self { address: address.into(), request: request.into(), chunks }
+        Self { address: address.to_owned(), request, chunks }
     }
 
     /// Reads `streams` streams, `at_a_time` of them at any moment. Connecting is not measured.
-    pub(crate) async fn run(&self, streams: usize, at_a_time: usize) -> Result<Measured, String> {
-        let mut connections = Vec::new();
-        for _ in 0..at_a_time.min(streams) {
-            connections.push(Connection::open(&self.address).await?);
+    pub(crate) async fn run(&self, streams: usize, at_a_time: usize) -> Result<Measured> {
+        let mut connections = Vec::with_capacity(streams);
+        for _ in 0..streams {
+            connections.push(client::connect(&self.address).await?);
         }
-        let left = Arc::new(AtomicUsize::new(streams));
         let began = Instant::now();
-        let mut tasks = JoinSet::new();
-        for connection in connections {
-            tasks.spawn(drain(connection, Arc::clone(&self.request), self.chunks, left.clone()));
-        }
-        let mut events = 0;
-        while let Some(task) = tasks.join_next().await {
-            events += task.map_err(|error| format!("a stream's task: {error}"))??;
-        }
+        let events = stream::iter(connections).map(|connection| self.read(connection));
+        let events = events.buffer_unordered(at_a_time);
+        let events = events.try_fold(0, async |sum, events| Ok(sum + events)).await?;
         Ok(Measured { events, chunks: streams * self.chunks, time: began.elapsed() })
     }
-}
 
-/// Takes streams while any are left; answers how many events they had.
-async fn drain(
-    mut connection: Connection,
-    request: Arc<Request>,
-    chunks: usize,
-    left: Arc<AtomicUsize>,
-) -> Result<usize, String> {
-    let mut count = 0;
-    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-        let mut body = connection.ask(&request).await?;
-        let (mut events, mut unread) = (Events::default(), Vec::new());
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
-            unread.extend_from_slice(&data);
+    /// Asks for a stream and reads it to its end; answers how many events it had.
+    async fn read(&self, mut connection: TcpStream) -> Result<usize> {
+        client::send(&mut connection, &self.request).await?;
+        let (mut events, mut unread) = (Events::default(), Vec::with_capacity(BUFFER));
+        while connection.read_buf(&mut unread).await.context("a stream broke")? > 0 {
             // Whole lines at a time: a string for each would cost more than the servers' work.
             let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            let lines = std::str::from_utf8(&unread[..whole]).map_err(|error| error.to_string())?;
+            let lines = std::str::from_utf8(&unread[..whole])?;
             lines
                 .lines()
                 .filter_map(|line| line.strip_prefix("data:"))
                 .try_for_each(|data| events.event(data))?;
             unread.drain(..whole);
         }
-        count += events.finish(chunks)?;
+        events.finish(self.chunks)
     }
-    Ok(count)
 }
 
 #[cfg(test)]
@@ -101,10 +86,10 @@ mod tests {
     use crate::requests;
     use tokio::net::TcpListener;
 
-    async fn streams(asked: usize, wanted: usize) -> Result<Measured, String> {
+    async fn streams(asked: usize, wanted: usize) -> Result<Measured> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address").to_string();
-        tokio::spawn(super::super::server::serve(listener));
+        tokio::spawn(crate::http::limit::serve(listener));
         Streams::new(&address, requests::raw_stream(asked), wanted).run(7, 3).await
     }
 

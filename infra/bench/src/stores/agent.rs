@@ -1,15 +1,15 @@
-//! A handler over a store, and an agent that answers as fast as it is let. Must never know: which
+//! A handler over a store, whose agent answers as fast as it is let. Must never know: which
 //! store it is.
 
 use std::sync::Arc;
 
 use a2a_core::{
-    AgentCapabilities, AgentCard, AgentError, AgentExecutor, Artifact, Call, Caller,
-    DefaultRequestHandler, EventQueue, IdempotencyKey, Message, Part, Reply, RequestContext,
-    SendMessageRequest, async_trait,
+    Call, Caller, DefaultRequestHandler, IdempotencyKey, Message, Part, Reply, SendMessageRequest,
 };
+use anyhow::{Context, Result};
 
-use super::writer::{KILOBYTE, Store, text};
+use super::writer::Store;
+use crate::subjects::{self, Ask, Bench, prompt};
 
 /// A handler whose agent answers a number by an artifact of so many kilobytes, one after another.
 pub(super) struct Agent {
@@ -20,41 +20,20 @@ pub(super) struct Agent {
 impl Agent {
     /// One that serves this caller.
     pub(super) fn new(store: &Store, owner: &str) -> Self {
-        let capabilities =
-            AgentCapabilities { streaming: Some(true), ..AgentCapabilities::default() };
-        let card = AgentCard { capabilities, ..AgentCard::default() };
-        let handler = DefaultRequestHandler::new(card, Arc::new(Kilobytes), Arc::clone(store));
+        let card = subjects::agent().card;
+        let handler = DefaultRequestHandler::new(card, Arc::new(Bench), Arc::clone(store));
         Self { handler, owner: owner.into() }
     }
 
     /// Serves one call, which has an idempotency key or none.
-    pub(super) async fn call(
-        &self,
-        key: Option<IdempotencyKey>,
-        call: Call,
-    ) -> Result<Reply, String> {
+    pub(super) async fn call(&self, key: Option<IdempotencyKey>, call: Call) -> Result<Reply> {
         let caller = Caller { owner: Arc::clone(&self.owner), key, ..Caller::default() };
-        self.handler.call(caller, call).await.map_err(|error| format!("a call failed: {error}"))
+        self.handler.call(caller, call).await.context("a call failed")
     }
 }
 
 /// The request for so many kilobytes.
 pub(super) fn ask(kilobytes: usize) -> SendMessageRequest {
-    let message = Message::user("message-1", vec![Part::text(kilobytes.to_string())]);
+    let message = Message::user("message-1", vec![Part::text(prompt(Ask::Kilobytes(kilobytes)))]);
     SendMessageRequest { message, ..SendMessageRequest::default() }
-}
-
-struct Kilobytes;
-
-#[async_trait]
-impl AgentExecutor for Kilobytes {
-    async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
-        let kilobytes: u64 = context.text().parse().unwrap_or(1);
-        let first = Artifact::new("answer", vec![Part::text(text(1, KILOBYTE))]);
-        queue.artifact(first).await?;
-        for number in 2..=kilobytes {
-            queue.append("answer", text(number, KILOBYTE)).await?;
-        }
-        Ok(queue.complete(()).await?)
-    }
 }

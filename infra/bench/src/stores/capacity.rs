@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use a2a_core::store::DynamoDbStore;
+use anyhow::{Error, Result};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
@@ -37,11 +38,12 @@ pub(super) type Costs = BTreeMap<String, Cost>;
 
 impl Capacity {
     /// A store, and the sums of its requests from now on.
-    pub(super) async fn open(url: &str) -> Result<(Store, Self), String> {
+    pub(super) async fn open(url: &str) -> Result<(Store, Self)> {
         let capacity = Self::default();
-        let config = DynamoDbStore::client(url).await?.config().to_builder();
+        let client = DynamoDbStore::client(url).await.map_err(Error::msg)?;
+        let config = client.config().to_builder();
         let client = Client::from_conf(config.interceptor(capacity.clone()).build());
-        let store = DynamoDbStore::over(url, client).await?;
+        let store = DynamoDbStore::over(url, client).await.map_err(Error::msg)?;
         capacity.take();
         Ok((Arc::new(store), capacity))
     }
@@ -123,5 +125,24 @@ fn units(consumed: &Value) -> Option<f64> {
     consumed["CapacityUnits"].as_f64()
 }
 
+/// What the store's requests cost, in the service's units.
 #[cfg(test)]
 mod engines;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_added_by_what_they_are() {
+        let cost = |requests, units| Cost { requests, units };
+        let costs = [
+            ("PutItem", cost(1, 5.0)),
+            ("TransactWriteItems", cost(2, 7.5)),
+            ("GetItem", cost(4, 2.0)),
+        ];
+        let costs = Costs::from(costs.map(|(operation, cost)| (operation.to_owned(), cost)));
+        assert_eq!(sum(&costs, |name| name != "GetItem"), cost(3, 12.5));
+        assert_eq!(sum(&costs, |_| true).requests, 7);
+    }
+}

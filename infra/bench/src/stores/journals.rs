@@ -4,13 +4,15 @@
 use std::time::{Duration, Instant};
 
 use a2a_core::TaskState;
+use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 
 use super::subject::{Subject, micros, p50, per_second, soon};
-use super::writer::{KILOBYTE, Store, Writer};
+use super::writer::{Store, Writer};
 use crate::report::{Aim, Row};
 use crate::stats::Sample;
+use crate::text::KILOBYTE;
 
 /// Tasks that are written at the same time.
 const AT_A_TIME: [usize; 2] = [1, 8];
@@ -20,7 +22,7 @@ const CHUNKS: usize = (1 << 20) / KILOBYTE;
 const DELAY: f64 = 5.0;
 
 /// Tasks of four entries from their message to their end, by one writer and by many.
-pub(super) async fn appends(subject: &Subject) -> Result<Vec<Row>, String> {
+pub(super) async fn appends(subject: &Subject) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for writers in AT_A_TIME {
         let mut samples = Vec::new();
@@ -33,16 +35,16 @@ pub(super) async fn appends(subject: &Subject) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-async fn sample(store: &Store, writers: usize, journals: usize) -> Result<Sample, String> {
+async fn sample(store: &Store, writers: usize, journals: usize) -> Result<Sample> {
     let begin = Instant::now();
     let each = (0..writers).map(|_| tokio::spawn(write(Store::clone(store), journals)));
-    let took = try_join_all(each).await.map_err(|error| error.to_string())?;
+    let took = try_join_all(each).await?;
     let elapsed = begin.elapsed();
     let mut took = took.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     Ok(Sample::rate(per_second(took.len(), elapsed), &mut took))
 }
 
-async fn write(store: Store, journals: usize) -> Result<Vec<u32>, String> {
+async fn write(store: Store, journals: usize) -> Result<Vec<u32>> {
     let mut took = Vec::with_capacity(journals * 4);
     for _ in 0..journals {
         let mut writer = Writer::new(&store);
@@ -55,7 +57,7 @@ async fn write(store: Store, journals: usize) -> Result<Vec<u32>, String> {
 }
 
 /// Loading a journal of 1 MB, on the handle that did not write it.
-pub(super) async fn loads(subject: &Subject) -> Result<Vec<Row>, String> {
+pub(super) async fn loads(subject: &Subject) -> Result<Vec<Row>> {
     let mut writer = Writer::new(&subject.ours);
     writer.open().await?;
     for _ in 0..CHUNKS {
@@ -66,17 +68,14 @@ pub(super) async fn loads(subject: &Subject) -> Result<Vec<Row>, String> {
         let begin = Instant::now();
         let journal = subject.other.read(writer.key(), 0).await;
         latencies.push(micros(begin.elapsed()));
-        let journal = journal.map_err(|error| format!("a read failed: {error}"))?;
-        let slots = journal.map_or(0, |journal| journal.slots.len());
-        if slots != CHUNKS + 1 {
-            return Err(format!("{slots} slots were read of {}", CHUNKS + 1));
-        }
+        let slots = journal.context("a read failed")?.map_or(0, |journal| journal.slots.len());
+        ensure!(slots == CHUNKS + 1, "{slots} slots were read of {}", CHUNKS + 1);
     }
     Ok(vec![p50("load of 1 MB in 1,025 appends, p50", Aim::None, latencies)])
 }
 
 /// From an append on one handle until another handle's follower has it.
-pub(super) async fn tails(subject: &Subject) -> Result<Vec<Row>, String> {
+pub(super) async fn tails(subject: &Subject) -> Result<Vec<Row>> {
     let mut writer = Writer::new(&subject.ours);
     writer.open().await?;
     let tail = Store::clone(&subject.other).tail(writer.key().clone(), 1);
@@ -93,10 +92,10 @@ pub(super) async fn tails(subject: &Subject) -> Result<Vec<Row>, String> {
         let took = writer.chunk().await?;
         appended.push(Instant::now() - took);
     }
-    let come = soon("an entry", follower).await?.map_err(|error| error.to_string())?;
+    let come = soon("an entry", follower).await??;
     let mut latencies = Vec::with_capacity(deliveries);
     for (come, appended) in come.into_iter().zip(appended) {
-        let come = come.map_err(|error| format!("a tail broke: {error}"))?;
+        let come = come.context("a tail broke")?;
         latencies.push(micros(come.saturating_duration_since(appended)));
     }
     let aim = if subject.engine.notifies() { Aim::Below(DELAY) } else { Aim::None };

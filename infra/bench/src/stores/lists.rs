@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use a2a_core::store::{ListPage, ListPosition, ListQuery};
 use a2a_core::{Call, Env, ListTasksRequest, Reply, TaskState, Timestamp};
+use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::agent::Agent;
@@ -20,7 +21,7 @@ const WRITERS: usize = 64;
 /// Tasks of one conversation.
 const IN_CONTEXT: usize = 100;
 
-pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
+pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>> {
     let tasks = subject.size.tasks;
     let filled = Filled::new(tasks);
     let begin = Instant::now();
@@ -66,7 +67,7 @@ impl Filled {
     }
 
     /// Writes the tasks, each at once, as the handler writes one whose agent is done at once.
-    pub(super) async fn fill(&self, store: &Store) -> Result<(), String> {
+    pub(super) async fn fill(&self, store: &Store) -> Result<()> {
         let write = |number| {
             if number > 0 && number % 20_000 == 0 {
                 eprintln!("a2a-bench: {number} tasks");
@@ -78,8 +79,7 @@ impl Filled {
             tokio::spawn(async move { writer.append(entries).await.map(drop) })
         };
         let written = stream::iter(0..self.tasks).map(write).buffer_unordered(WRITERS);
-        let written = written.map(|written| written.map_err(|error| error.to_string())?);
-        written.try_collect().await
+        written.map(|written| written?).try_collect().await
     }
 }
 
@@ -96,22 +96,20 @@ pub(super) fn everything() -> ListQuery {
     }
 }
 
-async fn listed(store: &Store, query: &ListQuery) -> Result<(Duration, ListPage), String> {
+async fn listed(store: &Store, query: &ListQuery) -> Result<(Duration, ListPage)> {
     let begin = Instant::now();
-    let page = store.list(query).await.map_err(|error| format!("a list failed: {error}"))?;
+    let page = store.list(query).await.context("a list failed")?;
     Ok((begin.elapsed(), page))
 }
 
 /// The first page as a handle sees it that knows nothing yet, with the count; and that all are
 /// counted, at once or, where an index follows the tasks, soon.
-async fn first_look(subject: &Subject) -> Result<Row, String> {
+async fn first_look(subject: &Subject) -> Result<Row> {
     let tasks = subject.size.tasks;
     let (took, mut page) = listed(&subject.other, &everything()).await?;
     let begin = Instant::now();
     while page.total != tasks as u64 {
-        if begin.elapsed() > LIMIT {
-            return Err(format!("the list counts {} of {} tasks", page.total, tasks));
-        }
+        ensure!(begin.elapsed() < LIMIT, "the list counts {} of {tasks} tasks", page.total);
         tokio::time::sleep(Duration::from_millis(500)).await;
         page = listed(&subject.other, &everything()).await?.1;
     }
@@ -119,30 +117,28 @@ async fn first_look(subject: &Subject) -> Result<Row, String> {
     Ok(Row::of("a handle's first page, with the count", "ms", Aim::None, [took]))
 }
 
-async fn page(subject: &Subject, name: &str, query: &ListQuery) -> Result<Row, String> {
+async fn page(subject: &Subject, name: &str, query: &ListQuery) -> Result<Row> {
     let expected = (subject.size.tasks / 2).min(PAGE as usize);
     let mut latencies = Vec::with_capacity(subject.size.pages);
     for _ in 0..subject.size.pages {
         let (took, page) = listed(&subject.other, query).await?;
-        if page.rows.len() < expected {
-            return Err(format!("{name}: {} tasks of {expected}", page.rows.len()));
-        }
+        let found = page.rows.len();
+        ensure!(found >= expected, "{name}: {found} tasks of {expected}");
         latencies.push(micros(took));
     }
     Ok(p50(name, Aim::None, latencies))
 }
 
 /// ListTasks as a caller asks for it: with each task's history, without artifacts.
-async fn handled(subject: &Subject) -> Result<Row, String> {
+async fn handled(subject: &Subject) -> Result<Row> {
     let agent = Agent::new(&subject.other, OWNER);
     let mut latencies = Vec::with_capacity(subject.size.pages);
     for _ in 0..subject.size.pages {
         let begin = Instant::now();
         let reply = agent.call(None, Call::ListTasks(ListTasksRequest::default())).await?;
         latencies.push(micros(begin.elapsed()));
-        if !matches!(reply, Reply::Tasks(list) if !list.tasks.is_empty()) {
-            return Err("ListTasks found nothing".to_owned());
-        }
+        let found = matches!(reply, Reply::Tasks(list) if !list.tasks.is_empty());
+        ensure!(found, "ListTasks found nothing");
     }
     Ok(p50("ListTasks of 50 with histories, p50", Aim::None, latencies))
 }

@@ -82,10 +82,16 @@ impl Options {
 
     /// How much is measured.
     pub(crate) fn size(&self) -> Size {
-        let mut size = if self.quick { QUICK } else { FULL };
-        size.tasks = self.tasks.unwrap_or(size.tasks);
-        size.samples = self.samples.unwrap_or(size.samples).max(1);
-        size
+        let of = |full, quick| if self.quick { quick } else { full };
+        Size {
+            samples: self.samples.unwrap_or(of(3, 1)).max(1),
+            journals: of(100, 20),
+            loads: of(50, 10),
+            tasks: self.tasks.unwrap_or(of(100_000, 2_000)),
+            pages: of(100, 20),
+            deliveries: of(200, 50),
+            followers: of(1_000, 100),
+        }
     }
 }
 
@@ -113,56 +119,39 @@ pub(crate) struct Size {
     pub(crate) followers: usize,
 }
 
-const FULL: Size = Size {
-    samples: 3,
-    journals: 100,
-    loads: 50,
-    tasks: 100_000,
-    pages: 100,
-    deliveries: 200,
-    followers: 1_000,
-};
-
-const QUICK: Size = Size {
-    samples: 1,
-    journals: 20,
-    loads: 10,
-    tasks: 2_000,
-    pages: 20,
-    deliveries: 50,
-    followers: 100,
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command};
     use clap::Parser;
 
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
     fn parse(words: &str) -> Options {
-        let cli = Cli::try_parse_from(words.split(' ')).expect("a valid command line");
-        let Some(Command::Stores(options)) = cli.command else { panic!("not about the stores") };
-        options
+        Cli::try_parse_from(words.split(' ')).expect("a valid command line").options
     }
 
     #[test]
     fn all_stores_are_measured_unless_some_are_named() {
-        assert!(parse("a2a-bench stores").wants(Engine::Dynamodb));
-        let some = parse("a2a-bench stores --only memory,redis");
+        assert!(parse("stores").wants(Engine::Dynamodb));
+        let some = parse("stores --only memory,redis");
         assert!(some.wants(Engine::Redis) && !some.wants(Engine::Postgres));
     }
 
     #[test]
     fn a_quick_run_is_small_unless_told_otherwise() {
-        let size = parse("a2a-bench stores --quick --tasks 7").size();
+        let size = parse("stores --quick --tasks 7").size();
         assert_eq!((size.tasks, size.samples, size.followers), (7, 1, 100));
-        assert_eq!(parse("a2a-bench stores").size().tasks, 100_000);
+        assert_eq!(parse("stores").size().tasks, 100_000);
     }
 
     #[test]
     fn each_run_has_its_own_place_in_an_engine() {
         let options = parse(
-            "a2a-bench stores --redis redis://h:1/0 --postgres postgres://h:2/d?pool=3 --dynamodb http://h:4",
+            "stores --redis redis://h:1/0 --postgres postgres://h:2/d?pool=3 --dynamodb http://h:4",
         );
         let urls = [Engine::Redis, Engine::Postgres, Engine::Dynamodb]
             .map(|engine| options.url(engine, "bench7").expect("it was named"));

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use a2a_core::task::TaskKey;
 use a2a_core::{Call, Reply, StreamResponse, TaskState};
+use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 
 use super::agent::{Agent, ask};
@@ -19,7 +20,7 @@ pub(super) const CHUNKS: usize = 400;
 const APPENDS: f64 = 40.0;
 
 #[expect(clippy::cast_precision_loss, reason = "they are hundreds")]
-pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
+pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>> {
     let (mut slow, mut fast, mut appends) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..subject.size.samples {
         slow.push(one_by_one(&subject.ours).await?);
@@ -36,7 +37,7 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
     ])
 }
 
-async fn one_by_one(store: &Store) -> Result<Sample, String> {
+async fn one_by_one(store: &Store) -> Result<Sample> {
     let mut writer = Writer::new(store);
     writer.open().await?;
     let mut latencies = Vec::with_capacity(CHUNKS);
@@ -48,16 +49,16 @@ async fn one_by_one(store: &Store) -> Result<Sample, String> {
 }
 
 /// From the call to the stream's last event, in seconds, and how many appends it took.
-pub(super) async fn from_agent(store: &Store) -> Result<(f64, usize), String> {
+pub(super) async fn from_agent(store: &Store) -> Result<(f64, usize)> {
     let agent = Agent::new(store, OTHER);
     let begin = Instant::now();
     let call = Call::SendStreamingMessage(ask(CHUNKS));
     let Reply::Events(mut events) = agent.call(None, call).await? else {
-        return Err("a stream was answered by something else".to_owned());
+        bail!("a stream was answered by something else");
     };
     let (mut chunks, mut last) = (0, None);
     while let Some(event) = events.0.next().await {
-        match event.map_err(|error| format!("a stream broke: {error}"))?.response {
+        match event.context("a stream broke")?.response {
             StreamResponse::ArtifactUpdate(_) => chunks += 1,
             StreamResponse::StatusUpdate(event) => last = Some(event),
             _ => {}
@@ -65,8 +66,8 @@ pub(super) async fn from_agent(store: &Store) -> Result<(f64, usize), String> {
     }
     let took = begin.elapsed().as_secs_f64();
     let last = last.filter(|last| chunks == CHUNKS && last.status.state == TaskState::Completed);
-    let last = last.ok_or_else(|| format!("{chunks} chunks came, or no completion"))?;
+    let last = last.with_context(|| format!("{chunks} chunks came, or no completion"))?;
     let key = TaskKey { tenant: "".into(), id: last.task_id.clone() };
-    let journal = store.read(&key, 0).await.map_err(|error| format!("a read failed: {error}"))?;
+    let journal = store.read(&key, 0).await.context("a read failed")?;
     Ok((took, journal.map_or(0, |journal| journal.slots.len())))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use a2a_core::store;
+use anyhow::{Context, Error, Result};
 
 use super::options::{Engine, Size};
 use super::writer::Store;
@@ -27,25 +28,25 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) async fn open(engine: Engine, url: String, size: Size) -> Result<Self, String> {
+    pub(super) async fn open(engine: Engine, url: String, size: Size) -> Result<Self> {
         let (ours, other) = open_twice(&url).await?;
         Ok(Self { engine, url, ours, other, size })
     }
 }
 
 /// Two handles of one store. A store in memory is in one handle only.
-pub(super) async fn open_twice(url: &str) -> Result<(Store, Store), String> {
-    store::prepare(url).await?;
-    let ours = store::open(url).await?;
-    let in_memory = url.starts_with("memory:");
-    let other = if in_memory { Arc::clone(&ours) } else { store::open(url).await? };
+pub(super) async fn open_twice(url: &str) -> Result<(Store, Store)> {
+    let open = async || store::open(url).await.map_err(Error::msg);
+    store::prepare(url).await.map_err(Error::msg)?;
+    let ours = open().await?;
+    let other = if url.starts_with("memory:") { Arc::clone(&ours) } else { open().await? };
     Ok((ours, other))
 }
 
 /// Waits for what must come, and soon.
-pub(super) async fn soon<F: Future>(what: &str, future: F) -> Result<F::Output, String> {
+pub(super) async fn soon<F: Future>(what: &str, future: F) -> Result<F::Output> {
     let come = tokio::time::timeout(LIMIT, future).await;
-    come.map_err(|_| format!("{what} did not come within {} s", LIMIT.as_secs()))
+    come.with_context(|| format!("{what} did not come within {} s", LIMIT.as_secs()))
 }
 
 /// A row of a median latency.

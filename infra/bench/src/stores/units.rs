@@ -4,6 +4,7 @@
 
 use a2a_core::store;
 use a2a_core::{Call, GetTaskRequest, IdempotencyKey, Reply, SendMessageResponse, TaskState};
+use anyhow::{Context, Error, Result, bail, ensure};
 
 use super::agent::{Agent, ask};
 use super::capacity::{Capacity, Cost, sum};
@@ -22,10 +23,10 @@ const TRIPS: f64 = 40.0;
 /// Tasks of the smaller list.
 const FEW: usize = 1_000;
 
-pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
+pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>> {
     // A table of its own, so that all that it holds was counted.
     let url = subject.url.replacen('?', "-units?", 1);
-    store::prepare(&url).await?;
+    store::prepare(&url).await.map_err(Error::msg)?;
     let (store, capacity) = Capacity::open(&url).await?;
     let mut rows = sends(&store, &capacity).await?;
     rows.extend(streams(&store, &capacity).await?);
@@ -34,7 +35,7 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>, String> {
 }
 
 /// Blocking sends that make a task, an artifact of a kilobyte and a completion; and GetTask.
-async fn sends(store: &Store, capacity: &Capacity) -> Result<Vec<Row>, String> {
+async fn sends(store: &Store, capacity: &Capacity) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let agent = Agent::new(store, OTHER);
     for (name, key) in [("send", None), ("send with a key", Some(IdempotencyKey::new("bench-1")))] {
@@ -42,7 +43,7 @@ async fn sends(store: &Store, capacity: &Capacity) -> Result<Vec<Row>, String> {
         let reply = agent.call(key, Call::SendMessage(ask(1))).await?;
         let cost = writes(capacity);
         let Reply::Sent(SendMessageResponse::Task(task)) = reply else {
-            return Err("a send was answered without a task".to_owned());
+            bail!("a send was answered without a task");
         };
         let request = GetTaskRequest { id: task.id, ..GetTaskRequest::default() };
         agent.call(None, Call::GetTask(request)).await?;
@@ -56,7 +57,7 @@ async fn sends(store: &Store, capacity: &Capacity) -> Result<Vec<Row>, String> {
 }
 
 /// The 400 chunks of a kilobyte: one by one, and as fast as an agent gives them.
-async fn streams(store: &Store, capacity: &Capacity) -> Result<Vec<Row>, String> {
+async fn streams(store: &Store, capacity: &Capacity) -> Result<Vec<Row>> {
     capacity.take();
     let mut writer = Writer::new(store);
     writer.open().await?;
@@ -65,8 +66,7 @@ async fn streams(store: &Store, capacity: &Capacity) -> Result<Vec<Row>, String>
     }
     writer.state(TaskState::Completed).await?;
     let slow = writes(capacity);
-    let read = store.read(writer.key(), 0).await;
-    read.map_err(|error| format!("a read failed: {error}"))?;
+    store.read(writer.key(), 0).await.context("a read failed")?;
     let read = all(capacity);
     soon("a stream's end", streams::from_agent(store)).await??;
     let fast = writes(capacity);
@@ -83,7 +83,7 @@ async fn streams(store: &Store, capacity: &Capacity) -> Result<Vec<Row>, String>
 }
 
 /// A page of 50 among few tasks and among all; the count that comes with the first is told apart.
-async fn lists(store: &Store, capacity: &Capacity, subject: &Subject) -> Result<Vec<Row>, String> {
+async fn lists(store: &Store, capacity: &Capacity, subject: &Subject) -> Result<Vec<Row>> {
     let tasks = subject.size.tasks;
     let few = FEW.min(tasks);
     Filled::new(few).fill(store).await?;
@@ -101,13 +101,10 @@ async fn lists(store: &Store, capacity: &Capacity, subject: &Subject) -> Result<
 }
 
 /// What a first page takes, and apart from it its count.
-async fn page(store: &Store, capacity: &Capacity, tasks: usize) -> Result<(Cost, Cost), String> {
+async fn page(store: &Store, capacity: &Capacity, tasks: usize) -> Result<(Cost, Cost)> {
     capacity.take();
-    let page = store.list(&everything()).await;
-    let page = page.map_err(|error| format!("a list failed: {error}"))?;
-    if page.total != tasks as u64 {
-        return Err(format!("the list counts {} of {tasks} tasks", page.total));
-    }
+    let total = store.list(&everything()).await.context("a list failed")?.total;
+    ensure!(total == tasks as u64, "the list counts {total} of {tasks} tasks");
     let costs = capacity.take();
     let is_count = |name: &str| name.contains("count");
     Ok((sum(&costs, |name| !is_count(name)), sum(&costs, is_count)))

@@ -12,6 +12,9 @@ use a2a_core::{
     Artifact, Env, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus,
     TaskStatusUpdateEvent, TaskStore, Timestamp,
 };
+use anyhow::{Context, Result};
+
+use crate::text::{KILOBYTE, text};
 
 /// A store as it is handed around.
 pub(crate) type Store = Arc<dyn TaskStore>;
@@ -20,8 +23,6 @@ pub(crate) type Store = Arc<dyn TaskStore>;
 pub(crate) const OWNER: &str = "5f2b6f0e-3f0a-4c36-8a53-2b6f4d1f9a77";
 /// Whose all other tasks are.
 pub(crate) const OTHER: &str = "0c8e7d0a-91d4-4d0b-9a1c-7f3e5a2b6c11";
-/// What a chunk of a stream and an artifact hold.
-pub(crate) const KILOBYTE: usize = 1_024;
 
 /// One task's journal, and its one writer.
 pub(crate) struct Writer {
@@ -70,14 +71,14 @@ impl Writer {
 
     /// Appends the entries, with a head where the handler would write one. Answers how long it
     /// took.
-    pub(crate) async fn append(&mut self, entries: Vec<Entry>) -> Result<Duration, String> {
+    pub(crate) async fn append(&mut self, entries: Vec<Entry>) -> Result<Duration> {
         let entries: Arc<[Entry]> = entries.into();
         let changed = entries.iter().any(Entry::changes_head);
         let head = changed.then(|| self.fold.head_after(&self.owner, &entries));
         let after = self.fold.cursor.version;
         let change = Change { key: self.key.clone(), after, entries: Arc::clone(&entries), head };
         let begin = Instant::now();
-        self.store.append(change).await.map_err(|error| format!("an append failed: {error}"))?;
+        self.store.append(change).await.context("an append failed")?;
         let took = begin.elapsed();
         for (index, entry) in (0..).zip(entries.iter()) {
             self.fold.apply(Cursor { version: after + 1, index }, entry);
@@ -86,17 +87,17 @@ impl Writer {
     }
 
     /// Appends the message, and that work on it begins.
-    pub(crate) async fn open(&mut self) -> Result<Duration, String> {
+    pub(crate) async fn open(&mut self) -> Result<Duration> {
         self.append(self.opening()).await
     }
 
     /// Appends a new state.
-    pub(crate) async fn state(&mut self, state: TaskState) -> Result<Duration, String> {
+    pub(crate) async fn state(&mut self, state: TaskState) -> Result<Duration> {
         self.append(vec![self.status(state)]).await
     }
 
     /// Appends a kilobyte of the one artifact.
-    pub(crate) async fn chunk(&mut self) -> Result<Duration, String> {
+    pub(crate) async fn chunk(&mut self) -> Result<Duration> {
         self.seed += 1;
         let text = text(self.seed, KILOBYTE);
         let chunk = Entry::Artifact(Arc::new(TaskArtifactUpdateEvent {
@@ -130,21 +131,6 @@ impl Writer {
     }
 }
 
-/// So many letters, each of 64 by chance: a store that compresses finds no more in it than in
-/// base64, which is the least that texts hold.
-pub(crate) fn text(seed: u64, bytes: usize) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let letter = |_| {
-        // xorshift64
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(LETTERS[(state >> 58) as usize])
-    };
-    (0..bytes).map(letter).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,11 +149,5 @@ mod tests {
         assert_eq!(task.status.state, TaskState::Completed);
         assert_eq!(task.artifacts[0].parts[0].as_text().map(str::len), Some(KILOBYTE));
         assert_eq!(journal.head.status, task.status);
-    }
-
-    #[test]
-    fn texts_differ_and_are_as_long_as_asked() {
-        assert_eq!(text(1, 1_024).len(), 1_024);
-        assert_ne!(text(1, 64), text(2, 64));
     }
 }

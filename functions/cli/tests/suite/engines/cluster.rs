@@ -54,7 +54,7 @@ fn shown_in(cluster: &str, line: &str) -> bool {
     a2a(cluster, &["agents"]).stdout.lines().any(|printed| printed == line)
 }
 
-/// Without waiting for the time that is left: a request is sent again after a quarter of it.
+/// Before the deadline: a request is retried after a quarter of the time until it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_topic_that_is_refused_is_told() {
     let served = Served::on_kafka().await;

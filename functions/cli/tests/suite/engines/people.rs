@@ -67,7 +67,7 @@ async fn a_question_is_answered_as_it_is_printed() {
 }
 
 #[test]
-fn what_is_away_is_said_to_be() {
+fn what_is_unavailable_is_said_to_be() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let away = taken.local_addr().unwrap();
     drop(taken);

@@ -38,9 +38,10 @@ fn conversation(url: &str) {
     let last = &events.last().unwrap()["statusUpdate"];
     assert_eq!(last["status"]["state"], "TASK_STATE_COMPLETED", "{events:?}");
     let id = last["taskId"].as_str().unwrap();
-    // Each event has its place, after which the stream can be watched again.
-    let places: Vec<&str> = events.iter().map(|event| event["eventId"].as_str().unwrap()).collect();
-    assert_eq!(json(&["subscribe", id, "--after", places[0]], 0), events[1..], "{url}");
+    // Each event has its cursor, after which the stream can be resumed.
+    let cursors: Vec<&str> =
+        events.iter().map(|event| event["eventId"].as_str().unwrap()).collect();
+    assert_eq!(json(&["subscribe", id, "--after", cursors[0]], 0), events[1..], "{url}");
     let got = json(&["get", id, "--history", "1"], 0).remove(0);
     assert_eq!((&got["id"], &got["contextId"]), (&last["taskId"], &task["contextId"]));
     assert_eq!(got["history"].as_array().map(Vec::len), Some(1), "{got}");

@@ -11,7 +11,7 @@ use crate::{
 /// Progress is there before the task is done; after Ctrl-C the rest is watched as the line says
 /// that is printed then.
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_ends_a_stream_that_can_be_watched_again() {
+async fn ctrl_c_ends_a_stream_that_can_be_resumed() {
     let served = Served::on_kafka().await;
     for url in served.slow.each() {
         let mut stream = Program::start(url, &["stream", "go"], "");

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use a2a_emulator::{Deadline, Function, Proxy};
+use a2a_emulator::{Deadline, Function};
 use a2a_kafka::BatchResponse;
 use serde_json::json;
 
 use crate::{
     program::{LONG, hand, hand_until_done, is_terran, question, start},
-    support::failed,
+    support::{failed, proxy::Proxy},
     topic::{Agent, brokers},
 };
 
@@ -73,7 +73,7 @@ async fn connections_that_died_meanwhile_fail_no_batch() {
     }
 }
 
-/// Worse: what is sent over the old connections vanishes, and nobody ever says so.
+/// Worse: what is sent over the old connections vanishes, without an error.
 #[tokio::test]
 async fn connections_that_swallow_everything_lose_nothing() {
     let (agent, proxy, function) = warm().await;
@@ -99,7 +99,7 @@ async fn warm() -> (Agent, Proxy, Function) {
 /// The broker is unavailable while the batch is answered. The function says in time which records are to
 /// be redelivered, and they are answered then.
 #[tokio::test]
-async fn a_batch_that_met_no_broker_comes_again_and_is_answered() {
+async fn a_batch_that_met_no_broker_is_redelivered_and_answered() {
     let (agent, proxy, function) = warm().await;
     proxy.leave();
     let event = agent.event(1, &[("a", question()), ("b", question())]);

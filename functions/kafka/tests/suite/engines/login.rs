@@ -1,5 +1,5 @@
 //! The real program logs in to a real broker, over TLS: as who it is told to be, to whom it is told
-//! to trust, and to nobody else.
+//! to trust, and to no other broker.
 //!
 //! The broker is the one of the other tests, at two more addresses that `cargo xtask test` names.
 
@@ -128,7 +128,7 @@ async fn a_client_without_tls_or_a_login_loses_nothing_and_learns_of_it() {
 }
 
 #[tokio::test]
-async fn a_broker_nobody_vouches_for_gets_nothing() {
+async fn a_broker_without_a_trusted_certificate_gets_nothing() {
     let authority = authority();
     let log = is_refused(&tls(), &[TLS], &[TLS, ("A2A_KAFKA_CA", &authority)]).await;
     assert!(log.contains("certificate verify failed"), "{log}");

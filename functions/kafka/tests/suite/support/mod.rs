@@ -1,6 +1,7 @@
 //! A function with a clock and ids of its own, and a producer that remembers and fails as it is
 //! told.
 
+pub(crate) mod proxy;
 pub(crate) mod unavailable;
 
 use std::{
@@ -19,7 +20,7 @@ use a2a_core::{
 };
 use a2a_kafka::{
     Acknowledgement, BatchResponse, Fault, GiveUp, KafkaEvent, KafkaFunction, ProduceError,
-    Producer,
+    Producer, RecordHandler,
     response::{BatchItemFailure, ItemIdentifier},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -78,8 +79,8 @@ impl Function {
         let produced = Arc::new(Produced::default());
         let endpoint = KafkaEndpoint::new(handler, "data", "cluster")
             .with_reply_topics("clients.*".parse().unwrap());
-        let function = KafkaFunction::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
-        Self { function: function.give_up_after(give_up), produced }
+        let records = RecordHandler::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
+        Self { function: KafkaFunction::new(records.give_up_after(give_up)), produced }
     }
 
     pub(crate) async fn handle(&self, event: KafkaEvent) -> BatchResponse {
@@ -97,7 +98,7 @@ impl Function {
 pub(crate) struct Produced {
     records: Mutex<Vec<Outgoing>>,
     failing_keys: Mutex<HashSet<String>>,
-    failing_place: Mutex<Option<usize>>,
+    failing_answer: Mutex<Option<usize>>,
     closed_topics: Mutex<HashSet<String>>,
     max_value: Mutex<Option<usize>>,
 }
@@ -105,8 +106,8 @@ pub(crate) struct Produced {
 impl Producer for Produced {
     fn send(&self, record: Outgoing) -> Acknowledgement {
         let mut records = self.records.lock().unwrap();
-        let place = *self.failing_place.lock().unwrap() == Some(records.len());
-        let fails = place || self.failing_keys.lock().unwrap().contains(&text(&record.key));
+        let failing = *self.failing_answer.lock().unwrap() == Some(records.len());
+        let fails = failing || self.failing_keys.lock().unwrap().contains(&text(&record.key));
         let too_large = record.value.len() > self.max_value.lock().unwrap().unwrap_or(usize::MAX);
         let closed = self.closed_topics.lock().unwrap().contains(&record.topic);
         let error = |reason: &str, fault| ProduceError { reason: reason.to_owned(), fault };
@@ -130,8 +131,8 @@ impl Produced {
     }
 
     /// The answer of that number, from 0, is not acknowledged.
-    pub(crate) fn fail_nth(&self, place: usize) {
-        *self.failing_place.lock().unwrap() = Some(place);
+    pub(crate) fn fail_nth(&self, number: usize) {
+        *self.failing_answer.lock().unwrap() = Some(number);
     }
 
     /// From now on these topics take nothing.
@@ -191,7 +192,7 @@ pub(crate) fn partition(keys: &[&str], value: impl Fn(&str) -> Value) -> Vec<Val
     keys.iter().enumerate().map(|(offset, key)| record(offset, key, &value(key))).collect()
 }
 
-/// The response that asks for these again.
+/// The response that asks for a redelivery of these.
 pub(crate) fn failed(positions: &[(&str, i64)]) -> BatchResponse {
     let failure = |(partition, offset): &(&str, i64)| BatchItemFailure {
         item_identifier: ItemIdentifier { partition: (*partition).to_owned(), offset: *offset },

@@ -1,51 +1,61 @@
 //! A store with an outage.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
-};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use a2a_core::{
     MemoryStore, TaskStore, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, StoreError},
-    task::{Head, Slot, TaskKey, Version},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
+    task::{Head, TaskKey, Version},
 };
-use futures_util::stream::BoxStream;
 
-/// Outage after that many appends, until it is back.
+/// Unavailable after that many appends, until it recovers.
 pub(crate) struct Outage {
-    store: Arc<MemoryStore>,
+    store: MemoryStore,
     left: AtomicI64,
 }
 
 impl Outage {
     pub(crate) fn after(appends: i64) -> Self {
-        Self { store: Arc::default(), left: AtomicI64::new(appends) }
+        Self { store: MemoryStore::default(), left: AtomicI64::new(appends) }
     }
 
     pub(crate) fn recover(&self) {
         self.left.store(i64::MAX, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match self.left.load(Ordering::Relaxed) {
+            ..=0 => Err(StoreError::unavailable("the database at 10.0.0.7 is unavailable")),
+            _ => Ok(()),
+        }
     }
 }
 
 #[async_trait]
 impl TaskStore for Outage {
     async fn append(&self, change: Change) -> Result<(), AppendError> {
-        if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
-            return Err(StoreError::unavailable("outage").into());
-        }
+        self.check()?;
+        self.left.fetch_sub(1, Ordering::Relaxed);
         self.store.append(change).await
     }
 
-    async fn read(&self, key: &TaskKey, after: Version) -> Result<Option<Journal>, StoreError> {
-        self.store.read(key, after).await
+    async fn read_page(
+        &self,
+        key: &TaskKey,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Option<Journal>, StoreError> {
+        self.check()?;
+        self.store.read_page(key, after, limit).await
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
+        self.check()?;
         self.store.head(key).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        self.check()?;
         self.store.list(query).await
     }
 
@@ -54,14 +64,7 @@ impl TaskStore for Outage {
         after: Option<&TaskKey>,
         limit: u32,
     ) -> Result<Vec<TaskKey>, StoreError> {
+        self.check()?;
         self.store.running(after, limit).await
-    }
-
-    fn tail(
-        self: Arc<Self>,
-        key: TaskKey,
-        after: Version,
-    ) -> BoxStream<'static, Result<Slot, StoreError>> {
-        Arc::clone(&self.store).tail(key, after)
     }
 }

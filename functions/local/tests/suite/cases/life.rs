@@ -172,7 +172,7 @@ cases! {
             |said| subscribe(said.task_id(0)),
             stream([task(1, 1, "INPUT_REQUIRED").says(1, "which").user("ask which").sent()]),
         ).leaves_after(1),
-        // A reader who has left, or was let go, is missed by nobody.
+        // A subscriber that has disconnected delays no caller.
         step(
             |said| say("answer that").task(said.task_id(0)).history(0).send(),
             task(1, 1, "COMPLETED").says(2, "that").sent(),

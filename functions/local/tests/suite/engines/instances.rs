@@ -33,7 +33,7 @@ over_stores!(
     a_retried_request_is_executed_once,
 );
 
-/// A store of that engine which nobody has used.
+/// An unused store of that engine.
 fn store(engine: &str) -> String {
     let variable = format!("A2A_TEST_{engine}");
     let address = std::env::var(&variable)
@@ -219,7 +219,7 @@ fn a_question_is_answered_at_the_other(store: &str) {
 fn a_message_from_the_other_waits_for_its_turn(store: &str) {
     let [first, second] = Instance::pair(store);
     let id = first.begin("10");
-    // The task ends meanwhile, which is then told: nobody runs it twice.
+    // The task ends meanwhile, which is then told: it is not executed twice.
     let (status, refused) = second.call("POST", "/message:send", &[], &say(Some(&id), "3"));
     assert_eq!(status, 400, "{refused}");
     assert!(refused.to_string().contains("has ended"), "{refused}");
@@ -239,7 +239,7 @@ fn the_work_of_a_killed_runner_is_done_by_the_other(store: &str) {
     let after = &watched.last().unwrap().0;
     let rest = second.events(&format!("/tasks/{id}:subscribe"), Some(after), usize::MAX);
     let anew = rest.iter().position(|(_, event)| event["task"].is_object()).unwrap();
-    assert_eq!(pieces(&rest[anew..]), up_to(40), "the reader is told that it began again");
+    assert_eq!(pieces(&rest[anew..]), up_to(40), "the reader is told of the takeover");
 }
 
 fn a_retried_request_is_executed_once(store: &str) {

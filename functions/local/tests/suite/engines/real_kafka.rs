@@ -13,8 +13,12 @@ use a2a_core::{
     Cursor, IdempotencyKey,
     kafka::{KafkaEndpoint, Topics},
 };
-use a2a_kafka::{KafkaFunction, KafkaProducer};
-use a2a_local::{broker, consumer::Source, kafka};
+use a2a_kafka::{KafkaProducer, RecordHandler};
+use a2a_local::{
+    broker,
+    consumer::Source,
+    kafka::{self, Work},
+};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +38,7 @@ fn brokers() -> String {
     std::env::var("A2A_TEST_KAFKA").expect("run `cargo xtask test`, which starts Kafka")
 }
 
-/// A name whose topics nobody has.
+/// A name whose topics are unused.
 fn new_name(test: &str) -> String {
     format!("{test}-{}", uuid::Uuid::new_v4().simple())
 }
@@ -161,7 +165,7 @@ async fn a_stream_is_one_record_per_event() {
 }
 
 #[tokio::test]
-async fn bad_records_are_answered_and_harm_nobody() {
+async fn bad_records_are_answered_and_harm_no_other() {
     let name = new_name("poison");
     let _runner = start(&name, &[]);
     let client = client(&name);
@@ -241,9 +245,9 @@ async fn bad_records_are_answered_and_harm_nobody() {
 async fn a_runner_killed_amid_its_work_loses_nothing() {
     const REQUESTS: usize = 300;
     let name = new_name("killed");
-    // Small batches, so that it is killed in the middle of some.
-    let small = ["--batch-size", "3"];
-    let runner = start(&name, &small);
+    // Few at once, so that it is killed in the middle of them.
+    let few = ["--concurrency", "3"];
+    let runner = start(&name, &few);
     let client = client(&name);
     let keys = keys("key", REQUESTS);
     ask_all(&client, &keys[..1]).await;
@@ -259,7 +263,7 @@ async fn a_runner_killed_amid_its_work_loses_nothing() {
     assert!((2..REQUESTS as i64).contains(&answered), "killed after {answered} of {REQUESTS}");
     found.entry(seen.key().to_owned()).or_default().push(seen);
 
-    let _again = start(&name, &small);
+    let _again = start(&name, &few);
     add_answers(&client, &keys, &mut found).await;
     for (key, answers) in &found {
         // A record's task has the same id at each delivery, also to a runner that knows nothing of
@@ -297,24 +301,23 @@ async fn a_record_delivered_twice_is_answered_twice_the_same() {
     broker::create_topics(&brokers(), &topics, 3).await.unwrap();
     let endpoint = KafkaEndpoint::new(Agent::Data.handler(), &name, "");
     let producer = KafkaProducer::new(&brokers()).unwrap();
-    let function = KafkaFunction::new(endpoint, Arc::new(producer));
+    let records = RecordHandler::new(endpoint, Arc::new(producer));
     let client = client(&name);
     let keys = keys("key", 30);
     let question = question();
     let positions = join_all(keys.iter().map(|key| client.ask(key, &question))).await;
     let mut first: BTreeMap<String, Vec<Received>> = BTreeMap::new();
-    // Each group begins at the beginning: to the one function every record comes twice.
+    // Each group begins at the beginning: the one handler is given every record twice.
     for group in ["one", "two"] {
         let source = Source {
             brokers: brokers(),
             topic: topics.requests.clone(),
             group: Some(format!("{name}-{group}")),
-            batch_size: 7,
-            window: Duration::ZERO,
             fetch_wait: Duration::from_millis(500),
         };
         let stop = CancellationToken::new();
-        let consuming = tokio::spawn(kafka::consume(source, function.clone(), stop.clone()));
+        let consuming = kafka::consume(source, records.clone(), Work::default(), stop.clone());
+        let consuming = tokio::spawn(consuming);
         let found = answers(&client, &keys).await;
         stop.cancel();
         consuming.await.unwrap().unwrap();

@@ -14,8 +14,12 @@ use a2a_core::{
     RequestContext, async_trait,
     kafka::{KafkaEndpoint, Topics},
 };
-use a2a_kafka::{KafkaFunction, KafkaProducer};
-use a2a_local::{broker, consumer::Source, kafka};
+use a2a_kafka::{KafkaProducer, RecordHandler};
+use a2a_local::{
+    broker,
+    consumer::Source,
+    kafka::{self, Work},
+};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +39,8 @@ impl AgentExecutor for Slow {
     }
 }
 
-/// Another runner joins and leaves while batches are under way: each
-/// rebalance revokes every partition, and its owner finishes the record that it works on first.
+/// Another runner joins and shuts down while batches are under way: each rebalance
+/// revokes every partition, and its owner finishes the record that it works on first.
 #[tokio::test]
 async fn a_rebalance_moves_a_partition_between_two_records() {
     let brokers = std::env::var("A2A_TEST_KAFKA").expect("run `cargo xtask test`");
@@ -48,18 +52,16 @@ async fn a_rebalance_moves_a_partition_between_two_records() {
     let agent = Arc::clone(&slow) as Arc<dyn AgentExecutor>;
     let handler = DefaultRequestHandler::new(card, agent, Arc::new(MemoryStore::default()));
     let endpoint = KafkaEndpoint::new(handler, &name, "");
-    let function = KafkaFunction::new(endpoint, Arc::new(KafkaProducer::new(&brokers).unwrap()));
+    let records = RecordHandler::new(endpoint, Arc::new(KafkaProducer::new(&brokers).unwrap()));
     let join = || {
         let source = Source {
             brokers: brokers.clone(),
             topic: topics.requests.clone(),
             group: Some(name.clone()),
-            batch_size: 50,
-            window: Duration::ZERO,
             fetch_wait: Duration::from_millis(500),
         };
         let stop = CancellationToken::new();
-        (tokio::spawn(kafka::consume(source, function.clone(), stop.clone())), stop)
+        (tokio::spawn(kafka::consume(source, records.clone(), Work::default(), stop.clone())), stop)
     };
     let client = KafkaClient::connect(&brokers, &name);
     let (first, stop_first) = join();

@@ -4,6 +4,7 @@ use a2a_core::{
     client::{Client, Connector},
     http::HttpEndpoint,
 };
+use a2a_local::health::Health;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -57,7 +58,12 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let endpoint = HttpEndpoint::new(agent.handler()).unwrap().located_at(&url).unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(a2a_local::http::serve(listener, endpoint, stop.clone()));
+        let serving = tokio::spawn(a2a_local::http::serve(
+            listener,
+            endpoint,
+            Health::default(),
+            stop.clone(),
+        ));
         Self { url, stop, serving }
     }
 

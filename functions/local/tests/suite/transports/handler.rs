@@ -1,4 +1,4 @@
-//! The transport without a wire: the handler itself, which all others are compared with.
+//! The transport without a wire: the handler itself, which the transports are compared with.
 
 use a2a_core::{Caller, DefaultRequestHandler, Error, Event, Events, Reply, wire::status};
 use futures_util::{FutureExt, StreamExt};

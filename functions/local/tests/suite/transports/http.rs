@@ -92,7 +92,7 @@ async fn serve(
     endpoint.serve(Caller::default(), request).await
 }
 
-/// Reads server-sent events to their end, or until the client leaves.
+/// Reads server-sent events to their end, or until the client disconnects.
 async fn read_stream(
     response: Response<Body>,
     asked: &Asked,

@@ -10,12 +10,12 @@ use std::{
 };
 
 use a2a_core::{
-    Call, Caller,
+    Call,
     kafka::{KafkaEndpoint, Outgoing},
     wire::{jsonrpc, kafka::Record},
 };
 use a2a_kafka::{
-    Acknowledgement, BatchResponse, KafkaFunction, Producer,
+    Acknowledgement, BatchResponse, KafkaFunction, Producer, RecordHandler,
     event::{self, Cluster},
 };
 use serde_json::{Value, json};
@@ -74,7 +74,8 @@ impl Transport for EventTransport {
     async fn open(agent: Agent) -> Self {
         let produced = Arc::new(Produced::default());
         let endpoint = KafkaEndpoint::new(agent.handler(), "data", "cluster");
-        let function = KafkaFunction::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
+        let records = RecordHandler::new(endpoint, Arc::clone(&produced) as Arc<dyn Producer>);
+        let function = KafkaFunction::new(records);
         Self { function, produced, offset: AtomicI64::new(0) }
     }
 
@@ -119,7 +120,8 @@ impl Records {
         let record = record(asked, value, self.offset.fetch_add(1, Ordering::Relaxed));
         let mut answers = Vec::new();
         let emit = |answer: Outgoing| answers.push(Answered::from(answer));
-        self.endpoint.serve(Caller::default(), &record, emit).await.expect("nothing is away");
+        let mut incoming = self.endpoint.read(&Arc::default(), record);
+        self.endpoint.serve(&mut incoming, None, emit).await.expect("nothing is unavailable");
         answers
     }
 }

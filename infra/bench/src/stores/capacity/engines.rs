@@ -5,8 +5,8 @@ use a2a_core::store::{self, ListQuery};
 use a2a_core::task::{Entry, Head, Phase};
 use a2a_core::{Env, TaskState, TaskStatus, TaskStatusUpdateEvent};
 
-use super::super::writer::text;
 use super::*;
+use crate::text::text;
 
 async fn counted(case: &str) -> (Store, Capacity) {
     let engine =
@@ -160,17 +160,4 @@ async fn an_engine_agrees_with_the_arithmetic() {
         ("UpdateItem", 1, 7.0),
     ];
     assert_eq!(told, expected);
-}
-
-#[test]
-fn operations_are_added_by_what_they_are() {
-    let cost = |requests, units| Cost { requests, units };
-    let costs = [
-        ("PutItem", cost(1, 5.0)),
-        ("TransactWriteItems", cost(2, 7.5)),
-        ("GetItem", cost(4, 2.0)),
-    ];
-    let costs = Costs::from(costs.map(|(operation, cost)| (operation.to_owned(), cost)));
-    assert_eq!(sum(&costs, |name| name != "GetItem"), cost(3, 12.5));
-    assert_eq!(sum(&costs, |_| true).requests, 7);
 }

@@ -14,9 +14,11 @@ use a2a_emulator::{
     destination::{Destination, FAILURE},
     event_source::LambdaFunction,
     invoke::{Endpoint, PAYLOAD},
+    mapping,
+    partition::Delivery,
     start::Start,
 };
-use a2a_local::{broker, consumer::Source, kafka, partition::Delivery};
+use a2a_local::{broker, consumer::Source};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
@@ -190,8 +192,6 @@ async fn pour(case: Case) -> Poured {
         brokers: brokers(),
         topic: topics.requests.clone(),
         group: Some(name.clone()),
-        batch_size: 100,
-        window: case.window,
         fetch_wait: Duration::from_millis(500),
     };
     let failures = format!("agent.{name}.failures");
@@ -210,7 +210,12 @@ async fn pour(case: Case) -> Poured {
         produce(&topics.requests, &[(0, "after".to_owned(), 0)]).await;
     }
     let stop = CancellationToken::new();
-    let pouring = tokio::spawn(kafka::deliver(source, case.delivery, function, stop.clone()));
+    let pouring = tokio::spawn(mapping::deliver(
+        source,
+        Delivery { batch_size: 100, window: case.window, ..case.delivery },
+        function,
+        stop.clone(),
+    ));
     let waiting = async {
         while !(case.complete)(&told.events.lock().unwrap()) {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,8 +7,8 @@ fn queue(batch_size: usize, window: u64) -> PartitionQueue {
 }
 
 fn queue_with(batch_size: usize, window: u64, delivery: Delivery) -> PartitionQueue {
-    let source = Source { batch_size, window: Duration::from_millis(window), ..Source::default() };
-    PartitionQueue::new(&source, delivery, 1)
+    let delivery = Delivery { batch_size, window: Duration::from_millis(window), ..delivery };
+    PartitionQueue::new(delivery, 1)
 }
 
 /// A batch, if one is due.

@@ -7,9 +7,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use a2a_core::wire::kafka::Record;
 use a2a_kafka::event;
+use a2a_local::consumer::Source;
 use tokio::time::Instant;
-
-use crate::consumer::Source;
 
 /// The shortest and the longest backoff before a redelivery.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -19,10 +18,14 @@ const MAX_QUEUED_BYTES: usize = 16 << 20;
 /// What an event has beside its records, at most: the cluster's names.
 const FRAME: usize = 4096;
 
-/// How batches are delivered. The default is the local runner's: each partition by itself, and what
+/// How batches are delivered. By default each partition by itself, one record at a time, and what
 /// fails is redelivered, whole, for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delivery {
+    /// How many records a batch holds at most: Lambda's `BatchSize`.
+    pub batch_size: usize,
+    /// How long a batch waits to fill: Lambda's `MaximumBatchingWindowInSeconds`.
+    pub window: Duration,
     /// Whether the batches of several partitions go in one event, as on Lambda.
     pub together: bool,
     /// Whether the records of an invocation that failed are redelivered in halves: Lambda's
@@ -57,9 +60,9 @@ pub struct Capacity {
 
 impl Capacity {
     /// An event's, before anything is in it.
-    pub fn of(source: &Source, delivery: Delivery) -> Self {
+    pub fn of(delivery: Delivery) -> Self {
         let bytes = delivery.payload.map_or(usize::MAX, |bytes| bytes.saturating_sub(FRAME));
-        Self { records: source.batch_size.max(1), bytes, is_whole: true }
+        Self { records: delivery.batch_size.max(1), bytes, is_whole: true }
     }
 
     /// Whether so much would fill it.
@@ -143,8 +146,6 @@ pub struct Batch {
     pub first: i64,
     /// The last record's offset.
     pub last: i64,
-    /// How often the first record has been delivered with this.
-    pub delivery: u32,
     /// The records.
     pub records: Vec<Record>,
 }
@@ -158,19 +159,19 @@ impl Batch {
 
 impl PartitionQueue {
     /// An empty queue, for that assignment.
-    pub fn new(source: &Source, delivery: Delivery, generation: u64) -> Self {
-        let batch_size = source.batch_size.max(1);
+    pub fn new(delivery: Delivery, generation: u64) -> Self {
+        let batch_size = delivery.batch_size.max(1);
         Self {
             generation,
             waiting: VecDeque::new(),
             delivery,
             batch_size,
-            capacity: Capacity::of(source, delivery),
+            capacity: Capacity::of(delivery),
             bytes: 0,
             next_size: batch_size,
             alone: false,
             failures: 0,
-            window: source.window,
+            window: delivery.window,
             since: None,
             busy: false,
             full: false,
@@ -251,8 +252,7 @@ impl PartitionQueue {
         self.bytes -= records.iter().map(event::size).sum::<usize>();
         self.since = (!self.waiting.is_empty()).then(Instant::now);
         self.retry_at = None;
-        let (generation, delivery) = (self.generation, self.failures + 1);
-        Some(Batch { generation, partition, first, last, delivery, records })
+        Some(Batch { generation: self.generation, partition, first, last, records })
     }
 
     /// Failures before this count no more.

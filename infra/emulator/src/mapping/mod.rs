@@ -1,9 +1,10 @@
-//! The consumer: what Lambda's event source mapping does, on this machine.
+//! The event source mapping: takes a topic's records as Lambda does, and re-drives them by the
+//! function's answer.
 //!
 //! Owns: what a function is to it ([`Invoke`]), start and shutdown. Must never know: what a record
 //! says; which batches go when is `assigned`'s.
 //!
-//! Flow: [`consume`] subscribes (`consumer`), queues each assigned partition's records
+//! Flow: [`deliver`] subscribes (a2a-local's `consumer`), queues each assigned partition's records
 //! (`partition`), and lets `assigned` invoke the function and store offsets.
 //!
 //! As on Lambda, one invocation at a time serves a partition and partitions go in parallel. While
@@ -14,31 +15,17 @@ mod invoke;
 
 use std::fmt::Display;
 
+use a2a_local::consumer::{self, Source};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    consumer::{self, Source},
-    partition::Delivery,
-};
+use crate::partition::Delivery;
 use assigned::AssignedPartitions;
 pub use invoke::Invoke;
 
-/// Consumes until `stop`; then the records that are worked on are finished and their offsets committed.
+/// Delivers until `stop`; then the invocations under way end and their offsets are committed.
 ///
 /// # Errors
 /// One sentence for the user when consuming cannot begin or cannot end well.
-pub async fn consume(
-    source: Source,
-    function: impl Invoke,
-    stop: CancellationToken,
-) -> Result<(), String> {
-    deliver(source, Delivery::default(), function, stop).await
-}
-
-/// The same, with a say in how batches are delivered.
-///
-/// # Errors
-/// As [`consume`].
 pub async fn deliver(
     source: Source,
     delivery: Delivery,

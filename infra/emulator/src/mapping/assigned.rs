@@ -8,13 +8,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use a2a_core::{Env, wire::kafka::Record};
 use a2a_kafka::BatchResponse;
-use bytes::Bytes;
+use a2a_local::consumer::{self, Consumer, Revocation, Source, Subscription};
 use futures_util::FutureExt;
 use rdkafka::{
-    Message, TopicPartitionList,
+    TopicPartitionList,
     consumer::{CommitMode, Consumer as _},
     error::KafkaError,
-    message::{BorrowedMessage, Headers},
     types::RDKafkaErrorCode,
 };
 use tokio::{
@@ -24,10 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::invoke::Invoke;
-use crate::{
-    consumer::{self, Consumer, Revocation, Source},
-    partition::{Batch, Capacity, Delivery, Load, PartitionQueue, Reason, Settled},
-};
+use crate::partition::{Batch, Capacity, Delivery, Load, PartitionQueue, Reason, Settled};
 
 /// How long the consumer backs off after an error.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,14 +35,12 @@ const REVOCATION_GRACE: Duration = Duration::from_secs(30);
 pub(super) struct AssignedPartitions<I> {
     source: Arc<Source>,
     delivery: Delivery,
-    consumer: Consumer,
+    subscription: Subscription,
     function: I,
     queues: BTreeMap<i32, PartitionQueue>,
     /// How many queues there have been: each assignment of a partition has its own.
     generation: u64,
     invocations: JoinSet<Invocation>,
-    /// Has the invocations under way drain: they end after the record that each works on.
-    drain: CancellationToken,
     /// Until when revoked partitions are kept.
     release_at: Option<Instant>,
 }
@@ -57,16 +51,14 @@ type Invocation = (Vec<Batch>, Result<BatchResponse, String>);
 impl<I: Invoke> AssignedPartitions<I> {
     /// None yet. Revocations from now on are deferred until the records worked on are finished.
     pub(super) fn new(source: Source, delivery: Delivery, consumer: Consumer, function: I) -> Self {
-        consumer::defer_revocations(&consumer);
         Self {
             source: Arc::new(source),
             delivery,
-            consumer,
+            subscription: Subscription::new(consumer),
             function,
             queues: BTreeMap::new(),
             generation: 0,
             invocations: JoinSet::new(),
-            drain: CancellationToken::new(),
             release_at: None,
         }
     }
@@ -82,9 +74,9 @@ impl<I: Invoke> AssignedPartitions<I> {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.invocations.join_next() => self.settle(done).await?,
-                () = self.consumer.context().revoked() => {}
-                received = self.consumer.recv() => {
-                    let received = received.map(|message| record(&message));
+                () = self.subscription.consumer().context().revoked() => {}
+                received = self.subscription.consumer().recv() => {
+                    let received = received.map(|message| consumer::record(&message));
                     self.take(received).await;
                 }
                 () = sleep_until(self.release_at.or(due)) => {}
@@ -96,7 +88,7 @@ impl<I: Invoke> AssignedPartitions<I> {
             }
         }
         self.drain().await?;
-        match self.consumer.commit_consumer_state(CommitMode::Sync) {
+        match self.subscription.consumer().commit_consumer_state(CommitMode::Sync) {
             Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
             Err(error) => Err(format!("The last offsets were not committed: {error}.")),
         }
@@ -105,16 +97,20 @@ impl<I: Invoke> AssignedPartitions<I> {
     /// Waits for the records that are worked on. The consumer is polled meanwhile, or the group would
     /// revoke its partitions, but what it still receives is left to the partition's next owner.
     async fn drain(&mut self) -> Result<(), String> {
-        if let Err(error) = self.consumer.assignment().and_then(|all| self.consumer.pause(&all)) {
+        if let Err(error) = self
+            .subscription
+            .consumer()
+            .assignment()
+            .and_then(|all| self.subscription.consumer().pause(&all))
+        {
             tracing::warn!(%error, "the partitions could not be paused");
         }
-        self.drain.cancel();
         while !self.invocations.is_empty() {
             tokio::select! {
                 biased;
                 Some(done) = self.invocations.join_next() => self.settle(done).await?,
-                () = self.consumer.context().revoked() => {}
-                _ = self.consumer.recv() => {}
+                () = self.subscription.consumer().context().revoked() => {}
+                _ = self.subscription.consumer().recv() => {}
                 () = sleep_until(self.release_at) => {}
             }
             self.release_revoked();
@@ -125,7 +121,7 @@ impl<I: Invoke> AssignedPartitions<I> {
     /// Takes a record, and those that are there already.
     async fn take(&mut self, first: Result<Record, KafkaError>) {
         let mut received = first;
-        for _ in 0..self.source.batch_size {
+        for _ in 0..self.delivery.batch_size {
             match received {
                 Ok(record) => self.put(record),
                 Err(error) => {
@@ -133,8 +129,8 @@ impl<I: Invoke> AssignedPartitions<I> {
                     return tokio::time::sleep(PAUSE).await;
                 }
             }
-            received = match self.consumer.recv().now_or_never() {
-                Some(next) => next.map(|message| record(&message)),
+            received = match self.subscription.consumer().recv().now_or_never() {
+                Some(next) => next.map(|message| consumer::record(&message)),
                 None => return,
             };
         }
@@ -149,7 +145,7 @@ impl<I: Invoke> AssignedPartitions<I> {
         let partition = record.partition;
         let queue = self.queues.entry(partition).or_insert_with(|| {
             self.generation += 1;
-            PartitionQueue::new(&self.source, self.delivery, self.generation)
+            PartitionQueue::new(self.delivery, self.generation)
         });
         if queue.put(record) {
             self.with_partition(partition, |consumer, one| consumer.pause(one));
@@ -180,9 +176,8 @@ impl<I: Invoke> AssignedPartitions<I> {
             }
             let partitions: Vec<i32> = batches.iter().map(|batch| batch.partition).collect();
             let (source, function) = (Arc::clone(&self.source), self.function.clone());
-            let drain = self.drain.clone();
             self.invocations.spawn(async move {
-                let response = function.invoke(&source, &batches, drain).await;
+                let response = function.invoke(&source, &batches).await;
                 (batches, response)
             });
             partitions.into_iter().for_each(|partition| self.resume_drained(partition));
@@ -199,7 +194,7 @@ impl<I: Invoke> AssignedPartitions<I> {
             let (records, bytes) = loads.clone().fold((0, 0), |(records, bytes), (_, load)| {
                 (records + load.records, bytes + load.bytes)
             });
-            if Capacity::of(&self.source, self.delivery).is_filled_by(Load { records, bytes }) {
+            if Capacity::of(self.delivery).is_filled_by(Load { records, bytes }) {
                 due.extend(loads.filter(|(_, load)| load.records > 0).map(|it| it.0).next());
             }
         }
@@ -209,7 +204,7 @@ impl<I: Invoke> AssignedPartitions<I> {
     /// That partition's batch and, where batches go together, what of the others still fits beside
     /// it.
     fn take_with(&mut self, partition: i32) -> Vec<Batch> {
-        let mut capacity = Capacity::of(&self.source, self.delivery);
+        let mut capacity = Capacity::of(self.delivery);
         let Some(queue) = self.queues.get_mut(&partition) else { return Vec::new() };
         let alone = !self.delivery.together || queue.is_alone();
         let Some(first) = queue.take(&mut capacity) else { return Vec::new() };
@@ -276,7 +271,9 @@ impl<I: Invoke> AssignedPartitions<I> {
     }
 
     fn store_offset(&self, partition: i32, offset: i64) {
-        if let Err(error) = self.consumer.store_offset(&self.source.topic, partition, offset) {
+        if let Err(error) =
+            self.subscription.consumer().store_offset(&self.source.topic, partition, offset)
+        {
             tracing::warn!(partition, %error, "an offset was not stored");
         }
     }
@@ -284,9 +281,8 @@ impl<I: Invoke> AssignedPartitions<I> {
     /// Releases revoked partitions, once none of their records is worked on or that takes too long.
     /// Their next owner begins with the first record that is not done.
     fn release_revoked(&mut self) {
-        let Some(revocation) = self.consumer.context().revocation() else { return };
+        let Some(revocation) = self.subscription.consumer().context().revocation() else { return };
         let release_at = *self.release_at.get_or_insert_with(|| Instant::now() + REVOCATION_GRACE);
-        self.drain.cancel();
         let is_busy = self.queues.values().any(PartitionQueue::is_busy);
         if revocation == Revocation::Requested && is_busy && Instant::now() < release_at {
             return;
@@ -298,8 +294,8 @@ impl<I: Invoke> AssignedPartitions<I> {
                 self.with_partition(partition, |consumer, one| consumer.resume(one));
             }
         }
-        consumer::release_revoked(&self.consumer);
-        (self.release_at, self.drain) = (None, CancellationToken::new());
+        consumer::release_revoked(self.subscription.consumer());
+        self.release_at = None;
     }
 
     fn with_partition(
@@ -309,16 +305,9 @@ impl<I: Invoke> AssignedPartitions<I> {
     ) {
         let mut one = TopicPartitionList::new();
         one.add_partition(&self.source.topic, partition);
-        if let Err(error) = act(&self.consumer, &one) {
+        if let Err(error) = act(self.subscription.consumer(), &one) {
             tracing::debug!(partition, %error, "the partition is no longer assigned to this runner");
         }
-    }
-}
-
-/// Dropping a consumer waits until its partitions are released.
-impl<I> Drop for AssignedPartitions<I> {
-    fn drop(&mut self) {
-        consumer::shut_down(&self.consumer);
     }
 }
 
@@ -326,23 +315,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-fn record(message: &BorrowedMessage<'_>) -> Record {
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    Record {
-        topic: message.topic().to_owned(),
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis().unwrap_or_default(),
-        key: message.key().map(Bytes::copy_from_slice),
-        value: message.payload().map(Bytes::copy_from_slice),
-        headers: headers
-            .map(|header| {
-                let value = header.value.map(Bytes::copy_from_slice).unwrap_or_default();
-                (header.key.to_owned(), value)
-            })
-            .collect(),
     }
 }

@@ -27,7 +27,7 @@ const HOST: &str = "127.0.0.1";
 
 /// A proxy in front of one broker. It ends, with every connection, when dropped.
 #[derive(Debug)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: String,
     newest: Newest,
     _accepting: AbortOnDropHandle<()>,
@@ -57,7 +57,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When the broker is elsewhere, since its messages could not be rewritten, or no port is free.
-    pub async fn start(broker: &str) -> io::Result<Self> {
+    pub(crate) async fn start(broker: &str) -> io::Result<Self> {
         let port = broker.strip_prefix(HOST).and_then(|rest| rest.strip_prefix(':')?.parse().ok());
         let port: u16 = port.ok_or_else(|| {
             let sentence = format!("the broker {broker:?} is not at {HOST}:PORT");
@@ -74,39 +74,39 @@ impl Proxy {
     }
 
     /// Where it listens, `HOST:PORT`.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Ends every connection, as a broker ends those that are idle. New ones are taken.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.befall(Fate::Cut, Fate::Served);
     }
 
     /// Forgets every connection without a word, as the network between does after a time: it is
     /// reset when its client next uses it. New ones are taken.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.befall(Fate::Forgotten, Fate::Served);
     }
 
     /// Takes what comes over every connection and passes none of it on, for ever. New ones are
     /// served.
-    pub fn swallow(&self) {
+    pub(crate) fn swallow(&self) {
         self.befall(Fate::Swallowed, Fate::Served);
     }
 
     /// Ends every connection, and each new one at once: the broker is unavailable.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.befall(Fate::Cut, Fate::Cut);
     }
 
     /// The broker is back.
-    pub fn come_back(&self) {
+    pub(crate) fn come_back(&self) {
         self.befall(Fate::Cut, Fate::Served);
     }
 
     /// Whether there is a connection that nothing has befallen.
-    pub fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         lock(&self.newest).receiver_count() > 0
     }
 
@@ -205,26 +205,21 @@ impl Rewrite {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[test]
+fn only_the_brokers_own_address_is_replaced() {
+    let rewrite = Rewrite {
+        broker: b"127.0.0.1\0\0\x24\x04".to_vec(),
+        proxy: b"127.0.0.1\0\0\x80\x01".to_vec(),
+    };
+    let mut message = b"xx127.0.0.1\0\0\x24\x04y127.0.0.1\0\0\x24\x05127.0.0.1".to_vec();
+    rewrite.apply(&mut message);
+    assert_eq!(message, b"xx127.0.0.1\0\0\x80\x01y127.0.0.1\0\0\x24\x05127.0.0.1");
+}
 
-    #[test]
-    fn only_the_brokers_own_address_is_replaced() {
-        let rewrite = Rewrite {
-            broker: b"127.0.0.1\0\0\x24\x04".to_vec(),
-            proxy: b"127.0.0.1\0\0\x80\x01".to_vec(),
-        };
-        let mut message = b"xx127.0.0.1\0\0\x24\x04y127.0.0.1\0\0\x24\x05127.0.0.1".to_vec();
-        rewrite.apply(&mut message);
-        assert_eq!(message, b"xx127.0.0.1\0\0\x80\x01y127.0.0.1\0\0\x24\x05127.0.0.1");
-    }
-
-    #[tokio::test]
-    async fn a_broker_elsewhere_is_refused() {
-        for broker in ["localhost:9092", "10.0.0.1:9092", "127.0.0.1", "127.0.0.1:x"] {
-            let error = Proxy::start(broker).await.unwrap_err();
-            assert!(error.to_string().contains(broker), "{error}");
-        }
+#[tokio::test]
+async fn a_broker_elsewhere_is_refused() {
+    for broker in ["localhost:9092", "10.0.0.1:9092", "127.0.0.1", "127.0.0.1:x"] {
+        let error = Proxy::start(broker).await.unwrap_err();
+        assert!(error.to_string().contains(broker), "{error}");
     }
 }

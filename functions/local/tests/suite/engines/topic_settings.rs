@@ -1,0 +1,81 @@
+//! What an operator says of an agent's topics counts: how large an answer may be, and whose time a
+//! record has.
+
+use std::{sync::Arc, time::Duration};
+
+use a2a_core::{
+    Agent, AgentCard, AgentError, AgentExecutor, EventQueue, Message, Part, RequestContext,
+    SendMessageRequest, SendMessageResponse, async_trait,
+    client::{
+        Client, Parameters,
+        kafka::{KafkaOptions, KafkaTransport},
+    },
+    kafka::Topics,
+};
+use a2a_local::{
+    config::Config,
+    run::Runner,
+    topic::{self, TopicSettings},
+};
+use clap::Parser;
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+};
+
+fn brokers() -> String {
+    std::env::var("A2A_TEST_KAFKA").expect("run `cargo xtask test`, which starts Kafka")
+}
+
+/// It answers with as many bytes as it is asked for.
+struct Large;
+
+#[async_trait]
+impl AgentExecutor for Large {
+    async fn execute(&self, context: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        let bytes = context.text().parse().unwrap_or(0);
+        Ok(queue.complete("x".repeat(bytes)).await?)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_be_as_large_as_its_topic_takes() {
+    let (name, brokers) = (format!("large-{}", uuid::Uuid::new_v4().simple()), brokers());
+    let Topics { requests, responses, .. } = Topics::of(&name);
+    let missing = topic::settings(&brokers, &requests, &responses).await;
+    assert_eq!(missing, TopicSettings::default());
+    let one = |topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+    let all = [
+        one(&requests).set("message.timestamp.type", "LogAppendTime"),
+        one(&responses).set("max.message.bytes", "6000000"),
+    ];
+    let mut config = ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> =
+        config.set("bootstrap.servers", &brokers).create().unwrap();
+    for created in admin.create_topics(&all, &AdminOptions::new()).await.unwrap() {
+        created.unwrap();
+    }
+    let expected = TopicSettings { max_message_bytes: Some(6_000_000), broker_time: true };
+    assert_eq!(topic::settings(&brokers, &requests, &responses).await, expected);
+    let card = AgentCard { name: name.clone(), ..AgentCard::default() };
+    let (kafka, agents) = (format!("--kafka={brokers}"), format!("--agents={name}"));
+    let options = ["a2a-local", "--port=0", "--store=memory:", &kafka, &agents];
+    let config = Config::parse_from(options);
+    let runner = Runner::start(&config, [Agent::new(card, Large)]).await.unwrap();
+    let url = format!("kafka://{brokers}/{requests}");
+    let mut parameters = Parameters::default();
+    parameters.timeout = Duration::from_secs(60);
+    let client = KafkaTransport::new(&url, KafkaOptions::default()).unwrap();
+    let client = Client::new(Arc::new(client)).with_parameters(parameters);
+    let send = async |bytes: usize| {
+        let message = Message::user(format!("m-{bytes}"), vec![Part::text(bytes.to_string())]);
+        let request = SendMessageRequest { message, ..SendMessageRequest::default() };
+        client.send(request).await
+    };
+    let SendMessageResponse::Task(task) = send(2_500_000).await.unwrap() else { panic!() };
+    assert_eq!(task.status.message.unwrap().text().len(), 2_500_000);
+    let refused = send(3_900_000).await.map(|_| ()).err();
+    assert!(refused.is_none(), "it is within the topic's limit: {refused:?}");
+    runner.stop().await.unwrap();
+}
