@@ -3,7 +3,10 @@
 //! Owns: the agent's card, who its callers are, and which operation of the engine serves a call.
 //! Must never know: how a call arrived, how an operation is done.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+};
 
 use tracing::Instrument;
 
@@ -263,6 +266,21 @@ impl DefaultRequestHandler {
     /// Whether no run goes on without its caller now.
     pub fn is_settled(&self) -> bool {
         self.engine.runs.is_empty()
+    }
+
+    /// How much work was not seen to its end since [`invocation`](Self::invocation): its run was
+    /// released, or another's was still at work. A record whose work is among it is to be
+    /// redelivered, although it may have its answer.
+    pub fn released(&self) -> usize {
+        self.engine.released.load(Ordering::Relaxed)
+    }
+
+    /// Releases every run that is not done, and lets none begin: each is recorded as released, so
+    /// that the next attempt begins at once wherever somebody looks, and who waits for one gets a
+    /// retriable error. For a server whose time to drain is over; [`settled`](Self::settled) then
+    /// waits until all is recorded.
+    pub fn release(&self) {
+        self.engine.release.cancel();
     }
 
     /// Ends the streams of tasks that no run is at work on. Calls in progress go on; so do runs.

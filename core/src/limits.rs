@@ -16,22 +16,29 @@ pub struct Limits {
     pub batch_events: usize,
     /// How many bytes of events are appended at once; a larger single event still is.
     pub batch_bytes: usize,
-    /// How long an agent may work on one message.
+    /// How long an agent may work on one message, all attempts taken together.
     pub run_time: Duration,
     /// How long a stream waits for the agent's first event before it begins with the bare task.
     /// Less than a heartbeat, so that no proxy takes the agent's thinking for a dead
     /// connection.
     pub first_event: Duration,
-    /// How much before a call's deadline its outcome is recorded.
+    /// How much before a call's deadline its outcome is recorded, and before its host's end that
+    /// the work is released.
     pub deadline_margin: Duration,
     /// How long an agent's clean-up after a cancel may take.
     pub cancel_time: Duration,
-    /// After how many attempts at one message its task is given up: a takeover starts the next one.
+    /// After how many attempts at one message that came to nothing its task is given up: those whose
+    /// runner died, and those that were released with no step done since the release before. A
+    /// takeover starts the next one.
     pub attempts: u32,
     /// How long a runner that records nothing is believed to be alive. A living one records a
     /// heartbeat three times in that time. An orphan is found within this and a third, where a
     /// [`Sweeper`](crate::Sweeper) runs. Not compared with any clock but the observer's own.
     pub lease: Duration,
+    /// How many steps an agent may do for one message.
+    pub steps: usize,
+    /// How long a step's name may be, in bytes.
+    pub step_name: usize,
     /// How often an append is tried while other writers take the slot.
     pub append_tries: u32,
     /// The longest outage of the store that a call waits for; after it, the caller is told.
@@ -58,6 +65,8 @@ impl Default for Limits {
             cancel_time: Duration::from_secs(5),
             attempts: 5,
             lease: Duration::from_secs(30),
+            steps: 1_000,
+            step_name: 256,
             append_tries: 8,
             call_outage: Duration::from_secs(3),
             run_outage: Duration::from_secs(60),

@@ -5,9 +5,10 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    agent::EventQueue,
+    agent::{EventQueue, Steps},
     call::Caller,
     error::AgentError,
     store::{ListQuery, StoreError, TaskStore},
@@ -71,6 +72,8 @@ pub struct RequestContext {
     pub(crate) metadata: Option<Metadata>,
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) max_related: u32,
+    /// None where there is no run, as for a clean-up.
+    pub(crate) steps: Option<Arc<Steps>>,
 }
 
 impl RequestContext {
@@ -115,7 +118,8 @@ impl RequestContext {
         self.attempt
     }
 
-    /// When the run is ended, whatever it has.
+    /// When the run is ended, whatever it has: by its own time, or its host's as far as that is
+    /// known.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -128,6 +132,78 @@ impl RequestContext {
     /// The request's own metadata.
     pub fn metadata(&self) -> Option<&Metadata> {
         self.metadata.as_ref()
+    }
+
+    /// Does work that is not to be done twice: a model's answer, a payment, a peer's call. Its value
+    /// is recorded in the task's journal before this returns, and the next attempt at the same
+    /// message, after a crash, a shutdown or the end of an invocation, gets it from there without
+    /// doing the work.
+    ///
+    /// ```
+    /// use a2a_core::{AgentError, AgentExecutor, EventQueue, RequestContext, async_trait};
+    ///
+    /// struct Author;
+    /// # async fn ask(_: String) -> Result<String, AgentError> { Ok(String::new()) }
+    ///
+    /// #[async_trait]
+    /// impl AgentExecutor for Author {
+    ///     async fn execute(
+    ///         &self,
+    ///         context: RequestContext,
+    ///         queue: EventQueue,
+    ///     ) -> Result<(), AgentError> {
+    ///         let draft = context.step("draft", ask(context.text())).await?;
+    ///         // Cheap, and the same each time: it needs no step.
+    ///         let question = format!("Is this correct? {draft}");
+    ///         let (facts, style) = tokio::try_join!(
+    ///             context.step("facts", ask(question.clone())),
+    ///             context.step("style", ask(question)),
+    ///         )?;
+    ///         Ok(queue.complete(format!("{draft}\n{facts}\n{style}")).await?)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Inside a step belongs what has an effect, costs something, or comes out differently each time
+    /// (the time, a random number). All else is simply done again: the next attempt begins at the
+    /// beginning, and passes over the steps that are done. So what decides which steps are called
+    /// must come from the message, the task before it, or steps.
+    ///
+    /// - A step's *name* is its identity, with how often that name was called before in the run:
+    ///   steps of one name must be called in the same order at each attempt.
+    /// - The *value* is any serde type that reads as it was written in JSON, at most
+    ///   [`Limits::entry`](crate::Limits::entry) large. It is seen by no caller.
+    /// - A step that *fails*, or that is dropped because the task is canceled or its time is over, is
+    ///   not done. One whose process dies at its very end may be done once more: give a service that
+    ///   can tell, such as one of payments, [`task_id`](Self::task_id) and the step's name as its
+    ///   idempotency key.
+    /// - What the agent *emits* inside a step is told at once, and is told again by an attempt that
+    ///   takes the step from the journal. It must be emitted by the step's own future, not by a task
+    ///   that this spawns.
+    ///
+    /// # Errors
+    /// The work's own; and as an [`AgentError`] when the task no longer takes events, the value
+    /// cannot be recorded or is not one of this type, or there are too many steps
+    /// ([`Limits::steps`](crate::Limits::steps)). An agent passes it on with `?`.
+    pub fn step<T, E, W>(
+        &self,
+        name: &str,
+        work: W,
+    ) -> impl Future<Output = Result<T, E>> + use<T, E, W>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<AgentError>,
+        W: Future<Output = Result<T, E>>,
+    {
+        let step = self.steps.as_ref().map(|steps| steps.next(name));
+        // It may be large, and steps may stand in steps.
+        let work = Box::pin(work);
+        async move {
+            match step {
+                Some(step) => step?.run(work).await,
+                None => work.await,
+            }
+        }
     }
 
     /// The other tasks of this conversation, newest first, at most

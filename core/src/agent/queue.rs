@@ -1,20 +1,20 @@
 //! The executor's end of its one channel.
 //!
-//! Owns: the verbs an agent speaks in, and making events of them. Must never know: what becomes of
+//! Owns: the verbs an agent speaks in. Must never know: what becomes of
 //! an event (the run loop records it), the store, the transports.
 
 use std::{fmt, sync::Arc};
 
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
+use super::scope::{Emitted, Scope};
 use crate::{
-    env::Env,
     error::AgentError,
-    task::Entry,
-    types::{
-        Artifact, Message, Part, Role, TaskArtifactUpdateEvent, TaskState, TaskStatus,
-        TaskStatusUpdateEvent,
-    },
+    task::{Entry, Step},
+    types::{Artifact, Json, Message, Part, TaskArtifactUpdateEvent, TaskState},
 };
 
 /// Where an agent's events go. Every verb waits while the queue is full, so an agent is never
@@ -36,24 +36,7 @@ pub struct EventQueue {
     scope: Arc<Scope>,
 }
 
-/// What the events of one run share.
-#[derive(Clone)]
-pub(crate) struct Scope {
-    pub(crate) task_id: Arc<str>,
-    pub(crate) context_id: Arc<str>,
-    pub(crate) env: Env,
-    pub(crate) max_entry: usize,
-}
-
-/// What arrives at the run loop.
-#[derive(Debug)]
-pub(crate) enum Emitted {
-    Entry(Entry),
-    /// The executor asked for something that cannot be recorded; why, for the log.
-    Refused(String),
-    /// The executor has returned, or panicked.
-    Returned(Result<(), AgentError>),
-}
+const TOO_LARGE: &str = "The agent's answer was too large to record.";
 
 /// The task no longer takes events: it has ended, was canceled, or another runner has taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -237,7 +220,11 @@ impl EventQueue {
         if weight > self.scope.max_entry {
             return self.refuse(&format!("an event of {weight} bytes")).await;
         }
-        let emitted = match self.sender.try_send(Emitted::Entry(entry)) {
+        self.send(Emitted::Entry(entry, self.scope.enclosing())).await
+    }
+
+    async fn send(&self, emitted: Emitted) -> Result<(), Stopped> {
+        let emitted = match self.sender.try_send(emitted) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(_)) => return self.stopped().await,
             Err(TrySendError::Full(emitted)) => emitted,
@@ -247,6 +234,37 @@ impl EventQueue {
             Ok(()) => Ok(()),
             Err(_) => self.stopped().await,
         }
+    }
+
+    /// What its events share.
+    pub(crate) fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    /// Records that a step is done, and returns once it is.
+    pub(crate) async fn record(&self, name: Arc<str>, value: Json) -> Result<(), AgentError> {
+        let step = Step { name, value, at: self.scope.env.now() };
+        let weight = step.weight();
+        if weight > self.scope.max_entry {
+            let why = format!("the value of the step {:?} has {weight} bytes", step.name);
+            return Err(AgentError::new(TOO_LARGE).with_source(why));
+        }
+        let (sender, recorded) = oneshot::channel();
+        self.send(Emitted::Step(step, sender)).await?;
+        Ok(recorded.await.map_err(|_| Stopped)?)
+    }
+
+    /// Tells once more, as of now, what an earlier attempt told inside a step.
+    pub(crate) async fn tell_again(&self, entry: Entry) -> Result<(), Stopped> {
+        let entry = match entry {
+            Entry::Status(event) => {
+                let mut event = Arc::unwrap_or_clone(event);
+                event.status.timestamp = Some(self.scope.env.now());
+                Entry::Status(Arc::new(event))
+            }
+            entry => entry,
+        };
+        self.emit(entry).await
     }
 
     /// An agent that goes on in spite of it must not keep the thread to itself.
@@ -273,31 +291,5 @@ impl fmt::Debug for EventQueue {
             .debug_struct("EventQueue")
             .field("task_id", &self.scope.task_id)
             .finish_non_exhaustive()
-    }
-}
-
-impl Scope {
-    /// A message of the agent's.
-    pub(crate) fn message(&self, parts: Vec<Part>, of_task: bool) -> Message {
-        Message {
-            message_id: self.env.id(),
-            context_id: Some(Arc::clone(&self.context_id)),
-            task_id: of_task.then(|| Arc::clone(&self.task_id)),
-            role: Role::Agent,
-            parts,
-            ..Message::default()
-        }
-    }
-
-    /// A change of state, as of now.
-    pub(crate) fn status(&self, state: TaskState, message: Option<Message>) -> Entry {
-        let status =
-            TaskStatus { state, message: message.map(Arc::new), timestamp: Some(self.env.now()) };
-        Entry::Status(Arc::new(TaskStatusUpdateEvent {
-            task_id: Arc::clone(&self.task_id),
-            context_id: Arc::clone(&self.context_id),
-            status,
-            metadata: None,
-        }))
     }
 }

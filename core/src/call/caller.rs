@@ -5,10 +5,15 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::cursor::Cursor;
-use crate::{env, types::Timestamp};
+use crate::{
+    env,
+    types::{self, Timestamp},
+};
 
 /// Who calls, and how they want to be answered: what travels beside the parameters (specification
 /// section 3.2.6).
@@ -21,9 +26,16 @@ pub struct Caller {
     pub version: Option<Arc<str>>,
     /// `A2A-Extensions`: the URIs the caller knows.
     pub extensions: Vec<Arc<str>>,
-    /// When the call's answer must be recorded at the latest: the transport's own end, such as an
-    /// invocation's.
+    /// When the call's answer must be recorded at the latest: HTTP's own end, after which nobody
+    /// hears it. An agent that is not done by then has failed.
     pub deadline: Option<Instant>,
+    /// When the host stops working on the call, such as an invocation's or a shutdown's end, which is
+    /// nobody's fault: a run that is not done shortly before is released for the next attempt, and
+    /// the call fails with a retriable error. For transports that redeliver, as Kafka does.
+    pub cut: Option<Instant>,
+    /// Whether the transport redelivers the call until it is done, as Kafka does: then a redelivery
+    /// that is answered at once still sees the work to its end, as the first delivery did.
+    pub at_least_once: bool,
     /// Until when the client waits for the answer, as it says, by the clock on the wall. A
     /// request that comes later is not begun; work that has begun ends by then.
     pub expires: Option<Timestamp>,
@@ -33,6 +45,12 @@ pub struct Caller {
     pub resume: Option<Cursor>,
     /// When the caller's streams end.
     pub streams_end: StreamsEnd,
+    /// The distributed trace that the call is part of.
+    pub trace: Option<TraceContext>,
+    /// The protocol binding it came by, as a card names it.
+    pub transport: Option<Arc<str>>,
+    /// Where it is to be answered, if that is somewhere else than where it came from.
+    pub reply_to: Option<ReplyAddress>,
 }
 
 impl Caller {
@@ -41,6 +59,26 @@ impl Caller {
     pub fn named(issuer: &str, subject: &str) -> Arc<str> {
         format!("{issuer}#{subject}").into()
     }
+}
+
+/// A distributed trace's context (W3C Trace Context), as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceContext {
+    /// `traceparent`.
+    pub parent: Arc<str>,
+    /// `tracestate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Arc<str>>,
+}
+
+/// Where an answer is produced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyAddress {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The correlation id.
+    #[serde(serialize_with = "types::write_base64", deserialize_with = "types::read_base64")]
+    pub key: Bytes,
 }
 
 /// When a subscription ends.
@@ -63,23 +101,22 @@ pub struct IdempotencyKey {
     /// What all ids go back to: to hash the name for each of them would be a fifth of a short
     /// answer's time.
     digest: Uuid,
-    takes_over: bool,
+    of_client: bool,
 }
 
 impl IdempotencyKey {
     /// The key for the request of this name, unique among all requests to one store, such as a
-    /// Kafka record's position. A redelivery means that the first delivery was given up: it
-    /// takes over at once.
+    /// Kafka record's position.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self::named(name.into(), true)
+        Self::named(name.into(), false)
     }
 
-    fn named(name: Arc<str>, takes_over: bool) -> Self {
-        Self { digest: env::named(&name), name, takes_over }
+    fn named(name: Arc<str>, of_client: bool) -> Self {
+        Self { digest: env::named(&name), name, of_client }
     }
 
     /// The key a caller gives a request to one agent, so that it may retry it: another caller's same
-    /// key is another key. The first delivery may still be served, so a redelivery waits for it.
+    /// key is another key.
     ///
     /// # Errors
     /// What such a key is made of, when this is none.
@@ -90,7 +127,7 @@ impl IdempotencyKey {
         }
         // Lengths first: no text of one can look like a piece of another.
         let name = format!("key|{}|{}|{agent}{owner}{key}", agent.len(), owner.len());
-        Ok(Self::named(name.into(), false))
+        Ok(Self::named(name.into(), true))
     }
 
     /// The key as text.
@@ -98,9 +135,9 @@ impl IdempotencyKey {
         &self.name
     }
 
-    /// Whether a redelivery means that the first delivery was given up.
-    pub fn takes_over(&self) -> bool {
-        self.takes_over
+    /// Whether a client chose it, which may give it to another request by mistake.
+    pub fn is_of_client(&self) -> bool {
+        self.of_client
     }
 
     /// The id this request gives to the thing it makes in that role, for example its `task`.

@@ -11,7 +11,10 @@ use futures_util::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::state::Engine;
+use super::{
+    ends::{Ends, interrupted},
+    state::Engine,
+};
 use crate::{
     call::{Event, Events},
     error::Error,
@@ -20,15 +23,16 @@ use crate::{
     types::{StreamResponse, Task, TaskState},
 };
 
-/// Which states end a stream. A terminal one always does.
-#[derive(Clone, Copy, Debug)]
+/// Which states end a stream, and when its host does. A terminal state always does.
+#[derive(Clone, Debug)]
 pub(crate) struct EndsAt {
     pub(crate) input_required: bool,
     pub(crate) auth_required: bool,
+    pub(crate) time: Ends,
 }
 
 impl EndsAt {
-    pub(crate) fn state(self, state: TaskState) -> bool {
+    pub(crate) fn state(&self, state: TaskState) -> bool {
         match state {
             TaskState::InputRequired => self.input_required,
             TaskState::AuthRequired => self.auth_required,
@@ -123,6 +127,10 @@ impl Reader {
                 biased;
                 slot = self.follow.tail.next() => slot?,
                 () = self.follow.shutdown.cancelled(), if self.follow.at_rest => return None,
+                () = self.follow.ends.time.cut() => {
+                    self.done = true;
+                    return Some(Err(interrupted()));
+                }
             };
             let read = match slot {
                 Ok(slot) => self.read(&slot).await,
@@ -163,11 +171,18 @@ impl Reader {
                     let (store, key) = (&*self.follow.store, &self.follow.key);
                     StreamResponse::Task(Box::new(task_at(store, key, cursor).await?))
                 }
+                Entry::Released(_) => {
+                    self.follow.at_rest = true;
+                    continue;
+                }
                 Entry::Started(_)
                 | Entry::Submitted(_)
                 | Entry::Heartbeat(_)
                 | Entry::KeyUsed(_)
-                | Entry::CancelRequested(_) => continue,
+                | Entry::CancelRequested(_)
+                | Entry::Step(_)
+                | Entry::Within(_)
+                | Entry::Unknown(_) => continue,
             };
             self.ready.push_back(Event { cursor: Some(cursor), response, last: self.done });
         }
@@ -213,27 +228,4 @@ pub(crate) async fn next_slot(tail: &mut Option<Tail>, seen: Version) -> Option<
             }
         }
     }
-}
-
-/// The journal's fold once the message whose work began at that version is settled, by any runner;
-/// where the task rested before that is another message's answer.
-pub(crate) async fn settled(
-    store: &Arc<dyn TaskStore>,
-    key: &TaskKey,
-    begun: Version,
-) -> Result<Fold, Error> {
-    let mut tail = Arc::clone(store).tail(key.clone(), 0);
-    let mut slots = Vec::new();
-    while let Some(slot) = tail.next().await {
-        let slot = slot?;
-        let may_settle = slot.version > begun && slot.entries.iter().any(Entry::changes_head);
-        slots.push(slot);
-        if may_settle {
-            let fold = Fold::replay(Arc::clone(&key.id), &slots);
-            if fold.is_settled() {
-                return Ok(fold);
-            }
-        }
-    }
-    Err(Error::internal("a journal's tail ended"))
 }

@@ -14,13 +14,18 @@
 //! | `send`, `cancel`, `read`, `subscribe` | the operations |
 //! | `turn`, `start` | whose turn it is on a task, and recording that work starts |
 //! | `recorded` | whether a call was recorded before |
-//! | `run`, `recorder` | driving the executor, recording what it says |
+//! | `run`, `recorder`, `batch` | driving the executor, recording what it says, in batches |
+//! | `ends` | when the time of a run is over |
+//! | `answer` | the answer to whoever waits for a run |
 //! | `writer` | appending to one journal |
 //! | `follow` | a journal as a stream of events |
 //! | `liveness`, `takeover`, `sweeper` | expired leases, and taking over the work behind them |
 //! | `page` | page tokens |
 
+mod answer;
+mod batch;
 mod cancel;
+mod ends;
 mod follow;
 mod liveness;
 mod page;

@@ -1,14 +1,17 @@
 //! Records what a run says: group commit, and the ends of a run.
 //!
 //! Owns: taking the events that are queued, appending them as one slot, folding them; renewing the
-//! lease by heartbeats; what ends a run (an outcome, a failure, the time limit, a cancel or a
-//! takeover); and the answer to the waiter. Must never know: how an executor is run, transports.
+//! lease by heartbeats; and what ends a run (an outcome, a failure, its time, a cancel or a
+//! takeover). Must never know: how an executor is run, when an answer is due, transports.
 
 use std::{sync::Arc, time::Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::{
+    answer::Waiter,
+    batch::{Batch, BatchEnd},
+    ends::{Ends, OUT_OF_TIME, Over, interrupted},
     follow::{self, Tail},
     state::now,
     writer::{Writer, keeps_run},
@@ -18,42 +21,11 @@ use crate::{
     error::{AgentError, Error, ErrorKind},
     limits::Limits,
     store::AppendError,
-    task::{Cursor, Entry, Heartbeat, Slot},
-    types::{Message, Part, Task, TaskState},
+    task::{Cursor, Entry, Heartbeat, Released, Slot},
+    types::{Message, Part, TaskState},
 };
 
-/// When the waiter wants its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
-    /// When the task has come to rest.
-    Settled,
-    /// As soon as there is a task.
-    Created,
-    /// As soon as there is a task, as it was before its first event; the events are followed in the
-    /// journal.
-    Stream,
-}
-
-/// The answer.
-pub(crate) enum Answer {
-    Message(Arc<Message>),
-    Task(Box<Task>),
-    /// The tail is taken before anything can drop the journal.
-    Stream {
-        task: Box<Task>,
-        cursor: Cursor,
-        tail: Tail,
-    },
-}
-
-/// Where a run sends its answer.
-pub(crate) type AnswerSender = oneshot::Sender<Result<Answer, Error>>;
-/// Where its waiter has the answer from.
-pub(crate) type AnswerReceiver = oneshot::Receiver<Result<Answer, Error>>;
-
-const NOT_VALID: &str = "The agent's answer was not valid.";
 const NO_OUTCOME: &str = "The agent stopped without an outcome.";
-const OUT_OF_TIME: &str = "The agent ran out of time.";
 const TOO_LARGE: &str = "The agent's answer was too large to record.";
 
 /// How a run ended.
@@ -63,23 +35,8 @@ pub(crate) enum End {
     Outcome,
     /// From outside: the executor is to be dropped.
     Stopped,
-}
-
-/// What is to be recorded next.
-#[derive(Default)]
-struct Batch {
-    entries: Vec<Entry>,
-    /// What follows the entries, if the run is over with them.
-    end: Option<BatchEnd>,
-}
-
-enum BatchEnd {
-    /// The executor returned, or said its last word.
-    Executor(Result<(), AgentError>),
-    /// Time is up.
-    OutOfTime,
-    /// Another writer ended the task or took over the run.
-    Conflict,
+    /// By its host: so is the executor, and the next attempt goes on.
+    Released,
 }
 
 /// One run's journal, and its waiter.
@@ -94,13 +51,8 @@ pub(crate) struct Recorder {
     /// When the lease is to be renewed.
     pub(crate) next_heartbeat: Instant,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) deadline: Instant,
-    /// When a stream begins at the latest.
-    pub(crate) stream_due: Instant,
-    pub(crate) want: Want,
-    pub(crate) answer: Option<AnswerSender>,
-    /// Where the journal stood when this run began.
-    pub(crate) begun: Cursor,
+    pub(crate) ends: Ends,
+    pub(crate) waiter: Waiter,
 }
 
 impl Recorder {
@@ -112,48 +64,43 @@ impl Recorder {
             if end == Some(End::Stopped) {
                 return (End::Stopped, self);
             }
-            if batch.entries.is_empty() && end.is_none() && self.owes_task() && !self.writer.listed
-            {
+            let is_owed = self.waiter.is_owed_task();
+            if !batch.is_told() && end.is_none() && is_owed && !self.writer.listed {
                 // Only its start is recorded: with this the task is there for everyone to see.
                 batch.entries.push(self.scope.status(TaskState::Submitted, None));
             }
-            let owed = end.is_none() && !self.writer.pending.is_empty();
+            let owed = end.is_none() && is_owed && !self.writer.pending.is_empty();
             if (owed || !batch.entries.is_empty())
-                && let Err(error) = self.append(batch.entries).await
+                && let Err(error) = self.append(batch.entries, owed).await
             {
                 self.stop(error).await;
                 return (End::Stopped, self);
             }
-            self.answer_if_due(end.is_some());
-            if end.is_some() {
-                return (End::Outcome, self);
+            for recorded in batch.awaited {
+                // A step whose future was dropped meanwhile is done all the same.
+                let _ = recorded.send(());
             }
+            self.waiter.answer_if_due(&mut self.writer, end.is_some());
+            let Some(end) = end else { continue };
+            if end == End::Released {
+                self.waiter.send(Err(interrupted()));
+            }
+            return (end, self);
         }
-    }
-
-    /// Whether the waiter is owed the task before any event of it: a stream waits for
-    /// the first event only so long, since a reply without a task would be its one event.
-    fn owes_task(&self) -> bool {
-        let due = match self.want {
-            Want::Settled => false,
-            Want::Created => true,
-            Want::Stream => now() >= self.stream_due,
-        };
-        due && self.answer.is_some()
     }
 
     /// Waits for events, and takes what is there up to a batch's bounds.
     async fn next(&mut self) -> Batch {
         let mut batch = Batch::default();
         if let Ok(first) = self.events.try_recv() {
-            self.fill(&mut batch, first);
-        } else if !self.owes_task() {
+            batch.fill(first, &mut self.events, &self.limits);
+        } else if !self.waiter.is_owed_task() {
             self.wait(&mut batch).await;
         }
         // Asked last, so that what was said in time counts, and each time, since an executor may
         // never fall silent.
-        if now() >= self.deadline && batch.end.is_none() {
-            batch.end = Some(BatchEnd::OutOfTime);
+        if batch.end.is_none() {
+            batch.end = self.ends.over().map(BatchEnd::Over);
         }
         batch
     }
@@ -166,48 +113,23 @@ impl Recorder {
         if recorded && self.tail.is_none() {
             self.tail = Some(self.writer.tail());
         }
-        let listens = self.want == Want::Stream && self.answer.is_some();
+        let listens = self.waiter.awaits_stream();
+        let stream_due = self.waiter.stream_due;
         tokio::select! {
             biased;
             event = self.events.recv() => match event {
-                Some(event) => self.fill(batch, event),
+                Some(event) => batch.fill(event, &mut self.events, &self.limits),
                 None => batch.end = Some(BatchEnd::Executor(Ok(()))),
             },
             slot = follow::next_slot(&mut self.tail, seen) => {
                 batch.end = self.fold_in(slot).then_some(BatchEnd::Conflict);
             }
-            () = tokio::time::sleep_until(self.deadline.into()) => {}
-            () = tokio::time::sleep_until(self.stream_due.into()), if listens => {}
+            () = self.ends.come() => {}
+            () = tokio::time::sleep_until(stream_due.into()), if listens => {}
             () = tokio::time::sleep_until(self.next_heartbeat.into()), if recorded => {
                 let (runner, at) = (Arc::clone(&self.runner), self.scope.env.now());
                 batch.entries.push(Entry::Heartbeat(Heartbeat { runner, at }));
             }
-        }
-    }
-
-    /// Takes what waits, up to a batch's bounds or the end of the run.
-    fn fill(&mut self, batch: &mut Batch, first: Emitted) {
-        let mut bytes = 0;
-        let mut event = Some(first);
-        while let Some(emitted) = event {
-            match emitted {
-                Emitted::Entry(entry) => {
-                    bytes += entry.weight();
-                    batch.end = entry.ends_run().then_some(BatchEnd::Executor(Ok(())));
-                    batch.entries.push(entry);
-                }
-                Emitted::Refused(why) => {
-                    let error = AgentError::new(NOT_VALID).with_source(why);
-                    batch.end = Some(BatchEnd::Executor(Err(error)));
-                }
-                Emitted::Returned(outcome) => batch.end = Some(BatchEnd::Executor(outcome)),
-            }
-            let full =
-                batch.entries.len() >= self.limits.batch_events || bytes >= self.limits.batch_bytes;
-            if full || batch.end.is_some() {
-                return;
-            }
-            event = self.events.try_recv().ok();
         }
     }
 
@@ -216,17 +138,13 @@ impl Recorder {
         let end = batch.end.take()?;
         let outcome = match end {
             BatchEnd::Conflict => return Some(End::Stopped),
-            BatchEnd::OutOfTime => Err(AgentError::new(OUT_OF_TIME)),
+            BatchEnd::Over(Over::Cut) => return Some(self.release(batch)),
+            BatchEnd::Over(Over::OutOfTime) => Err(AgentError::new(OUT_OF_TIME)),
             BatchEnd::Executor(outcome) => outcome,
         };
         self.events.close();
         self.settle_reply(batch);
-        let last_state = batch.entries.iter().rev().find_map(|entry| match entry {
-            Entry::Status(event) => Some(event.status.state),
-            Entry::Replied(_) => Some(TaskState::Completed),
-            _ => None,
-        });
-        let state = last_state.unwrap_or_else(|| self.state());
+        let state = batch.last_state().unwrap_or_else(|| self.state());
         if state.is_terminal() {
             return Some(End::Outcome);
         }
@@ -246,10 +164,27 @@ impl Recorder {
         Some(End::Outcome)
     }
 
+    /// Ends the run without an outcome: its host's end is not the agent's fault.
+    fn release(&mut self, batch: &mut Batch) -> End {
+        self.events.close();
+        if self.writer.fold.cursor.version == 0 {
+            // Nobody has heard of it, and no redelivery could find it.
+            batch.entries.clear();
+            self.writer.pending.clear();
+            return End::Released;
+        }
+        let state = batch.last_state().unwrap_or_else(|| self.state());
+        if !state.is_interrupted() {
+            let (runner, at) = (Arc::clone(&self.runner), self.scope.env.now());
+            batch.entries.push(Entry::Released(Released { runner, at }));
+        }
+        End::Released
+    }
+
     /// The state before this batch. A run that has recorded nothing has not come to rest, whatever
     /// rest it began from.
     fn state(&self) -> TaskState {
-        if self.writer.fold.cursor == self.begun {
+        if self.writer.fold.cursor == self.waiter.begun {
             return TaskState::Submitted;
         }
         self.writer.fold.task.status.state
@@ -259,7 +194,7 @@ impl Recorder {
     fn settle_reply(&self, batch: &mut Batch) {
         let Some(Entry::Replied(message)) = batch.entries.last() else { return };
         let no_task = !self.writer.listed || self.writer.fold.messages == 0;
-        if no_task && batch.entries.len() == 1 {
+        if no_task && batch.entries.iter().filter(|entry| entry.is_told()).count() == 1 {
             return;
         }
         let mut message = Message::clone(message);
@@ -273,7 +208,8 @@ impl Recorder {
         self.scope.status(TaskState::Failed, Some(message))
     }
 
-    async fn append(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
+    /// Records the entries; with nothing that callers hear of there is a task only if it is `owed`.
+    async fn append(&mut self, entries: Vec<Entry>, owed: bool) -> Result<(), AppendError> {
         if let [Entry::Replied(message)] = &*entries
             && self.writer.fold.messages == 0
         {
@@ -283,13 +219,14 @@ impl Recorder {
         }
         if self.writer.fold.cursor.version > 0 {
             // What has begun is worth waiting for, but not beyond its time.
-            let left = self.deadline.saturating_duration_since(now());
+            let left = self.ends.first().saturating_duration_since(now());
             self.writer.outage = self.limits.run_outage.min(left).max(self.limits.call_outage);
         }
-        let appended = if let [Entry::Heartbeat(_)] = &*entries {
-            // A heartbeat alone makes no task.
-            self.writer.append(entries, self.writer.listed, keeps_run).await
-        } else if self.want == Want::Stream && self.answer.is_some() {
+        let appended = if !owed && !entries.iter().any(Entry::is_told) {
+            // A reply without a task must stay possible.
+            let listed = self.writer.listed && self.writer.fold.messages > 0;
+            self.writer.append(entries, listed, keeps_run).await
+        } else if self.waiter.awaits_stream() {
             self.append_for_stream(entries).await
         } else {
             self.writer.append(entries, true, keeps_run).await
@@ -308,10 +245,7 @@ impl Recorder {
         }
         self.writer.append(entries, true, keeps_run).await?;
         if self.writer.fold.reply.is_none() {
-            let task = Box::new(before.task);
-            let cursor = before.cursor;
-            let tail = follow::tail_from(&self.writer.store, &self.writer.key, cursor);
-            self.send(Ok(Answer::Stream { task, cursor, tail }));
+            self.waiter.begin_stream(&self.writer, Box::new(before.task), before.cursor);
         }
         Ok(())
     }
@@ -323,68 +257,6 @@ impl Recorder {
         !keeps_run(&slot)
     }
 
-    fn answer_if_due(&mut self, ended: bool) {
-        if self.answer.is_none() {
-            return;
-        }
-        if let Some(message) = self.writer.fold.reply.take() {
-            return self.send(Ok(Answer::Message(message)));
-        }
-        match self.want {
-            Want::Settled if !self.writer.fold.is_settled() => {}
-            Want::Settled | Want::Created => {
-                let task = &mut self.writer.fold.task;
-                // The last look at the fold needs no copy.
-                let task = if ended { std::mem::take(task) } else { task.clone() };
-                self.send(Ok(Answer::Task(Box::new(task))));
-            }
-            // The task was there before this run, and its agent is silent.
-            Want::Stream if self.owes_task() && self.writer.listed => {
-                let fold = &self.writer.fold;
-                let (task, cursor) = (Box::new(fold.task.clone()), fold.cursor);
-                let tail = follow::tail_from(&self.writer.store, &self.writer.key, cursor);
-                self.send(Ok(Answer::Stream { task, cursor, tail }));
-            }
-            // With its first event.
-            Want::Stream => {}
-        }
-    }
-
-    /// Another runner settles the task; the waiter is told when it has.
-    pub(crate) async fn follow_to_answer(&mut self) {
-        if self.answer.is_none() {
-            return;
-        }
-        let rest = if self.writer.fold.is_settled() {
-            Ok(std::mem::take(&mut self.writer.fold))
-        } else {
-            let Writer { store, key, .. } = &self.writer;
-            let settled = follow::settled(store, key, self.begun.version);
-            tokio::time::timeout_at(self.deadline.into(), settled).await.unwrap_or_else(|_| {
-                let sentence = "The agent is still at work on this task; try again later.";
-                Err(Error::new(ErrorKind::Unavailable, sentence))
-            })
-        };
-        let answer = match rest {
-            Err(error) => Err(error),
-            Ok(mut fold) => match (fold.reply.take(), self.want) {
-                (Some(message), _) => Ok(Answer::Message(message)),
-                (None, Want::Stream) => self.stream_from_start().await,
-                (None, _) => Ok(Answer::Task(Box::new(fold.task))),
-            },
-        };
-        self.send(answer);
-    }
-
-    /// What any runner recorded of the message since this run began, event by event: a redelivery is
-    /// told the same.
-    async fn stream_from_start(&mut self) -> Result<Answer, Error> {
-        let (Writer { store, key, .. }, cursor) = (&self.writer, self.begun);
-        let tail = follow::tail_from(store, key, cursor);
-        let task = Box::new(follow::task_at(&**store, key, cursor).await?);
-        Ok(Answer::Stream { task, cursor, tail })
-    }
-
     /// Ends a run whose events could not be appended.
     async fn stop(&mut self, error: AppendError) {
         match error {
@@ -392,8 +264,8 @@ impl Recorder {
             AppendError::TooLarge => {
                 tracing::error!(task = %self.writer.key.id, "the events are too large for the store");
                 let failed = self.failed(TOO_LARGE.to_owned());
-                match self.append(vec![failed]).await {
-                    Ok(()) => self.answer_if_due(true),
+                match self.append(vec![failed], false).await {
+                    Ok(()) => self.waiter.answer_if_due(&mut self.writer, true),
                     Err(error) => self.answer_unrecorded(error),
                 }
             }
@@ -413,13 +285,6 @@ impl Recorder {
                 Error::new(ErrorKind::TooLarge, "The message is too large to record.")
             }
         };
-        self.send(Err(error));
-    }
-
-    fn send(&mut self, answer: Result<Answer, Error>) {
-        // A client that has left changes nothing.
-        if let Some(sender) = self.answer.take() {
-            let _ = sender.send(answer);
-        }
+        self.waiter.send(Err(error));
     }
 }

@@ -8,42 +8,57 @@
 //! future. When another writer ends the task the future ends, which drops the executor: that is how
 //! a cancel reaches it.
 
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use super::{
-    recorder::{AnswerSender, End, Recorder, Want},
+    answer::Waiter,
+    ends::Ends,
+    recorder::{End, Recorder},
     state::now,
     writer::Writer,
 };
 use crate::{
-    agent::{AgentExecutor, EventQueue, RequestContext, Scope},
+    agent::{AgentExecutor, EventQueue, RequestContext, Scope, Steps},
     error::AgentError,
     limits::Limits,
+    task::DoneSteps,
 };
 use futures_util::{
     FutureExt,
     future::{Either, select},
 };
+use tokio::task::unconstrained;
 
 /// One execution, ready to go.
 pub(crate) struct Run {
     pub(crate) writer: Writer,
     pub(crate) executor: Arc<dyn AgentExecutor>,
     pub(crate) context: RequestContext,
+    pub(crate) steps: DoneSteps,
     pub(crate) scope: Scope,
     pub(crate) runner: Arc<str>,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) want: Want,
-    pub(crate) answer: AnswerSender,
+    pub(crate) ends: Ends,
+    /// Counts the runs that are released.
+    pub(crate) released: Arc<AtomicUsize>,
+    pub(crate) waiter: Waiter,
 }
 
 impl Run {
     /// Runs to the end. The waiter may leave at any time; this future must be driven on.
     pub(crate) async fn drive(self) {
-        let Self { writer, executor, context, scope, runner, limits, want, answer } = self;
-        let deadline = context.deadline;
+        let Self { writer, executor, mut context, steps, .. } = self;
+        let Self { scope, runner, limits, ends, released, waiter, .. } = self;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
-        let begun = writer.fold.cursor;
+        context.steps = Some(Arc::new(Steps::new(queue.clone(), steps, &limits)));
+        let time = ends.clone();
         let recorder = Recorder {
             writer,
             tail: None,
@@ -51,36 +66,40 @@ impl Run {
             scope,
             runner,
             next_heartbeat: now() + limits.lease / 3,
-            stream_due: now() + limits.first_event,
             limits,
-            deadline,
-            want,
-            answer: Some(answer),
-            begun,
+            ends,
+            waiter,
         };
         let (end, mut recorder) = {
             let mut work = pin!(work(executor, context, queue));
-            match select(work.as_mut(), pin!(recorder.record())).await {
+            // An executor that never pauses uses up what the runtime grants this task at a time; its
+            // end, its lease and a cancel come all the same.
+            match select(work.as_mut(), pin!(unconstrained(recorder.record()))).await {
                 Either::Left(((), recording)) => recording.await,
                 Either::Right((ended, _)) => {
                     if ended.0 == End::Outcome {
-                        finish(work, deadline).await;
+                        finish(work, &time).await;
                     }
                     ended
                 }
             }
         };
         // Here the executor is dropped: it is fenced off from the run that took the task over.
-        if end == End::Stopped {
-            recorder.follow_to_answer().await;
+        match end {
+            End::Outcome => {}
+            End::Stopped => {
+                let Recorder { waiter, writer, .. } = &mut recorder;
+                waiter.follow_to_answer(writer, &time).await;
+            }
+            End::Released => _ = released.fetch_add(1, Ordering::Relaxed),
         }
     }
 }
 
 /// Its task has its outcome and its queue is closed, but what an agent does after its last word is
 /// its own.
-async fn finish(work: impl Future<Output = ()>, deadline: Instant) {
-    if tokio::time::timeout_at(deadline.into(), work).await.is_err() {
+async fn finish(work: impl Future<Output = ()>, time: &Ends) {
+    if time.bound(work).await.is_none() {
         tracing::warn!("an executor went on after its task's end until its time was up");
     }
 }

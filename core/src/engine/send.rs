@@ -7,14 +7,15 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    answer::{Answer, AnswerReceiver, Want},
     follow::{EndsAt, tail_from},
-    recorder::{Answer, AnswerReceiver, Want},
     state::Engine,
     turn::Turn,
 };
@@ -62,6 +63,7 @@ impl Engine {
         let ends = EndsAt {
             input_required: true,
             auth_required: caller.streams_end == StreamsEnd::AtRest,
+            time: self.ends(caller, Duration::ZERO),
         };
         let (key, mut task, cursor, tail) =
             match self.take_turn(caller, request, Want::Stream).await? {
@@ -69,7 +71,11 @@ impl Engine {
                     // A reader may stall; a run may not.
                     self.runs.spawn(run);
                     match answer.await.map_err(|_| lost_run())?? {
-                        Answer::Stream { task, cursor, tail } => (key, *task, cursor, tail),
+                        Answer::Stream { task, cursor, tail } => {
+                            let seen = cursor.version;
+                            let tail = self.tail_with_takeover(key.clone(), seen, tail, caller);
+                            (key, *task, cursor, tail)
+                        }
                         Answer::Message(message) => return Ok(only_message(message)),
                         Answer::Task(_) => return Err(lost_run()),
                     }

@@ -9,9 +9,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::{
-    recorder::{AnswerReceiver, Want},
+    answer::{AnswerReceiver, Waiter, Want},
+    ends::interrupted,
     run::Run,
-    state::Engine,
+    state::{Engine, now},
     writer::Writer,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     error::{Error, ErrorKind},
     store::AppendError,
     task::{
-        Entry, Fold, Slot, Started, Submitted,
+        self, DoneSteps, Entry, Fold, Slot, Started, Submitted,
         admit::{self, Admission},
     },
     types::{Message, SendMessageRequest, Task, TaskState},
@@ -31,19 +32,22 @@ pub(super) struct Start {
     writer: Writer,
     before: Option<Arc<Task>>,
     attempt: u32,
+    /// What earlier attempts have done.
+    steps: DoneSteps,
 }
 
 impl Start {
     pub(super) fn new(decision: Admission, mut writer: Writer, slots: &[Slot]) -> Self {
         let Admission::Restart(attempt) = decision else {
             let before = (writer.fold.messages > 0).then(|| Arc::new(writer.fold.task.clone()));
-            return Self { writer, before, attempt: 1 };
+            return Self { writer, before, attempt: 1, steps: DoneSteps::new() };
         };
         // What the attempt before recorded no longer counts, here as for every later reader.
-        let cursor = writer.fold.cursor;
+        let Fold { cursor, ref work, .. } = writer.fold;
         let (fold, before) = admit::restart(&writer.key.id, slots);
-        writer.fold = Fold { cursor, ..fold };
-        Self { writer, before: before.map(Arc::new), attempt }
+        writer.fold = Fold { cursor, work: work.clone(), ..fold };
+        let steps = task::done_steps(slots);
+        Self { writer, before: before.map(Arc::new), attempt, steps }
     }
 }
 
@@ -56,7 +60,11 @@ impl Engine {
         request: &SendMessageRequest,
         want: Want,
     ) -> Result<Option<(BoxFuture<'static, ()>, AnswerReceiver)>, Error> {
-        let Start { mut writer, before, attempt } = start;
+        let Start { mut writer, before, attempt, steps } = start;
+        let ends = self.ends(caller, writer.fold.work.spent());
+        if ends.is_cut() {
+            return Err(interrupted());
+        }
         let mut scope = self.scope(&writer);
         if writer.fold.messages == 0 {
             scope.context_id = match (&request.message.context_id, &caller.key) {
@@ -74,6 +82,7 @@ impl Engine {
         let context = RequestContext {
             task: before,
             attempt,
+            deadline: ends.first(),
             configuration: request.configuration.clone().map(Arc::new),
             metadata: request.metadata.clone(),
             ..self.context(caller, &writer.key, &scope.context_id, message)
@@ -96,9 +105,13 @@ impl Engine {
                 Err(AppendError::Store(error)) => return Err(error.into()),
             }
         }
-        let (answer, receiver) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let (executor, limits) = (Arc::clone(&self.executor), Arc::clone(&self.limits));
-        let run = Run { writer, executor, context, scope, runner, limits, want, answer };
+        let (sender, stream_due) = (Some(sender), now() + limits.first_event);
+        let waiter = Waiter { want, sender, stream_due, begun: writer.fold.cursor };
+        let released = Arc::clone(&self.released);
+        let run =
+            Run { writer, executor, context, steps, scope, runner, limits, ends, released, waiter };
         Ok(Some((Box::pin(run.drive()), receiver)))
     }
 
@@ -119,6 +132,10 @@ impl Engine {
                 configuration: context.configuration.clone(),
                 metadata: context.metadata.clone(),
                 expires: context.caller.expires,
+                extensions: context.caller.extensions.clone(),
+                trace: context.caller.trace.clone(),
+                transport: context.caller.transport.clone(),
+                reply_to: context.caller.reply_to.clone(),
                 at,
             }));
         }

@@ -1,10 +1,10 @@
 //! The engine: what every operation on tasks shares.
 //!
-//! Owns: the parts of an engine, reading a task for its owner, when a call's time is over, and
-//! waiting for the runs of an invocation. Must never know: cards, credentials, transports.
+//! Owns: the parts of an engine, reading a task for its owner, and waiting for the runs of an
+//! invocation. Must never know: cards, credentials, transports.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -31,8 +31,12 @@ pub(crate) struct Engine {
     pub(crate) env: Env,
     /// Runs that go on without their caller.
     pub(crate) runs: TaskTracker,
+    /// How many of them were released before they were done.
+    pub(crate) released: Arc<AtomicUsize>,
     /// Ends the streams of tasks that no run is at work on.
     pub(crate) shutdown: CancellationToken,
+    /// Releases every run that is not done, and lets none begin.
+    pub(crate) release: CancellationToken,
     pub(crate) page_key: Arc<PageKey>,
     pub(crate) liveness: Arc<Liveness>,
 }
@@ -50,7 +54,9 @@ impl Engine {
             limits: Arc::default(),
             env: Env::system(),
             runs: TaskTracker::new(),
+            released: Arc::default(),
             shutdown: CancellationToken::new(),
+            release: CancellationToken::new(),
             page_key: Arc::new(page_key),
             liveness: Arc::default(),
         }
@@ -58,7 +64,7 @@ impl Engine {
 
     /// The same engine with runs of its own to wait for.
     pub(crate) fn invocation(&self) -> Self {
-        Self { runs: TaskTracker::new(), ..self.clone() }
+        Self { runs: TaskTracker::new(), released: Arc::default(), ..self.clone() }
     }
 
     /// Waits until every run that goes on without its caller has ended.
@@ -140,34 +146,13 @@ impl Engine {
             context_id: Arc::clone(context_id),
             caller: Arc::clone(caller),
             attempt: 1,
-            deadline: self.deadline(caller),
+            deadline: self.ends(caller, Duration::ZERO).first(),
             configuration: None,
             metadata: None,
             store: Arc::clone(&self.store),
             max_related: self.limits.related,
+            steps: None,
         }
-    }
-
-    /// When a run started now must have its outcome.
-    pub(super) fn deadline(&self, caller: &Caller) -> Instant {
-        /// As good as never.
-        const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-        let longest = now() + self.limits.run_time.min(LONGEST);
-        let margin = self.limits.deadline_margin;
-        let of_call = caller.deadline.map(|at| at.checked_sub(margin).unwrap_or(at));
-        let of_client = self.expiry(caller);
-        [of_call, of_client].into_iter().flatten().fold(longest, Instant::min)
-    }
-
-    /// When the client stops waiting for the answer, by its own word.
-    pub(super) fn expiry(&self, caller: &Caller) -> Option<Instant> {
-        let left = caller.expires?.as_millis().saturating_sub(self.env.now().as_millis());
-        now().checked_add(Duration::from_millis(left.try_into().unwrap_or(0)))
-    }
-
-    /// Whether the client has stopped waiting for the answer.
-    pub(crate) fn is_expired(&self, caller: &Caller) -> bool {
-        caller.expires.is_some_and(|at| at <= self.env.now())
     }
 }
 

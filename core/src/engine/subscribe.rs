@@ -3,7 +3,7 @@
 //! Owns: where a subscription begins, and its end by the client's deadline. Must never know: how a
 //! journal becomes events.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 
@@ -34,7 +34,8 @@ impl Engine {
             self.tail_with_takeover(key.clone(), fold.cursor.version, tail, caller)
         };
         let at_rest = caller.streams_end == StreamsEnd::AtRest;
-        let ends = EndsAt { input_required: at_rest, auth_required: at_rest };
+        let time = self.ends(caller, Duration::ZERO);
+        let ends = EndsAt { input_required: at_rest, auth_required: at_rest, time };
         let state = fold.task.status.state;
         let events = match caller.resume {
             Some(resume) if resume > fold.cursor => {

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::state::Engine;
 use crate::{
+    call::Caller,
     error::Error,
-    task::{TaskKey, Version},
+    task::{TaskKey, Version, admit},
 };
 
 /// Looks for orphans: tasks whose runner is gone, such as a process that was killed. It starts
@@ -114,16 +115,19 @@ enum Look {
 async fn look_at(engine: &Engine, key: &TaskKey, seen: Option<Seen>) -> Result<Look, Error> {
     let after = seen.map_or(0, |seen| seen.version);
     let Some(journal) = engine.store.read(key, after).await? else { return Ok(Look::Gone) };
-    match (journal.slots.last(), seen) {
-        (Some(slot), _) => Ok(Look::Alive(Seen { version: slot.version, since: Instant::now() })),
-        (None, None) => Ok(Look::Gone),
-        (None, Some(seen)) if seen.since.elapsed() < engine.limits.lease.saturating_sub(SLACK) => {
-            Ok(Look::Alive(seen))
+    let lease = engine.limits.lease.saturating_sub(SLACK);
+    let orphan = match (journal.slots.last(), seen) {
+        (Some(slot), _) if admit::is_released(&journal.slots) => slot.version,
+        (Some(slot), _) => {
+            return Ok(Look::Alive(Seen { version: slot.version, since: Instant::now() }));
         }
-        (None, Some(seen)) => match engine.take_over(key, seen.version, None).await? {
-            true => Ok(Look::Taken),
-            false => Ok(Look::Gone),
-        },
+        (None, None) => return Ok(Look::Gone),
+        (None, Some(seen)) if seen.since.elapsed() < lease => return Ok(Look::Alive(seen)),
+        (None, Some(seen)) => seen.version,
+    };
+    match engine.take_over(key, orphan, &Caller::default()).await? {
+        true => Ok(Look::Taken),
+        false => Ok(Look::Gone),
     }
 }
 

@@ -3,12 +3,16 @@
 //! Owns: admission against the journal, waiting for the turn, and what an idempotency key stands
 //! for. Must never know: what is answered, how a run starts or records, transports.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::BoxFuture};
 
 use super::{
-    recorder::{AnswerReceiver, Want},
+    answer::{AnswerReceiver, Want},
+    ends::{Ends, interrupted, still_at_work},
     start::Start,
     state::Engine,
     writer::Writer,
@@ -48,7 +52,7 @@ impl Engine {
             (None, None) => self.env.id(),
         };
         let key = TaskKey { tenant, id };
-        let deadline = self.deadline(caller);
+        let time = self.ends(caller, Duration::ZERO);
         let expired = self.is_expired(caller);
         let mut journal = None;
         if named.is_some() {
@@ -57,9 +61,10 @@ impl Engine {
                 return Err(Error::task_not_found(&key.id));
             }
             journal = Some(found);
-        } else if expired {
+        } else if expired || time.is_cut() {
             // It is not started now. But it may have been, before.
-            journal = Some(self.read_owned(&key, caller).await.map_err(not_started)?);
+            let found = self.read_owned(&key, caller).await;
+            journal = Some(found.map_err(|error| not_started(error, expired))?);
         }
         // The first may only tell that the request is known already.
         let mut tries = self.limits.append_tries.max(2);
@@ -82,13 +87,22 @@ impl Engine {
                 Admission::Answered => return Ok(Turn::Recorded(key, slots)),
                 // It is a task already: a caller that follows its events need not wait.
                 Admission::Join if want != Want::Settled && listed => {
+                    if want == Want::Created && caller.at_least_once {
+                        self.attend(writer, caller);
+                    }
                     return Ok(Turn::Recorded(key, slots));
                 }
                 // Waiting is bounded by the deadline, not by how often the task changes meanwhile.
                 Admission::Join | Admission::Wait => {
-                    let any = decision == Admission::Join && want != Want::Settled;
+                    let (wait, time) = match decision {
+                        Admission::Join if want == Want::Settled => {
+                            (Wait::Joined, self.ends_of_join(caller))
+                        }
+                        Admission::Join => (Wait::Seen, self.ends_of_join(caller)),
+                        _ => (Wait::Turn, time.clone()),
+                    };
                     // Rare, and large: boxed, so that a call that need not wait stays small.
-                    Box::pin(self.wait_turn(writer, any, caller, deadline)).await?;
+                    Box::pin(self.wait_turn(writer, wait, caller, &time)).await?;
                 }
                 Admission::GiveUp => Box::pin(self.fail_orphan(writer)).await?,
                 Admission::Begin | Admission::Restart(_) => {
@@ -114,7 +128,7 @@ impl Engine {
     /// # Errors
     /// When it stands for something else.
     async fn bind_key(&self, caller: &Caller, used_for: &TaskKey) -> Result<(), Error> {
-        let Some(request_key) = caller.key.as_ref().filter(|key| !key.takes_over()) else {
+        let Some(request_key) = caller.key.as_ref().filter(|key| key.is_of_client()) else {
             return Ok(());
         };
         let key = TaskKey { id: request_key.id("task"), ..used_for.clone() };
@@ -134,44 +148,76 @@ impl Engine {
         }
     }
 
-    /// Waits until no run is at work on the task, or until `any` slot comes. An orphan is taken over
-    /// meanwhile.
+    /// Sees work to its end that an earlier delivery began, beside the answer: that delivery's
+    /// runner may be gone.
+    fn attend(&self, writer: Writer, caller: &Arc<Caller>) {
+        let (engine, caller) = (self.clone(), Arc::clone(caller));
+        let time = self.ends_of_join(&caller);
+        self.runs.spawn(async move {
+            if engine.wait_turn(writer, Wait::Turn, &caller, &time).await.is_err() {
+                engine.released.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Waits for what is waited for; an orphan is taken over meanwhile.
     async fn wait_turn(
         &self,
         writer: Writer,
-        any: bool,
+        wait: Wait,
         caller: &Caller,
-        deadline: Instant,
+        time: &Ends,
     ) -> Result<(), Error> {
         let mut tail = writer.tail();
         let mut seen = writer.fold.cursor.version;
+        let mut released = writer.fold.work.released;
         let rests = |entry: &Entry| {
             let interrupts = matches!(entry, Entry::Status(it) if it.status.state.is_interrupted());
             interrupts || entry.ends_run()
         };
         let rest = async {
             loop {
+                if std::mem::take(&mut released) {
+                    if wait != Wait::Turn {
+                        // The next attempt is this caller's.
+                        return Ok(());
+                    }
+                    self.take_over(&writer.key, seen, caller).await?;
+                }
                 match tokio::time::timeout(self.limits.lease, tail.next()).await {
                     Ok(None) => return Ok(()),
                     Ok(Some(slot)) => {
                         let slot = slot?;
                         seen = slot.version;
-                        if any || slot.entries.iter().any(rests) {
+                        released = slot.entries.iter().any(|it| matches!(it, Entry::Released(_)));
+                        if wait == Wait::Seen || slot.entries.iter().any(rests) {
                             return Ok(());
                         }
                     }
-                    Err(_) => _ = self.take_over(&writer.key, seen, caller.deadline).await?,
+                    Err(_) => _ = self.take_over(&writer.key, seen, caller).await?,
                 }
             }
         };
-        tokio::time::timeout_at(deadline.into(), rest).await.unwrap_or_else(|_| {
-            let sentence = "The agent is still at work on this task; try again later.";
-            Err(Error::new(ErrorKind::Unavailable, sentence))
-        })
+        time.bound(rest).await.unwrap_or_else(|| Err(still_at_work()))
     }
 }
 
-/// The error of a request that was not started before its deadline.
-fn not_started(error: Error) -> Error {
-    if error.kind() == ErrorKind::TaskNotFound { Error::expired() } else { error }
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// That no run is at work on the task.
+    Turn,
+    /// The same of the run for an earlier delivery of this very message.
+    Joined,
+    /// Anything that is recorded of that run.
+    Seen,
+}
+
+/// The error of a request that was not started before its deadline, or its host's end.
+fn not_started(error: Error, expired: bool) -> Error {
+    match error.kind() {
+        ErrorKind::TaskNotFound if expired => Error::expired(),
+        ErrorKind::TaskNotFound => interrupted(),
+        _ => error,
+    }
 }

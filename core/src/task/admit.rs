@@ -93,11 +93,32 @@ fn redelivered(slots: &[Slot], fold: &Fold, caller: &Caller, limits: &Limits) ->
     if answered(&fold.task.id, slots, caller).1 {
         return Admission::Answered;
     }
-    match fold.attempt.unwrap_or(0) {
-        _ if caller.key.as_ref().is_some_and(|key| !key.takes_over()) => Admission::Join,
-        attempt if attempt >= limits.attempts => Admission::GiveUp,
-        attempt => Admission::Restart(attempt + 1),
+    // A living run is joined, whoever runs it; one that is not shows no sign of life for a lease.
+    match fold.work.released {
+        true => next_attempt(fold, limits),
+        false => Admission::Join,
     }
+}
+
+/// Which attempt is the next at work that is an orphan: none after too many that came to nothing, or
+/// after the agent's whole time.
+pub(crate) fn next_attempt(fold: &Fold, limits: &Limits) -> Admission {
+    let work = &fold.work;
+    match work.lost() >= limits.attempts || work.spent() >= limits.run_time {
+        true => Admission::GiveUp,
+        false => Admission::Restart(work.attempt + 1),
+    }
+}
+
+/// Whether the newest of these slots that tells of a run tells that it was released.
+pub(crate) fn is_released(slots: &[Slot]) -> bool {
+    let entries = slots.iter().rev().flat_map(|slot| slot.entries.iter().rev());
+    let told = entries.into_iter().find_map(|entry| match entry {
+        Entry::Released(_) => Some(true),
+        Entry::Started(_) | Entry::Submitted(_) => Some(false),
+        entry => entry.ends_run().then_some(false),
+    });
+    told.unwrap_or(false)
 }
 
 /// The journal as it stood when this request was answered, and whether it was: what came later is

@@ -4,15 +4,18 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::types::{
-    Artifact, Message, Metadata, Part, PartContent, SendMessageConfiguration,
-    TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent, Timestamp,
+use crate::{
+    call::{ReplyAddress, TraceContext},
+    types::{
+        Artifact, Json, Message, Metadata, Part, PartContent, SendMessageConfiguration,
+        TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent, Timestamp,
+    },
 };
 
-/// One recorded fact.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One recorded fact. As it is stored it is an object with one member, whose name is its kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Entry {
     /// A message was admitted; the first one makes the task.
@@ -30,8 +33,18 @@ pub enum Entry {
     /// The request's key, after which this journal is called, stands for a message to another
     /// task: there is no task here.
     KeyUsed(KeyUsed),
+    /// A runner's host stopped before the work was done, which is nobody's fault: the next attempt may
+    /// begin at once.
+    Released(Released),
     /// A request canceled the task: the status that stands behind it in the same append.
     CancelRequested(CancelRequested),
+    /// A step of the work on the newest message is done.
+    Step(Step),
+    /// Inside which steps the entries behind it in the same append were told.
+    Within(Within),
+    /// Of a kind that a newer build records, and this one does not know: it is kept and passed over.
+    #[serde(untagged)]
+    Unknown(Unknown),
 }
 
 impl Entry {
@@ -42,11 +55,16 @@ impl Entry {
                 let modes = submitted.configuration.iter().flat_map(|it| &it.accepted_output_modes);
                 weight_of_message(&submitted.message)
                     + weight_of_metadata(&submitted.metadata)
-                    + weight_of_texts(modes)
+                    + weight_of_texts(modes.chain(&submitted.extensions))
             }
-            Self::Started(_) | Self::Heartbeat(_) | Self::KeyUsed(_) | Self::CancelRequested(_) => {
-                0
-            }
+            Self::Started(_)
+            | Self::Heartbeat(_)
+            | Self::Released(_)
+            | Self::KeyUsed(_)
+            | Self::CancelRequested(_) => 0,
+            Self::Step(step) => step.weight(),
+            Self::Within(within) => weight_of_texts(within.steps.iter()),
+            Self::Unknown(unknown) => unknown.content.as_str().len(),
             Self::Status(event) => {
                 let message = event.status.message.as_deref().map_or(0, weight_of_message);
                 message + weight_of_metadata(&event.metadata)
@@ -70,13 +88,24 @@ impl Entry {
             Self::Submitted(_) | Self::Status(_) | Self::Replied(_) | Self::KeyUsed(_) => true,
             // What the attempt before it recorded is taken back.
             Self::Started(started) => started.attempt > 1,
-            Self::Artifact(_) | Self::Heartbeat(_) | Self::CancelRequested(_) => false,
+            Self::Artifact(_)
+            | Self::Heartbeat(_)
+            | Self::Released(_)
+            | Self::CancelRequested(_)
+            | Self::Step(_)
+            | Self::Within(_)
+            | Self::Unknown(_) => false,
         }
     }
 
     /// The message of the status that it sets, if it sets one.
     pub(crate) fn status_message(&self) -> Option<&Arc<Message>> {
         if let Self::Status(event) = self { event.status.message.as_ref() } else { None }
+    }
+
+    /// Whether anybody but a runner hears of it: what is only the runner's own makes no task.
+    pub(crate) fn is_told(&self) -> bool {
+        !matches!(self, Self::Heartbeat(_) | Self::Released(_) | Self::Step(_) | Self::Within(_))
     }
 
     /// Whether the work on the newest message ends with it.
@@ -144,6 +173,18 @@ pub struct Submitted {
     /// Until when the client waits for the answer, for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
+    /// The extensions that the caller knows, for the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Arc<str>>,
+    /// The distributed trace that the request is part of, for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
+    /// The protocol binding that the request came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Arc<str>>,
+    /// Where it is answered, for whoever goes on after the one who was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<ReplyAddress>,
     /// When.
     pub at: Timestamp,
 }
@@ -151,7 +192,18 @@ pub struct Submitted {
 impl Submitted {
     /// A message alone.
     pub fn new(message: Arc<Message>, at: Timestamp) -> Self {
-        Self { message, request: None, configuration: None, metadata: None, expires: None, at }
+        Self {
+            message,
+            request: None,
+            configuration: None,
+            metadata: None,
+            expires: None,
+            extensions: Vec::new(),
+            trace: None,
+            transport: None,
+            reply_to: None,
+            at,
+        }
     }
 }
 
@@ -185,6 +237,59 @@ pub struct Heartbeat {
     pub runner: Arc<str>,
     /// When.
     pub at: Timestamp,
+}
+
+/// Ends an attempt without an outcome: whoever looks may begin the next one, without waiting for the
+/// lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Released {
+    /// Whose.
+    pub runner: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A step is done: no later attempt at the same message does it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The name that the agent's author gave it; from the second of a name on, numbered.
+    pub name: Arc<str>,
+    /// What it came to.
+    pub value: Json,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Step {
+    /// Roughly how many bytes it holds.
+    pub(crate) fn weight(&self) -> usize {
+        weight_of_texts([&self.name].into_iter()) + self.value.as_str().len()
+    }
+}
+
+/// Inside which steps something was told: with them it is told again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Within {
+    /// Their names, the innermost last; none for what stands in no step.
+    pub steps: Vec<Arc<str>>,
+}
+
+/// An entry whose kind is not known here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unknown {
+    /// Its kind.
+    pub kind: Arc<str>,
+    /// What it holds.
+    pub content: Json,
+}
+
+impl Serialize for Unknown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(&self.kind, &self.content)])
+    }
 }
 
 /// Where a request's key was used, if not for a new task.

@@ -14,6 +14,7 @@ use super::{
     entry::{self, Entry, Submitted},
     head::{Head, Phase},
     journal::Slot,
+    work::Work,
 };
 
 /// A journal folded: the task, and what else is known by its entries.
@@ -27,6 +28,8 @@ pub struct Fold {
     pub message_at: Option<Version>,
     /// The attempt at the newest message that is under way; none when no run is at work.
     pub attempt: Option<u32>,
+    /// The work on the newest message, all attempts at it taken together.
+    pub work: Work,
     /// How many messages were admitted.
     pub messages: u32,
     /// The answer of a journal that holds no task.
@@ -57,7 +60,9 @@ impl Fold {
                 let cursor = Cursor { version: slot.version, index };
                 let counts = !fenced.iter().any(|range| range.contains(&position));
                 position += 1;
-                if counts {
+                if !counts {
+                    fold.work.apply(entry);
+                } else {
                     fold.apply(cursor, entry);
                     if stop(&fold, entry) {
                         return (fold, true);
@@ -77,12 +82,18 @@ impl Fold {
     /// are, never to what they hold.
     pub fn apply(&mut self, cursor: Cursor, entry: &Entry) {
         self.cursor = cursor;
+        self.work.apply(entry);
         match entry {
             Entry::Submitted(submitted) => self.submit(submitted),
             Entry::Started(started) => self.attempt = Some(started.attempt),
             Entry::Status(event) => self.set_status(&event.status),
             Entry::Artifact(event) => self.add_artifact(event),
-            Entry::Heartbeat(_) | Entry::CancelRequested(_) => {}
+            Entry::Heartbeat(_)
+            | Entry::CancelRequested(_)
+            | Entry::Step(_)
+            | Entry::Within(_)
+            | Entry::Unknown(_) => {}
+            Entry::Released(_) => self.attempt = None,
             Entry::KeyUsed(used) => {
                 self.used_for = Some(Arc::clone(&used.task_id));
                 self.task.status.timestamp = Some(used.at);
@@ -170,7 +181,11 @@ impl Fold {
                 Entry::Started(_)
                 | Entry::Artifact(_)
                 | Entry::Heartbeat(_)
-                | Entry::CancelRequested(_) => {}
+                | Entry::Released(_)
+                | Entry::CancelRequested(_)
+                | Entry::Step(_)
+                | Entry::Within(_)
+                | Entry::Unknown(_) => {}
             }
         }
         let phase = match status.state {

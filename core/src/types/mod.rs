@@ -36,6 +36,7 @@ pub use event::{
 };
 pub use json::{Json, Metadata};
 pub use message::{Message, Part, PartContent, Role};
+pub(crate) use proto::{read_base64, write_base64};
 pub use push::{
     AuthenticationInfo, DeleteTaskPushNotificationConfigRequest,
     GetTaskPushNotificationConfigRequest, ListTaskPushNotificationConfigsRequest,

@@ -139,8 +139,13 @@ pub(super) fn decode_base64(text: &str) -> Result<Bytes, base64::DecodeError> {
 }
 
 /// Padded base64 of the standard alphabet.
-pub(super) fn write_base64<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn write_base64<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+/// Base64 of either alphabet, padded or not.
+pub(crate) fn read_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    decode_base64(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
 /// For `skip_serializing_if`: proto3 leaves out what has its default value, as if unset.

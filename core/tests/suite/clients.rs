@@ -62,9 +62,12 @@ async fn call(sim: &Sim, dice: &mut Dice, caller: Caller, call: Call) -> (Arc<In
 }
 
 /// What an agent is to do.
-fn story(dice: &mut Dice) -> String {
+fn story(sim: &Sim, dice: &mut Dice) -> String {
     let mut words = Vec::new();
     for _ in 0..dice.below(6) {
+        if sim.has_step(dice) {
+            words.push("step".to_owned());
+        }
         words.push(match dice.below(10) {
             0..2 => "work".to_owned(),
             2 => "make".to_owned(),
@@ -84,7 +87,7 @@ fn story(dice: &mut Dice) -> String {
 
 /// A new task, or the next message to one that may be waiting for it.
 fn request(sim: &Sim, dice: &mut Dice) -> SendMessageRequest {
-    let mut request = say(&story(dice));
+    let mut request = say(&story(sim, dice));
     let parts = vec![Part::text(request.message.text())];
     request.message = Message::user(&*sim.message_id(), parts);
     let known = sim.known.lock().unwrap();
@@ -148,7 +151,7 @@ async fn deliver(
     key: Option<IdempotencyKey>,
 ) -> bool {
     let (delivery, blocking) = delivery(dice, request);
-    let caller = Caller { key: key.clone(), ..Caller::default() };
+    let caller = Caller { key: key.clone(), cut: sim.cut(dice), ..Caller::default() };
     let (instance, heard) = call(sim, dice, caller, delivery).await;
     match heard {
         None => false,

@@ -13,7 +13,7 @@ const HOUR: i64 = 3_600_000;
 const LEASE: Duration = Duration::from_secs(30);
 
 /// A clock that is wrong by so much, and goes.
-fn wrong_by(millis: i64) -> Env {
+pub(crate) fn wrong_by(millis: i64) -> Env {
     let began = tokio::time::Instant::now();
     let now = move || {
         let passed = i64::try_from(began.elapsed().as_millis()).unwrap();

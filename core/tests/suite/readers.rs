@@ -115,18 +115,3 @@ async fn an_outage_of_the_store_makes_no_orphans() {
     assert_eq!(get_on(&handler, &task.id).await.status.state, TaskState::Completed);
     assert_eq!(script.runs(), 1);
 }
-
-#[tokio::test(start_paused = true)]
-async fn what_a_call_takes_over_has_its_outcome_by_the_calls_deadline() {
-    let world = World::new();
-    died(&world, keyed("k"), say("working\nhang"));
-    let id = keyed("k").key.unwrap().id("task");
-    world.get(&id).await;
-    sleep(LEASE).await;
-    let deadline = Instant::now().into_std() + Duration::from_secs(10);
-    let caller = Caller { deadline: Some(deadline), ..Caller::default() };
-    task_of(world.call(caller, get(&id)).await.unwrap());
-    tokio::time::timeout(Duration::from_secs(10), world.handler.settled()).await.unwrap();
-    let task = world.get(&id).await;
-    assert_eq!((task.status.state, world.script.runs()), (TaskState::Failed, 2));
-}

@@ -44,6 +44,8 @@ pub(crate) struct Sim {
     messages: AtomicU64,
     runs: AtomicU64,
     seed: u64,
+    /// Whether hosts stop in the middle of the work, and agents have steps.
+    cuts: bool,
     began: Instant,
 }
 
@@ -77,6 +79,7 @@ impl Sim {
             messages: AtomicU64::new(0),
             runs: AtomicU64::new(0),
             seed,
+            cuts: seed % 3 == 1,
             began,
         })
     }
@@ -92,6 +95,18 @@ impl Sim {
 
     pub(crate) fn message_id(&self) -> String {
         format!("m{}", self.messages.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// Whether an agent is to do a step next.
+    pub(crate) fn has_step(&self, dice: &mut Dice) -> bool {
+        self.cuts && dice.percent(25)
+    }
+
+    /// When the host of a call stops; late enough for some of the work.
+    pub(crate) fn cut(&self, dice: &mut Dice) -> Option<std::time::Instant> {
+        let is_cut = self.cuts && dice.percent(40);
+        let left = |dice: &mut Dice| Limits::default().deadline_margin + dice.millis(5_000);
+        is_cut.then(|| (Instant::now() + left(dice)).into_std())
     }
 
     /// Its clock is a little wrong, as every clock.
@@ -190,6 +205,15 @@ impl AgentExecutor for Agent {
                 "complete" => queue.complete(text).await?,
                 "fail" => queue.fail(text).await?,
                 "reply" => queue.reply(text).await?,
+                "step" => {
+                    said -= 1;
+                    let pause = Duration::from_millis(400);
+                    let work = async {
+                        tokio::time::sleep(pause).await;
+                        Ok::<_, AgentError>(())
+                    };
+                    context.step("step", work).await?;
+                }
                 pause => {
                     said -= 1;
                     tokio::time::sleep(Duration::from_millis(pause.parse().unwrap_or(0))).await;

@@ -128,14 +128,17 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
         wrong.push(format!("its head is {:?}", journal.head.status));
     }
     let (mut ended, mut attempt, mut settled) = (false, 0, true);
-    let mut runner = Runner::default();
+    let (mut runner, mut steps) = (Runner::default(), BTreeSet::new());
     for entry in journal.slots.iter().flat_map(|slot| slot.entries.iter()) {
         if ended {
             wrong.push("something comes after its end".to_owned());
         }
         match entry {
             Entry::Submitted(_) if !settled => wrong.push("a message out of turn".to_owned()),
-            Entry::Submitted(_) => (attempt, settled) = (0, false),
+            Entry::Submitted(_) => {
+                (attempt, settled) = (0, false);
+                steps.clear();
+            }
             Entry::Started(started) => {
                 if started.attempt != attempt + 1 || settled {
                     wrong.push(format!("attempt {} is out of turn", started.attempt));
@@ -156,8 +159,11 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
                 (ended, settled) = (true, true);
                 wrong.extend(runner.says(&message.text()));
             }
-            Entry::Heartbeat(_) | Entry::CancelRequested(_) => {}
             Entry::KeyUsed(_) => ended = true,
+            Entry::Step(step) if !steps.insert(Arc::clone(&step.name)) => {
+                wrong.push(format!("the step {} is done twice", step.name));
+            }
+            _ => {}
         }
     }
     wrong
@@ -278,9 +284,11 @@ pub(crate) fn outline(slots: &[Slot]) -> String {
             texts.concat()
         }
         Entry::Heartbeat(_) => "~".to_owned(),
+        Entry::Released(_) => "|".to_owned(),
         Entry::KeyUsed(it) => format!("key of a message to {}", it.task_id),
         Entry::CancelRequested(_) => "x".to_owned(),
         Entry::Replied(it) => format!("reply {}", it.text()),
+        other => format!("{other:?}"),
     };
     let slot = |slot: &Slot| slot.entries.iter().map(entry).collect::<Vec<_>>().join(", ");
     slots.iter().map(slot).collect::<Vec<_>>().join(" | ")

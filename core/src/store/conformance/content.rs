@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use super::fixtures::*;
 use crate::{
     store::{ListQuery, ReadLimit},
-    task::{Cursor, Entry, Fold, Head, TaskKey},
-    types::{Message, Part, TaskState, TaskStatus, TaskStatusUpdateEvent, Timestamp},
+    task::{Cursor, Entry, Fold, Head, Step, TaskKey, Unknown},
+    types::{Json, Message, Part, TaskState, TaskStatus, TaskStatusUpdateEvent, Timestamp},
 };
 
 pub async fn odd_texts_are_kept(store: Store) {
@@ -110,6 +110,19 @@ pub async fn hundreds_of_entries_fit_in_one_slot(store: Store) {
     append(&store, key("t"), 2, [chunk("next")], None).await.unwrap();
     let read = slots(&store, "t", 1).await;
     assert_eq!((read.len(), &*read[0].entries), (2, &*entries));
+}
+
+pub async fn entries_of_every_kind_are_kept(store: Store) {
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    for (after, text) in [(1, "\u{1f980}"), (2, &*"é".repeat(300_000))] {
+        let (content, at) = (Json::new(text).unwrap(), Timestamp::from_millis(1));
+        let entries = [
+            Entry::Unknown(Unknown { kind: "newer".into(), content: content.clone() }),
+            Entry::Step(Step { name: "b".into(), value: content, at }),
+        ];
+        append(&store, key("t"), after, entries.clone(), None).await.unwrap();
+        assert!(*slots(&store, "t", after).await[0].entries == entries);
+    }
 }
 
 /// Wherever it stands in the journal, the head does without it and says where it is.

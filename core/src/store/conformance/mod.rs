@@ -73,6 +73,7 @@ macro_rules! store_conformance {
             large_journals_and_entries_are_kept,
             an_artifact_of_5_mb_is_kept,
             hundreds_of_entries_fit_in_one_slot,
+            entries_of_every_kind_are_kept,
             a_status_message_of_1_mb_is_kept,
             lists_are_newest_first_and_ties_by_id,
             lists_are_filtered,

@@ -240,7 +240,7 @@ mod tests {
             let read = reader.read(&record);
             prop_assert_eq!(read.call.unwrap(), call);
             prop_assert_eq!(read.caller.version.as_deref(), Some("1.0"));
-            prop_assert!(!read.caller.key.unwrap().takes_over());
+            prop_assert!(read.caller.key.unwrap().is_of_client());
         }
     }
 }

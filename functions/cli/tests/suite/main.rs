@@ -14,6 +14,7 @@
 //! | [`served`] | the agents it is put before |
 //! | [`canned`] | an agent that answers by a list |
 
+#![recursion_limit = "256"]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 // A runner within a test is deep.
 #![recursion_limit = "256"]

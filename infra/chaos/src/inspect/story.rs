@@ -69,7 +69,11 @@ impl Story {
                 let is_current = self.runner.as_ref() == Some(&beat.runner);
                 ensure!(is_current, "a heartbeat of a runner that was fenced");
             }
-            Entry::CancelRequested(_) => {}
+            // The next attempt may begin; this runner is done.
+            Entry::Released(released) => {
+                let is_current = self.runner.take() == Some(Arc::clone(&released.runner));
+                ensure!(is_current, "a release by a runner that was fenced");
+            }
             Entry::KeyUsed(_) => bail!("an idempotency key's journal where a task's is due"),
             Entry::Artifact(event) => {
                 for part in &event.artifact.parts {
@@ -96,6 +100,7 @@ impl Story {
                 self.over = true;
                 self.hear(&message.text())?;
             }
+            _ => {}
         }
         Ok(())
     }

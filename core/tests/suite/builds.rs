@@ -1,0 +1,115 @@
+//! Two builds on one store, as during a rolling deploy: what the newer one records and the older
+//! does not know is kept, counted by every cursor, and passed over by whatever reads a journal.
+
+use std::sync::Arc;
+
+use a2a_core::{
+    Call, Caller, Cursor, Json, MemoryStore, ReplyAddress, TaskState, TaskStore, Timestamp,
+    TraceContext,
+    store::conformance::append,
+    task::{Entry, Fold, Released, Slot, Step, Submitted, TaskKey, Unknown, Within},
+};
+
+use crate::world::*;
+
+/// As a newer build would record it.
+fn unknown() -> Entry {
+    let content = serde_json::from_str::<Json>(r#"{"of":["a","newer",{"build":1e400}]}"#).unwrap();
+    Entry::Unknown(Unknown { kind: "pushed".into(), content })
+}
+
+fn key_of(id: &str) -> TaskKey {
+    TaskKey { tenant: "".into(), id: id.into() }
+}
+
+/// A newer build, which writes beside the run.
+async fn newer_build_appends(store: &Arc<MemoryStore>, id: &str, entries: Vec<Entry>) {
+    let journal = store.read(&key_of(id), 0).await.unwrap().unwrap();
+    let after = journal.slots.last().unwrap().version;
+    append(&(Arc::clone(store) as _), key_of(id), after, entries, None).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_entry_in_the_middle_of_a_run_is_passed_over() {
+    let world = World::new();
+    let story = "working hm\ngate\nappend a one\ngate\nappend a two\ncomplete done";
+    let task = world.at_work(story).await;
+    let stream = tokio::spawn(all(world.subscribe(&task.id).await.unwrap()));
+    yields().await;
+    newer_build_appends(&world.store, &task.id, vec![unknown()]).await;
+    world.script.gate.open();
+    tokio::time::sleep(std::time::Duration::from_secs(90)).await;
+    newer_build_appends(&world.store, &task.id, vec![unknown(), unknown()]).await;
+    assert_eq!(world.get(&task.id).await.status.state, TaskState::Working);
+    world.script.gate.open();
+    let heard = soon(stream).await.unwrap();
+    assert_eq!(told_all(&heard), ["task working", "a one", "a two", "completed done"]);
+    let done = world.get(&task.id).await;
+    assert_eq!((done.status.state, world.script.runs()), (TaskState::Completed, 1));
+    // Whoever comes back from an event of either build misses nothing.
+    let slots = world.store.read(&key_of(&task.id), 0).await.unwrap().unwrap().slots;
+    for slot in &slots {
+        for index in 0..slot.entries.len() as u32 {
+            let resume = Some(Cursor { version: slot.version, index });
+            let after = Caller { resume, ..Caller::default() };
+            let Ok(reply) = world.call(after, subscribe(&task.id)).await else { continue };
+            let rest = all(events(reply)).await;
+            let common = rest.len().min(heard.len() - 1);
+            assert_eq!(rest[rest.len() - common..], heard[heard.len() - common..], "{resume:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_stays_so_and_what_is_at_rest_goes_on() {
+    let world = World::new();
+    let send = || Call::SendMessage(say("ask what?"));
+    let asked = sent_task(world.call(keyed("k"), send()).await.unwrap());
+    newer_build_appends(&world.store, &asked.id, vec![unknown()]).await;
+    assert_eq!(sent_task(world.call(keyed("k"), send()).await.unwrap()), asked);
+    let done = world.send(say_to(&asked.id, "complete done")).await;
+    newer_build_appends(&world.store, &asked.id, vec![unknown()]).await;
+    assert_eq!(world.get(&asked.id).await, done);
+    assert_eq!(
+        world.cancel(&asked.id).await.unwrap_err().kind(),
+        a2a_core::ErrorKind::TaskNotCancelable
+    );
+}
+
+#[test]
+fn every_kind_is_read_as_it_was_written() {
+    let at = Timestamp::from_millis(5);
+    let mut submitted = Submitted::new(Arc::new(say("hi").message), at);
+    submitted.extensions = vec!["urn:x".into()];
+    submitted.trace = Some(TraceContext { parent: "00-1".into(), state: Some("a=b".into()) });
+    submitted.transport = Some("JSONRPC".into());
+    let key = bytes::Bytes::from_static(b"\xff\x00corr");
+    submitted.reply_to = Some(ReplyAddress { topic: "replies".into(), key });
+    let value = serde_json::from_str::<Json>(r#"{"n":9007199254740993}"#).unwrap();
+    for (entry, kind) in [
+        (Entry::Submitted(submitted), "submitted"),
+        (Entry::Released(Released { runner: "r".into(), at }), "released"),
+        (Entry::Step(Step { name: "draft#2".into(), value, at }), "step"),
+        (Entry::Within(Within { steps: vec!["a".into(), "b".into()] }), "within"),
+        (unknown(), "pushed"),
+    ] {
+        let text = serde_json::to_string(&entry).unwrap();
+        assert!(text.starts_with(&format!("{{\"{kind}\":")), "{text}");
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
+    }
+    for wrong in ["{}", "[]", "\"started\"", r#"{"started":{}}"#, r#"{"a":1,"b":2}"#] {
+        assert!(serde_json::from_str::<Entry>(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_fold_counts_it_and_is_not_changed_by_it() {
+    let submitted =
+        || Entry::Submitted(Submitted::new(Arc::new(say("hi").message), Timestamp::from_millis(1)));
+    let slot = |entries: Vec<Entry>| [Slot { version: 1, entries: entries.into() }];
+    let with = Fold::replay("t".into(), &slot(vec![submitted(), unknown()]));
+    let without = Fold::replay("t".into(), &slot(vec![submitted()]));
+    assert_eq!((with.task, with.cursor.index), (without.task, without.cursor.index + 1));
+    let head = Fold::new("t".into()).head_after(&"".into(), &[submitted(), unknown()]);
+    assert_eq!(head, Fold::new("t".into()).head_after(&"".into(), &[submitted()]));
+}
