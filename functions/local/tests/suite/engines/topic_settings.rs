@@ -18,6 +18,7 @@ use a2a_local::{
     topic::{self, TopicSettings},
 };
 use clap::Parser;
+use futures_util::future::join_all;
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -77,5 +78,38 @@ async fn an_answer_may_be_as_large_as_its_topic_takes() {
     assert_eq!(task.status.message.unwrap().text().len(), 2_500_000);
     let refused = send(3_900_000).await.map(|_| ()).err();
     assert!(refused.is_none(), "it is within the topic's limit: {refused:?}");
+    runner.stop().await.unwrap();
+}
+
+/// Answers are sent together, but none is too large because of its neighbours.
+#[tokio::test(flavor = "multi_thread")]
+async fn small_answers_fit_a_topic_of_small_records() {
+    let (name, brokers) = (format!("small-{}", uuid::Uuid::new_v4().simple()), brokers());
+    let Topics { requests, responses, .. } = Topics::of(&name);
+    let one = |topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+    let all = [one(&requests), one(&responses).set("max.message.bytes", "20000")];
+    let mut config = ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> =
+        config.set("bootstrap.servers", &brokers).create().unwrap();
+    for created in admin.create_topics(&all, &AdminOptions::new()).await.unwrap() {
+        created.unwrap();
+    }
+    let card = AgentCard { name: name.clone(), ..AgentCard::default() };
+    let (kafka, agents) = (format!("--kafka={brokers}"), format!("--agents={name}"));
+    let options = ["a2a-local", "--port=0", "--store=memory:", &kafka, &agents];
+    let config = Config::parse_from(options);
+    let runner = Runner::start(&config, [Agent::new(card, Large)]).await.unwrap();
+    let url = format!("kafka://{brokers}/{requests}");
+    let mut parameters = Parameters::default();
+    parameters.timeout = Duration::from_secs(60);
+    let client = KafkaTransport::new(&url, KafkaOptions::default()).unwrap();
+    let client = Client::new(Arc::new(client)).with_parameters(parameters);
+    let send = async |number: usize| {
+        let message = Message::user(format!("m-{number}"), vec![Part::text("4000")]);
+        client.send(SendMessageRequest { message, ..SendMessageRequest::default() }).await
+    };
+    for answer in join_all((0..200).map(send)).await {
+        assert!(answer.is_ok(), "{answer:?}");
+    }
     runner.stop().await.unwrap();
 }
