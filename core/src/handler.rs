@@ -226,18 +226,21 @@ impl DefaultRequestHandler {
             check::media_types(request, &self.card)?;
         }
         let engine = &self.engine;
+        // Boxed but for the most frequent: a call is no larger than that one is.
         match call {
             Call::SendMessage(request) => engine.send(&caller, request).await.map(Reply::Sent),
             Call::SendStreamingMessage(request) => {
-                engine.send_streaming(&caller, request).await.map(Reply::Events)
+                Box::pin(engine.send_streaming(&caller, request)).await.map(Reply::Events)
             }
             Call::GetTask(request) => engine.get_task(&caller, &request).await.map(Reply::Task),
-            Call::ListTasks(request) => engine.list_tasks(&caller, request).await.map(Reply::Tasks),
+            Call::ListTasks(request) => {
+                Box::pin(engine.list_tasks(&caller, request)).await.map(Reply::Tasks)
+            }
             Call::CancelTask(request) => {
-                engine.cancel_task(&caller, &request).await.map(Reply::Task)
+                Box::pin(engine.cancel_task(&caller, &request)).await.map(Reply::Task)
             }
             Call::SubscribeToTask(request) => {
-                engine.subscribe(&caller, &request).await.map(Reply::Events)
+                Box::pin(engine.subscribe(&caller, &request)).await.map(Reply::Events)
             }
             Call::GetAgentCard => Ok(Reply::Card(Arc::clone(&self.card))),
             // `check::call` refuses the rest, each with its own error.

@@ -37,7 +37,7 @@ impl Engine {
         let history = configuration.and_then(|it| it.history_length);
         let at_once = configuration.is_some_and(|it| it.return_immediately);
         let want = if at_once { Want::Created } else { Want::Settled };
-        let mut response = match self.take_turn(caller, request, want).await? {
+        let mut response = match Box::pin(self.take_turn(caller, request, want)).await? {
             Turn::Started(_, run, answer) => self.drive(run, answer).await?,
             Turn::Recorded(key, slots) => {
                 let (mut fold, _) = admit::answered(&key.id, &slots, caller);
@@ -66,7 +66,7 @@ impl Engine {
             time: self.ends(caller, Duration::ZERO),
         };
         let (key, mut task, cursor, tail) =
-            match self.take_turn(caller, request, Want::Stream).await? {
+            match Box::pin(self.take_turn(caller, request, Want::Stream)).await? {
                 Turn::Started(key, run, answer) => {
                     // A reader may stall; a run may not.
                     self.runs.spawn(run);

@@ -20,11 +20,11 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::{
-    call::{Call, Caller, Cursor, Event, Events, Reply, check},
+    call::{Call, Caller, Cursor, Event, Events, Reply, ReplyAddress, TraceContext, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::{GetTaskRequest, StreamResponse, Timestamp},
-    wire::kafka::{self, Answer, Form, Header, Origin, Record, header},
+    wire::kafka::{self, Answer, Header, Origin, Record, header},
 };
 
 use about::{TASK_ID, restarts, task_of_call, task_of_event, task_of_reply, too_large};
@@ -149,8 +149,10 @@ impl KafkaEndpoint {
     /// `owner` is who the transport's own authentication says it is, unless the record's credentials
     /// are to say so. That is decided first: an idempotency key is one of its owner's.
     pub fn read(&self, owner: &Arc<str>, record: Record) -> Incoming {
+        let judged = self.judge(owner, &record);
         let mut incoming = Incoming { record, lane: Lane::Unordered, owner: None, read: None };
-        let mut read = self.judge(owner, &mut incoming);
+        let refused = judged.map(|owner| incoming.owner = Some(owner)).err();
+        let mut read = Read { refused, ..self.reread(&incoming) };
         if let Some(owner) = &incoming.owner {
             let is_keyed = incoming.record.idempotency_key().is_some();
             incoming.lane = incoming::lane(&mut read, owner, is_keyed);
@@ -159,44 +161,38 @@ impl KafkaEndpoint {
         incoming
     }
 
-    /// Reads what a record says, for the owner that was accepted before or is now.
-    fn judge(&self, of_transport: &Arc<str>, incoming: &mut Incoming) -> Read {
-        let Incoming { record, owner, .. } = incoming;
-        let mut refused = None;
-        if owner.is_none() {
-            match self.owner(of_transport, record) {
-                Ok(accepted) => *owner = Some(accepted),
-                Err(why) => refused = Some(why),
-            }
-        }
-        let request = self.parse(record, owner.as_deref().unwrap_or_default());
-        Read { request, refused }
+    /// What a record says, for the owner that was accepted.
+    fn reread(&self, Incoming { record, owner, .. }: &Incoming) -> Read {
+        Read { request: self.parse(record, owner.as_deref().unwrap_or_default()), refused: None }
     }
 
-    /// Whose request it is. Credentials are judged once: at the record's own time where that is the
-    /// broker's, else when it is read first.
-    fn owner(&self, of_transport: &Arc<str>, record: &Record) -> Result<Arc<str>, Error> {
-        let authorization = record.authorization();
-        if self.broker_time && record.timestamp > 0 {
-            let time = || Timestamp::from_millis(record.timestamp);
-            return self.handler.owner(of_transport, authorization, time);
-        }
-        self.handler.owner(of_transport, authorization, || self.handler.now())
+    /// Whose request it is: by the broker's time where the record has that, else as of now.
+    fn judge(&self, of_transport: &Arc<str>, record: &Record) -> Result<Arc<str>, Error> {
+        let is_brokers = self.broker_time && record.timestamp > 0;
+        let time = || match is_brokers {
+            true => Timestamp::from_millis(record.timestamp),
+            false => self.handler.now(),
+        };
+        self.handler.owner(of_transport, record.authorization(), time)
     }
 
-    /// The owner by the record's own word on its time, and what it asks for, if a delivery of it was
-    /// recorded for that owner: it was judged then, whatever has expired since.
-    async fn judged_before(&self, record: &Record) -> Result<Option<Recorded>, Error> {
-        let time = || Timestamp::from_millis(record.timestamp);
-        let Ok(owner) = self.handler.owner(&Arc::default(), record.authorization(), time) else {
+    /// The owner of a record whose credentials have expired since it was recorded: what was recorded
+    /// for its caller stands. By the record's own word it came in time; that counts for nothing else.
+    async fn recorded_owner(
+        &self,
+        refused: &Error,
+        record: &Record,
+    ) -> Result<Option<Arc<str>>, Error> {
+        if refused.kind() != ErrorKind::Unauthenticated || self.broker_time {
             return Ok(None);
-        };
-        let request = self.parse(record, &owner);
-        let is_recorded = match (&request.call, &request.caller.key) {
-            (Ok(call), Some(key)) => self.handler.is_recorded(&owner, call, key).await?,
-            _ => false,
-        };
-        Ok(is_recorded.then_some((owner, request)))
+        }
+        let time = || Timestamp::from_millis(record.timestamp);
+        let owner = self.handler.owner(&Arc::default(), record.authorization(), time);
+        let Ok(owner) = owner else { return Ok(None) };
+        let kafka::Request { call, caller, .. } = self.parse(record, &owner);
+        let (Ok(call), Some(key)) = (call, caller.key) else { return Ok(None) };
+        let recorded = self.handler.is_recorded(&owner, &call, &key).await?;
+        Ok(recorded.then_some(owner))
     }
 
     /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is
@@ -214,25 +210,34 @@ impl KafkaEndpoint {
         until: Option<Instant>,
         mut emit: impl FnMut(Outgoing) + Send,
     ) -> Result<(), Redeliver> {
-        let read = incoming.read.take();
-        let Read { mut request, mut refused } =
-            read.unwrap_or_else(|| self.judge(&Arc::default(), incoming));
-        let Incoming { record, owner, .. } = incoming;
-        if refused.as_ref().is_some_and(|why| why.kind() == ErrorKind::Unauthenticated)
-            && let Some((before, again)) = self.judged_before(record).await.map_err(Redeliver)?
+        let mut read = incoming.read.take().unwrap_or_else(|| self.reread(incoming));
+        if let Some(refused) = &read.refused
+            && let Some(owner) =
+                Box::pin(self.recorded_owner(refused, &incoming.record)).await.map_err(Redeliver)?
         {
-            (*owner, request, refused) = (Some(before), again, None);
+            incoming.owner = Some(owner);
+            read = self.reread(incoming);
         }
+        let Read { request, refused } = read;
+        let Incoming { record, owner, .. } = incoming;
         let kafka::Request { form, caller: told, call, reply_to, traceparent } = request;
         let (topic, may_be_answered) = self.reply_topic(record, reply_to);
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
         let owner = owner.clone().unwrap_or_default();
-        let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
-        let asked =
-            Asked { record, form: &form, owner: Arc::clone(&owner), tenant, resume: told.resume };
-        let caller = Caller { owner, cut: until, at_least_once: true, ..told };
+        let trace = traceparent.as_deref().map(|parent| TraceContext {
+            parent: parent.into(),
+            state: record.header(header::TRACESTATE).map(Arc::from),
+        });
+        let key = record.key.clone().unwrap_or_default();
+        let reply_to = Some(ReplyAddress { topic: topic.as_str().into(), key });
+        let transport = Some(Arc::from(kafka::BINDING));
+        let at_least_once = true;
+        let caller =
+            Caller { owner, cut: until, at_least_once, trace, transport, reply_to, ..told };
         let extensions = self.active_extensions(&caller);
+        let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
+        let (owner, resume) = (Arc::clone(&caller.owner), caller.resume);
         let call = refused.map_or(call, Err).and_then(|call| may_be_answered.map(|()| call));
         let outcome = match call {
             Ok(call) => pin!(self.handler.call(caller, call)).instrument(span).await,
@@ -249,7 +254,8 @@ impl KafkaEndpoint {
         match outcome {
             Err(error) if error.is_retriable() => return Err(Redeliver(error)),
             Ok(Reply::Events(events)) => {
-                self.tell(asked, events, &mut emit).await?;
+                let asked = Asked { record, form: &form, owner, tenant, resume };
+                Box::pin(self.tell(asked, events, &mut emit)).await?;
             }
             outcome => {
                 let answer = kafka::answer(record, &form, &outcome);
@@ -410,9 +416,6 @@ impl KafkaEndpoint {
         check::active_extensions(self.handler.card(), &caller.extensions).join(", ")
     }
 }
-
-/// A request that was recorded before, and whose it is.
-type Recorded = (Arc<str>, kafka::Request);
 
 /// A stream that was asked for.
 struct Asked<'a> {

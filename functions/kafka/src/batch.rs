@@ -57,7 +57,7 @@ impl KafkaFunction {
         }
         let mut at_work = JoinSet::new();
         loop {
-            while let Some((lane, item)) = lanes.next() {
+            while let Some((lane, item)) = lanes.begin() {
                 if batch.is_failed(item.at) || (lane.is_work() && !budget.fits(Instant::now())) {
                     batch.fail(item.at);
                     lanes.abandon(&lane).into_iter().for_each(|item| batch.fail(item.at));

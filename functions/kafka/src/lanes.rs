@@ -4,7 +4,7 @@
 //! the clock. Must never know: partitions, offsets, what a record says.
 //!
 //! ```text
-//!  put ─▶ behind (its lane is busy) ─▶ ready (its turn) ─▶ next (there is a place) ─▶ done
+//!  put ─▶ behind (its lane is busy) ─▶ ready (its turn) ─▶ begin (there is a place) ─▶ done
 //!                                        ▲                                      │
 //!                                        └───────────── retry, after a pause ◀──┘
 //! ```
@@ -61,7 +61,7 @@ impl<T> Lanes<T> {
 
     /// One that may begin now. [`done`](Self::done), [`retry`](Self::retry) or
     /// [`abandon`](Self::abandon) follows.
-    pub fn next(&mut self) -> Option<(Lane, T)> {
+    pub fn begin(&mut self) -> Option<(Lane, T)> {
         self.wake(Instant::now());
         if let Some(item) = self.unordered.pop_front() {
             return Some((Lane::Unordered, item));
@@ -145,7 +145,7 @@ mod tests {
 
     /// What may begin now, and is begun.
     fn begun(lanes: &mut Lanes<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| lanes.next()).map(|(_, item)| item).collect()
+        std::iter::from_fn(|| lanes.begin()).map(|(_, item)| item).collect()
     }
 
     #[test]

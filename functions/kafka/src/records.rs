@@ -123,6 +123,9 @@ impl RecordHandler {
         // A run whose caller wanted its answer at once holds its lane all the same.
         endpoint.handler().settled().await;
         served?;
+        if endpoint.handler().released() > 0 {
+            return Err(Redeliver(released()));
+        }
         match refused {
             Ok(()) => Ok(()),
             Err(error) => self.apologize(incoming.record(), error).await,
@@ -247,6 +250,11 @@ fn panicked() -> Error {
         ErrorKind::Unavailable,
         "The record could not be served because of an internal error.",
     )
+}
+
+/// For a record whose run was released, although it may have its answer.
+fn released() -> Error {
+    Error::new(ErrorKind::Unavailable, "The work was released for the next attempt.")
 }
 
 /// For a record that follows another one's work, such as a stream.

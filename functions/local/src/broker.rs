@@ -5,11 +5,19 @@
 
 use std::time::Duration;
 
-use a2a_core::{kafka::Topics, wire::kafka::registry};
+use a2a_core::{
+    kafka::{MAX_ANSWER, Topics},
+    wire::kafka::registry,
+};
+use a2a_kafka::producer::MAX_MESSAGE;
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
+        TopicReplication,
+    },
     client::DefaultClientContext,
+    error::KafkaError,
     mocking::MockCluster,
     producer::DefaultProducerContext,
     types::RDKafkaErrorCode,
@@ -92,6 +100,48 @@ pub async fn create_missing(brokers: &str, all: &[&str], partitions: i32) -> Res
         }
     }
     Ok(())
+}
+
+/// What of an agent's topics' settings is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicSettings {
+    /// How many bytes an answer may have: `max.message.bytes` of the responses topic.
+    pub max_answer: usize,
+    /// Whether requests have the broker's time: `message.timestamp.type` is `LogAppendTime`.
+    pub broker_time: bool,
+}
+
+impl Default for TopicSettings {
+    /// Kafka's own.
+    fn default() -> Self {
+        Self { max_answer: MAX_ANSWER, broker_time: false }
+    }
+}
+
+/// What an agent's topics are set to; Kafka's defaults, where this runner has no right to ask.
+pub async fn settings(brokers: &str, topics: &Topics) -> TopicSettings {
+    let told = describe(brokers, topics).await;
+    told.inspect_err(|error| tracing::info!(%error, "the topics' settings are not known"))
+        .unwrap_or_default()
+}
+
+async fn describe(brokers: &str, topics: &Topics) -> Result<TopicSettings, KafkaError> {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("log_level", "0").create()?;
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    let asked = [&topics.responses, &topics.requests].map(|topic| ResourceSpecifier::Topic(topic));
+    let mut settings = TopicSettings::default();
+    for topic in admin.describe_configs(&asked, &options).await?.into_iter().flatten() {
+        let value = |name: &str| topic.get(name).and_then(|entry| entry.value.as_deref());
+        match &topic.specifier {
+            OwnedResourceSpecifier::Topic(name) if *name == topics.responses => {
+                let bytes = value("max.message.bytes").and_then(|it| it.parse().ok());
+                settings.max_answer = bytes.unwrap_or(MAX_ANSWER).min(MAX_MESSAGE);
+            }
+            _ => settings.broker_time = value("message.timestamp.type") == Some("LogAppendTime"),
+        }
+    }
+    Ok(settings)
 }
 
 fn all(topics: &Topics) -> [&str; 3] {

@@ -10,7 +10,6 @@
 //! | [`kafka`] | records into lanes, done prefixes into offsets, rebalances |
 //! | [`consumer`] | rdkafka's consumer, set up |
 //! | [`broker`] | a real broker's topics, or the embedded broker |
-//! | [`topic`] | what a topic's own settings say |
 //! | [`health`] | what is wrong at the moment |
 //! | [`register`] | the agent's entry in its cluster's registry |
 //! | [`serving`] | one agent at work: its handler and its transports |
@@ -28,7 +27,6 @@ pub mod program;
 pub mod register;
 pub mod run;
 pub mod serving;
-pub mod topic;
 mod tour;
 
 pub use program::main;

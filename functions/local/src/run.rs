@@ -3,12 +3,12 @@
 //! Owns: which agents run, in which order, and what they share. Must never know: how one agent is
 //! served (that is `serving`'s).
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use a2a_core::{
     Agent, AgentCard, DefaultRequestHandler, Limits, TaskStore,
     client::Client,
-    kafka::{KafkaEndpoint, MAX_ANSWER, Topics},
+    kafka::{KafkaEndpoint, Topics},
     store::{self, AgentStore},
     wire::kafka::interface,
 };
@@ -18,13 +18,12 @@ use futures_util::future::select_all;
 use tokio::net::TcpListener;
 
 use crate::{
-    broker::{self, EmbeddedBroker},
+    broker::{self, EmbeddedBroker, TopicSettings},
     config::{Brokers, Config},
     consumer::Source,
     health::Health,
     kafka::Work,
     serving::Serving,
-    topic::{self, TopicSettings},
 };
 
 /// A runner that serves.
@@ -89,7 +88,8 @@ impl Runner {
             }
             let health = Health::default();
             let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config, &health));
-            agents.push(Serving::start(handler, (listener, address), health, kafka)?);
+            let drain = Duration::from_secs(config.drain_seconds);
+            agents.push(Serving::start(handler, (listener, address), health, kafka, drain)?);
         }
         Ok(Self { agents, broker: kafka.map(|kafka| kafka.broker) })
     }
@@ -191,17 +191,13 @@ impl Broker {
     /// With these topics, and a producer of answers.
     async fn open(self, config: &Config, topics: &[Topics]) -> Result<Kafka, String> {
         let address = &self.address;
+        let mut settings = BTreeMap::new();
         if self.embedded.is_none() {
             for topics in topics {
                 broker::create_topics(address, topics, config.partitions).await?;
+                let set = broker::settings(address, topics).await;
+                settings.insert(topics.requests.clone(), set);
             }
-        }
-        let mut settings = HashMap::new();
-        // The embedded broker tells nothing of its topics.
-        for Topics { requests, responses, .. } in topics.iter().filter(|_| self.embedded.is_none())
-        {
-            let told = topic::settings(address, requests, responses).await;
-            settings.insert(requests.clone(), told);
         }
         let producer = KafkaProducer::new(address)
             .map_err(|error| format!("Answers cannot be produced to {address}: {error}."))?;
@@ -213,8 +209,8 @@ impl Broker {
 struct Kafka {
     broker: Broker,
     producer: Arc<KafkaProducer>,
-    /// By the topic of an agent's requests.
-    settings: HashMap<String, TopicSettings>,
+    /// Of each agent, by its requests topic.
+    settings: BTreeMap<String, TopicSettings>,
 }
 
 impl Kafka {
@@ -231,10 +227,9 @@ impl Kafka {
         let endpoint = KafkaEndpoint::new(handler.clone(), name, "")
             .with_reply_topics(config.reply_topics.clone().unwrap_or_default())
             .with_stream_time(Duration::from_secs(60 * config.kafka_stream_minutes));
-        let told = self.settings.get(&endpoint.topics().requests).copied().unwrap_or_default();
-        let endpoint = endpoint
-            .with_broker_time(told.broker_time)
-            .with_max_answer(told.max_message_bytes.unwrap_or(MAX_ANSWER));
+        let settings = self.settings.get(&endpoint.topics().requests).copied().unwrap_or_default();
+        let endpoint =
+            endpoint.with_max_answer(settings.max_answer).with_broker_time(settings.broker_time);
         let real = self.broker.embedded.is_none();
         let source = Source {
             brokers: self.broker.address.clone(),

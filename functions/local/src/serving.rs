@@ -3,7 +3,7 @@
 //! Owns: starting and stopping what serves one agent. Must never know: which other agents are
 //! served, and how the store and the broker were found.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use a2a_core::{AgentCard, DefaultRequestHandler, http::HttpEndpoint};
 use a2a_kafka::RecordHandler;
@@ -28,6 +28,7 @@ pub struct Serving {
     sweeper: JoinHandle<()>,
     kafka: Option<JoinHandle<Result<(), String>>>,
     registered: Option<JoinHandle<()>>,
+    drain: Duration,
 }
 
 impl Serving {
@@ -37,6 +38,7 @@ impl Serving {
         (listener, address): (TcpListener, SocketAddr),
         health: Health,
         kafka: Option<(Source, RecordHandler, Work)>,
+        drain: Duration,
     ) -> Result<Self, String> {
         let stop = CancellationToken::new();
         let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
@@ -48,7 +50,7 @@ impl Serving {
         });
         let consume = |(source, records, work)| kafka::consume(source, records, work, stop.clone());
         let kafka = kafka.map(|kafka| tokio::spawn(consume(kafka)));
-        Ok(Self { address, handler, stop, http, sweeper, kafka, registered })
+        Ok(Self { address, handler, stop, http, sweeper, kafka, registered, drain })
     }
 
     /// Its card.
@@ -68,21 +70,29 @@ impl Serving {
         }
     }
 
-    /// Takes nothing new, finishes what is in flight, and ends.
+    /// Takes nothing new, finishes what is in flight, and ends. What is not done when the drain's time
+    /// is over is released for the next attempt.
     pub(crate) async fn stop(self) -> Result<(), String> {
         self.stop.cancel();
         self.handler.shut_down();
+        let (handler, drain) = (self.handler.clone(), self.drain);
+        let release = tokio::spawn(async move {
+            tokio::time::sleep(drain).await;
+            handler.release();
+        });
         let _ = self.http.await;
         let _ = self.sweeper.await;
         self.handler.settled().await;
         if let Some(registered) = self.registered {
             let _ = registered.await;
         }
-        match self.kafka {
+        let ended = match self.kafka {
             Some(kafka) => {
                 kafka.await.map_err(|error| format!("The Kafka consumer broke: {error}."))?
             }
             None => Ok(()),
-        }
+        };
+        release.abort();
+        ended
     }
 }

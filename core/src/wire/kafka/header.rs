@@ -32,6 +32,8 @@ pub const LAST_EVENT_ID: &str = "a2a-last-event-id";
 pub const AUTHORIZATION: &str = "authorization";
 /// The caller's distributed trace (W3C Trace Context); in requests and in answers.
 pub const TRACEPARENT: &str = "traceparent";
+/// What tracing systems add to it; in requests.
+pub const TRACESTATE: &str = "tracestate";
 /// The media type of the value; in requests and in answers.
 pub const CONTENT_TYPE: &str = "content-type";
 
@@ -69,7 +71,7 @@ pub const MAX_COUNT: usize = 128;
 pub const MAX_TOTAL: usize = 65_536;
 
 /// What is read of a request.
-const OF_REQUESTS: [&str; 10] = [
+const OF_REQUESTS: [&str; 11] = [
     VERSION,
     EXTENSIONS,
     IDEMPOTENCY_KEY,
@@ -79,6 +81,7 @@ const OF_REQUESTS: [&str; 10] = [
     LAST_EVENT_ID,
     AUTHORIZATION,
     TRACEPARENT,
+    TRACESTATE,
     CONTENT_TYPE,
 ];
 

@@ -16,8 +16,6 @@
 
 #![recursion_limit = "256"]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
-// A runner within a test is deep.
-#![recursion_limit = "256"]
 
 mod canned;
 mod engines;

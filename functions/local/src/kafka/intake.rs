@@ -39,6 +39,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// The same where the next owner does not see this runner's tasks: it would begin them again.
 const HAND_OVER_ALONE: Duration = Duration::from_secs(30);
+/// How long it takes at most to record that runs are released.
+const RELEASE: Duration = Duration::from_secs(10);
 /// How often offsets are stored that no record stands at.
 const POSITIONS: Duration = Duration::from_millis(200);
 /// How many records are received before others have their turn.
@@ -161,7 +163,7 @@ impl Intake {
 
     /// Begins every record that may.
     fn begin(&mut self) {
-        while let Some((lane, mut incoming)) = self.lanes.next() {
+        while let Some((lane, mut incoming)) = self.lanes.begin() {
             let record = incoming.record();
             if let Some(window) = self.windows.get_mut(&record.partition) {
                 window.begin(record.offset);
@@ -277,13 +279,14 @@ impl Intake {
             Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
             Err(error) => Err(format!("The last offsets were not committed: {error}.")),
         };
-        let Self { subscription, mut in_hand, .. } = self;
+        let Self { subscription, records, mut in_hand, .. } = self;
         // It waits until the group knows.
         let _ = tokio::task::spawn_blocking(move || drop(subscription)).await;
-        let finish = async { while in_hand.join_next().await.is_some() {} };
-        if tokio::time::timeout_at(end, finish).await.is_err() {
-            let left = in_hand.len();
-            tracing::warn!(left, "records in hand are left: the drain's time is over");
+        let mut finish = async || while in_hand.join_next().await.is_some() {};
+        if tokio::time::timeout_at(end, finish()).await.is_err() {
+            tracing::warn!("the drain's time is over: runs are released for the next attempt");
+            records.endpoint().handler().release();
+            let _ = tokio::time::timeout(RELEASE, finish()).await;
         }
         committed
     }

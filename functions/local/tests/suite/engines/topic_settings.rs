@@ -10,13 +10,9 @@ use a2a_core::{
         Client, Parameters,
         kafka::{KafkaOptions, KafkaTransport},
     },
-    kafka::Topics,
+    kafka::{MAX_ANSWER, Topics},
 };
-use a2a_local::{
-    config::Config,
-    run::Runner,
-    topic::{self, TopicSettings},
-};
+use a2a_local::{broker, config::Config, run::Runner};
 use clap::Parser;
 use futures_util::future::join_all;
 use rdkafka::{
@@ -43,13 +39,17 @@ impl AgentExecutor for Large {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_may_be_as_large_as_its_topic_takes() {
     let (name, brokers) = (format!("large-{}", uuid::Uuid::new_v4().simple()), brokers());
-    let Topics { requests, responses, .. } = Topics::of(&name);
-    let missing = topic::settings(&brokers, &requests, &responses).await;
-    assert_eq!(missing, TopicSettings::default());
+    let topics = Topics::of(&name);
+    let Topics { requests, responses, .. } = &topics;
+    let settings = async || {
+        let told = broker::settings(&brokers, &topics).await;
+        (told.max_answer, told.broker_time)
+    };
+    assert_eq!(settings().await, (MAX_ANSWER, false), "there are no topics");
     let one = |topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1));
     let all = [
-        one(&requests).set("message.timestamp.type", "LogAppendTime"),
-        one(&responses).set("max.message.bytes", "6000000"),
+        one(requests).set("message.timestamp.type", "LogAppendTime"),
+        one(responses).set("max.message.bytes", "6000000"),
     ];
     let mut config = ClientConfig::new();
     let admin: AdminClient<DefaultClientContext> =
@@ -57,8 +57,7 @@ async fn an_answer_may_be_as_large_as_its_topic_takes() {
     for created in admin.create_topics(&all, &AdminOptions::new()).await.unwrap() {
         created.unwrap();
     }
-    let expected = TopicSettings { max_message_bytes: Some(6_000_000), broker_time: true };
-    assert_eq!(topic::settings(&brokers, &requests, &responses).await, expected);
+    assert_eq!(settings().await, (6_000_000, true));
     let card = AgentCard { name: name.clone(), ..AgentCard::default() };
     let (kafka, agents) = (format!("--kafka={brokers}"), format!("--agents={name}"));
     let options = ["a2a-local", "--port=0", "--store=memory:", &kafka, &agents];
@@ -81,13 +80,14 @@ async fn an_answer_may_be_as_large_as_its_topic_takes() {
     runner.stop().await.unwrap();
 }
 
-/// Answers are sent together, but none is too large because of its neighbours.
+/// Requests and answers are sent together, but none is too large because of its neighbours.
 #[tokio::test(flavor = "multi_thread")]
 async fn small_answers_fit_a_topic_of_small_records() {
     let (name, brokers) = (format!("small-{}", uuid::Uuid::new_v4().simple()), brokers());
     let Topics { requests, responses, .. } = Topics::of(&name);
     let one = |topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1));
-    let all = [one(&requests), one(&responses).set("max.message.bytes", "20000")];
+    let small = |topic| one(topic).set("max.message.bytes", "20000");
+    let all = [small(&requests), small(&responses)];
     let mut config = ClientConfig::new();
     let admin: AdminClient<DefaultClientContext> =
         config.set("bootstrap.servers", &brokers).create().unwrap();
