@@ -413,9 +413,9 @@ proptest! {
         let batches = recorded.chunks(1).chain([new].into_iter().filter(|new| !new.is_empty()));
         let after = Fold::replay("t".into(), &slots(&Vec::from_iter(batches)));
         prop_assert_eq!(&head.context_id, &after.task.context_id);
-        let of_task = &after.task.status;
-        prop_assert_eq!(head.status.state, of_task.state);
-        prop_assert_eq!(head.status.timestamp, of_task.timestamp);
+        let said = after.task.status.message.is_some();
+        prop_assert_eq!(head.message_at.is_some(), said);
+        prop_assert_eq!(&head.status, &TaskStatus { message: None, ..after.task.status });
         prop_assert_eq!(head, after.head_after(&"o".into(), &[]));
     }
 

@@ -9,7 +9,7 @@ use std::{
 use a2a_core::{
     Event, Part, SendMessageResponse, StreamResponse, Task, TaskState,
     store::Journal,
-    task::{Cursor, Entry, Fold, Phase, Slot},
+    task::{Cursor, Entry, Fold, Head, Phase, Slot},
 };
 
 use crate::{
@@ -124,9 +124,9 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
     if !fold.is_settled() && !claimed {
         wrong.push("it was left behind".to_owned());
     }
-    let status = fold.head_after(&journal.head.owner, &[]).status;
-    if !claimed && fold.reply.is_none() && journal.head.status != status {
-        wrong.push(format!("its head is {:?}", journal.head.status));
+    let head = Head { phase: journal.head.phase, ..fold.head_after(&journal.head.owner, &[]) };
+    if !claimed && fold.reply.is_none() && journal.head != head {
+        wrong.push(format!("its head is {:?}", journal.head));
     }
     let (mut ended, mut attempt, mut settled) = (false, 0, true);
     let (mut runner, mut steps) = (Runner::default(), BTreeSet::new());
