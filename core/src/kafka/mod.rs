@@ -4,6 +4,7 @@
 //! the dead letter of one that is given up. Must never know: rdkafka, Lambda, offsets, method names
 //! and codes (those are `wire`'s).
 
+mod about;
 mod incoming;
 mod lane;
 mod topics;
@@ -22,10 +23,11 @@ use crate::{
     call::{Call, Caller, Cursor, Event, Events, Reply, ReplyAddress, TraceContext, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
-    types::{GetTaskRequest, SendMessageResponse, StreamResponse, Timestamp},
+    types::{GetTaskRequest, StreamResponse, Timestamp},
     wire::kafka::{self, Answer, Header, Origin, Record, header},
 };
 
+use about::{TASK_ID, restarts, task_of_call, task_of_event, task_of_reply, too_large};
 pub use incoming::Incoming;
 use incoming::Read;
 pub use lane::Lane;
@@ -152,7 +154,7 @@ impl KafkaEndpoint {
         let refused = judged.map(|owner| incoming.owner = Some(owner)).err();
         let mut read = Read { refused, ..self.reread(&incoming) };
         if let Some(owner) = &incoming.owner {
-            let is_keyed = incoming.record.stated(header::IDEMPOTENCY_KEY).is_some();
+            let is_keyed = incoming.record.idempotency_key().is_some();
             incoming.lane = incoming::lane(&mut read, owner, is_keyed);
         }
         incoming.read = Some(read);
@@ -223,10 +225,8 @@ impl KafkaEndpoint {
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
         let owner = owner.clone().unwrap_or_default();
-        let trace = traceparent.as_deref().map(|parent| TraceContext {
-            parent: parent.into(),
-            state: record.header(header::TRACESTATE).map(Arc::from),
-        });
+        let state = record.header(header::TRACESTATE);
+        let trace = TraceContext::new(traceparent.as_deref(), state);
         let key = record.key.clone().unwrap_or_default();
         let reply_to = Some(ReplyAddress { topic: topic.as_str().into(), key });
         let transport = Some(Arc::from(kafka::BINDING));
@@ -423,55 +423,6 @@ struct Asked<'a> {
     tenant: Option<Arc<str>>,
     /// The event its reader has seen, by its own word.
     resume: Option<Cursor>,
-}
-
-/// The metadata of an error that names a task.
-const TASK_ID: &str = "taskId";
-
-/// What is said in place of an answer that no topic takes: where it is of a task, its id, by which it
-/// can be had in pieces.
-fn too_large(task: Option<Arc<str>>) -> Error {
-    let error = Error::new(ErrorKind::TooLarge, "The answer is larger than a topic takes.");
-    match task {
-        Some(task) => error.with(TASK_ID, &*task),
-        None => error,
-    }
-}
-
-fn task_of_reply(reply: Reply) -> Option<Arc<str>> {
-    match reply {
-        Reply::Task(task) | Reply::Sent(SendMessageResponse::Task(task)) => Some(task.id),
-        _ => None,
-    }
-}
-
-fn task_of_event(event: &Event) -> Option<Arc<str>> {
-    match &event.response {
-        StreamResponse::Task(task) => Some(Arc::clone(&task.id)),
-        StreamResponse::StatusUpdate(event) => Some(Arc::clone(&event.task_id)),
-        StreamResponse::ArtifactUpdate(event) => Some(Arc::clone(&event.task_id)),
-        StreamResponse::Message(_) => None,
-    }
-}
-
-/// The task a call is about: the one it names, or the one its message begins.
-fn task_of_call(call: &Call, caller: &Caller) -> Option<Arc<str>> {
-    match call {
-        Call::SendMessage(request) | Call::SendStreamingMessage(request) => {
-            let begun = || caller.key.as_ref().map(|key| key.id("task"));
-            request.message.task_id.clone().or_else(begun)
-        }
-        Call::GetTask(request) => Some(Arc::clone(&request.id)),
-        Call::CancelTask(request) => Some(Arc::clone(&request.id)),
-        Call::SubscribeToTask(request) => Some(Arc::clone(&request.id)),
-        _ => None,
-    }
-}
-
-/// Whether an event takes the place of what its reader was told: a task after other events is one
-/// whose work began anew.
-fn restarts(event: &Event, told: Option<Cursor>) -> bool {
-    matches!(event.response, StreamResponse::Task(_)) && told.is_some() && event.cursor > told
 }
 
 fn outgoing(topic: &str, answer: Answer, extensions: &str) -> Outgoing {

@@ -27,6 +27,7 @@ use crate::producer::Logged;
 const LIFETIME: Duration = Duration::from_secs(900);
 
 /// A role, in a region.
+#[derive(Clone)]
 pub(crate) struct Iam {
     region: String,
     role: Credentials,

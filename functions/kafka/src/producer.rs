@@ -3,15 +3,18 @@
 //! Owns: the one idempotent producer, its settings, and what an acknowledgement is. Must never
 //! know: what is sent.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
-use a2a_core::kafka::Outgoing;
+use a2a_core::{kafka::Outgoing, wire::kafka::header};
 use futures_util::future::BoxFuture;
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
     error::KafkaError,
-    message::{Header, OwnedHeaders},
+    message::{Header, Message, OwnedHeaders, OwnedMessage},
     producer::{FutureProducer, FutureRecord},
     types::RDKafkaErrorCode,
 };
@@ -55,7 +58,16 @@ impl std::error::Error for ProduceError {}
 
 /// rdkafka's producer. One per process: it holds the connections.
 #[derive(Clone)]
-pub struct KafkaProducer<C: ClientContext + 'static = Logged>(FutureProducer<C>);
+pub struct KafkaProducer<C: ClientContext + 'static = Logged>(Arc<Inner<C>>);
+
+struct Inner<C: ClientContext + 'static> {
+    /// Sends in batches.
+    batches: FutureProducer<C>,
+    /// Sends each record in a batch of its own; made when it is needed first.
+    single: OnceLock<Result<FutureProducer<C>, KafkaError>>,
+    settings: ClientConfig,
+    context: C,
+}
 
 /// A client whose troubles are logged; a login that is refused shows nowhere else.
 #[derive(Clone, Copy, Debug)]
@@ -87,13 +99,31 @@ impl KafkaProducer {
     }
 }
 
-impl<C: ClientContext + 'static> KafkaProducer<C> {
+impl<C: ClientContext + Clone + 'static> KafkaProducer<C> {
     /// A producer with these settings, logged in as the context does it.
     ///
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn with(settings: &ClientConfig, context: C) -> Result<Self, KafkaError> {
-        Ok(Self(settings.create_with_context(context)?))
+        let batches = settings.create_with_context(context.clone())?;
+        let (single, settings) = (OnceLock::new(), settings.clone());
+        Ok(Self(Arc::new(Inner { batches, single, settings, context })))
+    }
+
+    /// Sends what the broker refused with its whole batch, and what may be taken alone.
+    async fn send_alone(&self, message: OwnedMessage) -> Result<(), KafkaError> {
+        let Inner { single, settings, context, .. } = &*self.0;
+        let single = single.get_or_init(|| {
+            settings.clone().set("batch.num.messages", "1").create_with_context(context.clone())
+        });
+        let single = single.as_ref().map_err(KafkaError::clone)?;
+        let mut record = FutureRecord::<[u8], [u8]>::to(message.topic());
+        (record.key, record.payload) = (message.key(), message.payload());
+        record.headers = message.headers().cloned();
+        match single.send_result(record).map_err(|(error, _)| error)?.await {
+            Ok(sent) => sent.map(drop).map_err(|(error, _)| error),
+            Err(_) => Err(KafkaError::Canceled),
+        }
     }
 }
 
@@ -135,7 +165,7 @@ pub(crate) fn refused(brokers: &str, error: impl fmt::Display) -> String {
     format!("Answers cannot be produced to {brokers}: {error}.")
 }
 
-impl<C: ClientContext + 'static> Producer for KafkaProducer<C> {
+impl<C: ClientContext + Clone + 'static> Producer for KafkaProducer<C> {
     fn send(&self, record: Outgoing) -> Acknowledgement {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
@@ -146,10 +176,16 @@ impl<C: ClientContext + 'static> Producer for KafkaProducer<C> {
         if let Some(key) = &record.key {
             message = message.key(key);
         }
-        let sent = self.0.send_result(message).map_err(|(error, _)| failed(&error));
+        let sent = self.0.batches.send_result(message).map_err(|(error, _)| failed(&error));
+        let producer = self.clone();
+        // An event of a stream keeps its order.
+        let is_event = record.headers.iter().any(|(name, _)| name == header::EVENT_ID);
         Box::pin(async move {
             match sent?.await {
                 Ok(Ok(_)) => Ok(()),
+                Ok(Err((error, message))) if is_too_large(&error) && !is_event => {
+                    producer.send_alone(message).await.map_err(|error| failed(&error))
+                }
                 Ok(Err((error, _))) => Err(failed(&error)),
                 Err(_) => Err(ProduceError {
                     reason: "the producer was closed".to_owned(),
@@ -158,6 +194,11 @@ impl<C: ClientContext + 'static> Producer for KafkaProducer<C> {
             }
         })
     }
+}
+
+/// Whether a record was larger than its topic takes, or its batch.
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
 }
 
 fn failed(error: &KafkaError) -> ProduceError {

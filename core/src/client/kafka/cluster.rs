@@ -32,6 +32,8 @@ pub(super) struct Cluster {
     /// Of all its reply topics: an answer is known by its key alone.
     pub(super) pending: Arc<PendingRequests>,
     producer: Mutex<FutureProducer<ConnectionErrors>>,
+    /// For what a broker refused with its whole batch; made when it is needed first.
+    single: Mutex<Option<FutureProducer<ConnectionErrors>>>,
     errors: ConnectionErrors,
     consumers: Mutex<HashMap<String, Weak<ReplyConsumer>>>,
     partitions: Partitions,
@@ -77,6 +79,7 @@ impl Cluster {
             settings: settings.clone(),
             pending: Arc::default(),
             producer: Mutex::new(settings::producer(brokers, settings, errors.clone())?),
+            single: Mutex::default(),
             errors,
             consumers: Mutex::default(),
             partitions: Partitions::default(),
@@ -114,26 +117,28 @@ impl Cluster {
         record: &Arc<Record>,
         partition: Option<i32>,
     ) -> BoxFuture<'static, Result<(), Unsent>> {
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        for (key, value) in &record.headers {
-            headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
-        }
-        let mut message = FutureRecord::<str, [u8]>::to(&record.topic).key(&record.key);
-        message.payload = record.value.as_deref();
-        message.headers = Some(headers);
-        message.partition = partition;
-        let sent = lock(&self.producer).send_result(message).map_err(|(error, _)| error);
+        let sent = send(&lock(&self.producer), record, partition);
         let (cluster, record) = (Arc::clone(self), Arc::clone(record));
         Box::pin(async move {
-            let sent = match sent {
-                Ok(sent) => match sent.await {
-                    Ok(sent) => sent.map(|_| ()).map_err(|(error, _)| error),
-                    Err(_) => Err(KafkaError::Canceled),
-                },
-                Err(error) => Err(error),
-            };
+            let mut sent = sent.await;
+            // It may be its batch that is too large.
+            if matches!(&sent, Err(error) if is_too_large(error))
+                && let Some(single) = cluster.single()
+            {
+                let alone = send(&single, &record, partition);
+                sent = alone.await;
+            }
             sent.map_err(|error| cluster.unsent(&record, &error))
         })
+    }
+
+    fn single(&self) -> Option<FutureProducer<ConnectionErrors>> {
+        let mut single = lock(&self.single);
+        if single.is_none() {
+            let errors = self.errors.clone();
+            *single = settings::single_producer(&self.brokers, &self.settings, errors).ok();
+        }
+        single.clone()
     }
 
     /// One sentence on brokers that do not do what they should.
@@ -180,6 +185,33 @@ impl fmt::Debug for Cluster {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.debug_struct("Cluster").field("brokers", &self.brokers).finish_non_exhaustive()
     }
+}
+
+/// Sends a record at once; what is answered resolves when a broker has it.
+fn send(
+    producer: &FutureProducer<ConnectionErrors>,
+    record: &Record,
+    partition: Option<i32>,
+) -> BoxFuture<'static, Result<(), KafkaError>> {
+    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+    for (key, value) in &record.headers {
+        headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
+    }
+    let mut message = FutureRecord::<str, [u8]>::to(&record.topic).key(&record.key);
+    message.payload = record.value.as_deref();
+    message.headers = Some(headers);
+    message.partition = partition;
+    let sent = producer.send_result(message).map_err(|(error, _)| error);
+    Box::pin(async move {
+        match sent?.await {
+            Ok(sent) => sent.map(drop).map_err(|(error, _)| error),
+            Err(_) => Err(KafkaError::Canceled),
+        }
+    })
+}
+
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(Code::MessageSizeTooLarge)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

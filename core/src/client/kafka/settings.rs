@@ -68,6 +68,20 @@ pub(super) fn producer(
     config.create_with_context(errors).map_err(|error| refused(&error))
 }
 
+/// A producer that sends each request in a batch of its own.
+///
+/// # Errors
+/// As [`producer`].
+pub(super) fn single_producer(
+    brokers: &str,
+    settings: &Settings,
+    errors: ConnectionErrors,
+) -> Result<FutureProducer<ConnectionErrors>, Error> {
+    let mut settings = settings.clone();
+    settings.insert("batch.num.messages".to_owned(), "1".to_owned());
+    producer(brokers, &settings, errors)
+}
+
 /// A consumer that belongs to nobody: it commits nothing and joins no group. One is named because
 /// librdkafka wants one named.
 ///

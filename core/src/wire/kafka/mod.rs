@@ -96,6 +96,12 @@ impl Record {
         is_there.then(|| self.header(name).unwrap_or_default())
     }
 
+    /// The idempotency key, by either of its names, stated or not.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        let names = [header::IDEMPOTENCY_KEY, header::HTTP_IDEMPOTENCY_KEY];
+        names.into_iter().find_map(|name| self.stated(name))
+    }
+
     /// Roughly how many bytes it holds in memory: what windows count. Many empty headers are not free.
     pub fn weight(&self) -> usize {
         /// What a record and a header take beside their texts.
@@ -214,8 +220,7 @@ impl Reader<'_> {
             let wrong = |why: &str| Error::invalid_field(header::LAST_EVENT_ID, why);
             caller.resume = Some(text.parse().map_err(wrong)?);
         }
-        let keys = [header::IDEMPOTENCY_KEY, header::HTTP_IDEMPOTENCY_KEY];
-        if let Some(text) = keys.into_iter().find_map(|name| record.stated(name)) {
+        if let Some(text) = record.idempotency_key() {
             let wrong = |why: &str| Error::invalid_field(header::IDEMPOTENCY_KEY, why);
             caller.key =
                 Some(IdempotencyKey::of_caller(self.agent, self.owner, text).map_err(wrong)?);

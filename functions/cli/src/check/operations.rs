@@ -97,7 +97,8 @@ pub(super) async fn lanes(probe: &Probe) -> Checked {
         let (slow, quick) = (probe.answer(&slow, 0).await?, probe.answer(&quick, 0).await?);
         let ended = |task: &Value| task["status"]["timestamp"].as_str().map(str::to_owned);
         let (first, second) = (ended(slow.task()?), ended(quick.task()?));
-        must(first <= second && slow.at <= quick.at, || {
+        // When they came says nothing: answers are in several partitions.
+        must(first <= second, || {
             format!("the second was done at {second:?}, the first at {first:?}")
         })
     })

@@ -234,6 +234,7 @@ fn its_tables_are_complete() {
         header::LAST_EVENT_ID,
         header::AUTHORIZATION,
         header::TRACEPARENT,
+        header::TRACESTATE,
         header::CONTENT_TYPE,
         header::EVENT_ID,
         header::LAST,

@@ -6,3 +6,4 @@ mod real_client;
 mod real_kafka;
 mod rebalance;
 mod several;
+mod topic_settings;
