@@ -64,6 +64,8 @@ struct State {
     newest: Version,
     /// Whether the reader is running.
     is_read: bool,
+    /// How many followers wait for more: while none does, nothing is read.
+    waiting: usize,
 }
 
 /// The newest slots, without a gap.
@@ -170,6 +172,8 @@ impl Feed {
         let mut recent = lock(&self.recent);
         let before = self.newest();
         let mut newest = before;
+        // What is new is kept whole until more comes: it is read once for those who wait for it.
+        recent.trim();
         for slot in slots.into_iter().skip_while(|slot| slot.version <= before) {
             if slot.version != newest + 1 {
                 *recent = Recent::default();
@@ -197,6 +201,9 @@ impl Recent {
         let bytes = slot.weight();
         self.bytes += bytes;
         self.slots.push_back((slot, bytes));
+    }
+
+    fn trim(&mut self) {
         while self.slots.len() > KEPT_SLOTS || (self.bytes > KEPT_BYTES && self.slots.len() > 1) {
             let bytes = self.slots.pop_front().map_or(0, |(_, bytes)| bytes);
             self.bytes -= bytes;
@@ -252,6 +259,7 @@ impl<S: TaskStore> Follower<S> {
     /// reading oneself.
     async fn wait(&self) -> Result<Vec<Slot>, StoreError> {
         self.ensure_reader();
+        let _waiting = Waiting::new(&self.feed);
         let mut state = self.feed.state.subscribe();
         // An error would say that there is no feed any more, and here it is.
         let waited = state.wait_for(|state| state.newest > self.after || !state.is_read).await;
@@ -269,6 +277,29 @@ impl<S: TaskStore> Follower<S> {
             let reader = Reader(Arc::downgrade(&self.feed));
             tokio::spawn(read_for_all(Arc::clone(&self.store), reader, self.pauses, after));
         }
+    }
+}
+
+/// A follower that waits for more, until this is dropped.
+struct Waiting<'a>(&'a Feed);
+
+impl<'a> Waiting<'a> {
+    fn new(feed: &'a Feed) -> Self {
+        // Only the reader wants to know, and only of the first.
+        feed.state.send_if_modified(|state| {
+            state.waiting += 1;
+            state.waiting == 1
+        });
+        Self(feed)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state.send_if_modified(|state| {
+            state.waiting -= 1;
+            false
+        });
     }
 }
 
@@ -291,9 +322,19 @@ async fn read_for_all<S: TaskStore>(
     mut after: Version,
 ) {
     let mut pause = pauses.shortest;
-    while let Some(feed) = reader.0.upgrade() {
+    let Some(mut state) = reader.0.upgrade().map(|feed| feed.state.subscribe()) else { return };
+    loop {
+        // An error says that there is no feed any more.
+        let wanted = state.wait_for(|state| state.waiting > 0).await.is_ok();
+        let Some(feed) = reader.0.upgrade().filter(|_| wanted) else { break };
+        after = after.max(feed.newest());
         let slots = store.poll(&feed.key, after).await;
         let failed = slots.is_err();
+        // There is more than was read at once.
+        let more = slots.as_ref().is_ok_and(|slots| {
+            let bytes = slots.iter().map(Slot::weight).sum::<usize>();
+            slots.len() >= ReadLimit::POLL.slots || bytes >= ReadLimit::POLL.bytes
+        });
         match slots {
             Ok(slots) if !slots.is_empty() => {
                 pause = pauses.shortest;
@@ -303,9 +344,9 @@ async fn read_for_all<S: TaskStore>(
             Ok(_) => feed.know(after),
             Err(_) => {}
         }
-        after = after.max(feed.newest());
         tokio::select! {
             biased;
+            () = std::future::ready(()), if more => {}
             () = feed.more.notified(), if !failed => {}
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(pauses.longest),
         }

@@ -1,14 +1,24 @@
 //! What the DynamoDB store's requests cost, in the service's units.
 
+use std::time::{Duration, Instant};
+
 use a2a_core::store::conformance::{append, chunk, head, key, submitted};
 use a2a_core::store::{self, ListQuery};
 use a2a_core::task::{Entry, Head, Phase};
-use a2a_core::{Env, TaskState, TaskStatus, TaskStatusUpdateEvent};
+use a2a_core::{
+    AgentCard, AgentError, AgentExecutor, Call, Caller, CancelTaskRequest, DefaultRequestHandler,
+    Env, EventQueue, Reply, RequestContext, SendMessageConfiguration, SendMessageResponse,
+    TaskState, TaskStatus, TaskStatusUpdateEvent, async_trait,
+};
+use futures_util::StreamExt;
+use tokio::sync::Notify;
 
+use super::super::agent::ask;
 use super::*;
 use crate::text::text;
 
-async fn counted(case: &str) -> (Store, Capacity) {
+/// The URL of a table of this case's own.
+async fn made(case: &str) -> String {
     let engine =
         std::env::var("A2A_TEST_DYNAMODB").expect("run `cargo xtask test`, which starts it");
     // With an expiry: it is billed, too.
@@ -17,7 +27,18 @@ async fn counted(case: &str) -> (Store, Capacity) {
         Env::system().id()
     );
     store::prepare(&url).await.unwrap();
-    Capacity::open(&url).await.unwrap()
+    url
+}
+
+async fn counted(case: &str) -> (Store, Capacity) {
+    Capacity::open(&made(case).await).await.unwrap()
+}
+
+/// With another instance, which is not counted.
+async fn counted_beside_another(case: &str) -> (Store, Capacity, Store) {
+    let url = made(case).await;
+    let (store, capacity) = Capacity::open(&url).await.unwrap();
+    (store, capacity, store::open(&url).await.unwrap())
 }
 
 fn taken(capacity: &Capacity) -> Cost {
@@ -131,6 +152,96 @@ async fn a_page_costs_the_same_among_many() {
     let expected = [("BatchGetItem", cost(1, 10.0)), ("Query", cost(1, 0.5))];
     let expected = expected.map(|(operation, cost)| (operation.to_owned(), cost));
     assert_eq!(costs, vec![BTreeMap::from(expected); 2]);
+}
+
+/// An agent that is silent until it is dropped, and says when that is.
+struct Silent(Arc<Notify>);
+
+#[async_trait]
+impl AgentExecutor for Silent {
+    async fn execute(&self, _: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        struct Dropped(Arc<Notify>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                self.0.notify_one();
+            }
+        }
+        let _dropped = Dropped(Arc::clone(&self.0));
+        queue.working(()).await?;
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiting_run_reads_half_a_unit_a_second_and_sees_its_cancel() {
+    let (store, capacity, other) = counted_beside_another("waiting").await;
+    let (dropped, card) = (Arc::<Notify>::default(), AgentCard::default());
+    let of = |store: &Store| {
+        let silent = Arc::new(Silent(Arc::clone(&dropped)));
+        DefaultRequestHandler::new(card.clone(), silent, Arc::clone(store))
+    };
+    let (handler, elsewhere) = (of(&store), of(&other));
+    let mut request = ask(1);
+    let at_once = SendMessageConfiguration { return_immediately: true, ..Default::default() };
+    request.configuration = Some(at_once);
+    let sent = handler.call(Caller::default(), Call::SendMessage(request)).await.unwrap();
+    let Reply::Sent(SendMessageResponse::Task(task)) = sent else { panic!("{sent:?}") };
+    capacity.take();
+    let waited = Duration::from_secs(24);
+    tokio::time::sleep(waited).await;
+    let cost = capacity.take();
+    let reads = sum(&cost, |name| matches!(name, "Query" | "GetItem"));
+    assert!(reads.requests > 0 && reads.units <= waited.as_secs_f64() * 0.5, "{reads:?}");
+    let begun = Instant::now();
+    let cancel = CancelTaskRequest { id: task.id.clone(), ..CancelTaskRequest::default() };
+    elsewhere.call(Caller::default(), Call::CancelTask(cancel)).await.unwrap();
+    dropped.notified().await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_follower_reads_half_a_unit_a_second_while_nothing_comes_and_two_while_something_does() {
+    let (store, capacity, writer) = counted_beside_another("following").await;
+    let working = || Some(Head { owner: "caller".into(), ..head(TaskState::Working, 1) });
+    append(&writer, key(ID), 0, [submitted("x")], working()).await.unwrap();
+    for after in 1..4 {
+        append(&writer, key(ID), after, [chunk("x")], None).await.unwrap();
+    }
+    // Who follows a task has read it.
+    store.read(&key(ID), 0).await.unwrap().unwrap();
+    let mut tail = Arc::clone(&store).tail(key(ID), 4);
+    capacity.take();
+    let silence = Duration::from_secs(20);
+    assert!(tokio::time::timeout(silence, tail.next()).await.is_err());
+    let silent = taken(&capacity);
+    assert!(silent.units > 0.0 && silent.units <= silence.as_secs_f64() * 0.5, "{silent:?}");
+    let (begun, mut bytes) = (Instant::now(), 0);
+    let follower = tokio::spawn(tail.take(100).collect::<Vec<_>>());
+    for after in 4..104 {
+        append(&writer, key(ID), after, [chunk(&text(after, 1_000))], None).await.unwrap();
+        bytes += 1_000;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(follower.await.unwrap().len(), 100);
+    let (busy, seconds) = (taken(&capacity), begun.elapsed().as_secs_f64());
+    let allowed = seconds * 2.0 + f64::from(bytes) / 4_096.0 * 0.5;
+    assert!(busy.units <= allowed, "{busy:?} in {seconds} s");
+}
+
+#[tokio::test]
+async fn forty_megabytes_are_read_once() {
+    let (store, capacity) = counted("behind").await;
+    let working = Some(Head { owner: "caller".into(), ..head(TaskState::Working, 1) });
+    append(&store, key(ID), 0, [submitted("x")], working).await.unwrap();
+    for after in 1..=160 {
+        append(&store, key(ID), after, [chunk(&text(after, 250_000))], None).await.unwrap();
+    }
+    capacity.take();
+    let followed = Arc::clone(&store).tail(key(ID), 1).take(160).collect::<Vec<_>>().await;
+    assert!(followed.iter().all(Result::is_ok));
+    let cost = taken(&capacity);
+    let megabytes = cost.units * 2.0 * 4_096.0 / 1_000_000.0;
+    assert!(megabytes < 44.0, "{megabytes} MB in {cost:?}");
 }
 
 /// The service's published arithmetic, over the items that are really sent.
