@@ -183,8 +183,18 @@ impl DefaultRequestHandler {
         let operation = call.name();
         // At debug: a span that nobody reads costs a fast call a tenth of its time.
         let span = tracing::debug_span!("call", operation, owner = %caller.owner);
-        // Pinned where it is: it is large, and would be moved twice.
-        let outcome = pin!(self.serve(Arc::new(caller), call)).instrument(span).await;
+        let outcome = match self.is_expired(&caller, &call) {
+            Err(refused) => Err(refused),
+            Ok(is_expired) => {
+                // Pinned where it is: it is large, and would be moved twice.
+                let outcome = pin!(self.serve(Arc::new(caller), call)).instrument(span).await;
+                outcome.map_err(|error| match error.kind() {
+                    ErrorKind::Internal | ErrorKind::Unavailable => error,
+                    _ if is_expired => Error::expired(),
+                    _ => error,
+                })
+            }
+        };
         match &outcome {
             Err(error) if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) => {
                 let cause = std::error::Error::source(error).map(ToString::to_string);
@@ -198,27 +208,20 @@ impl DefaultRequestHandler {
         outcome
     }
 
-    /// Errors have an order: the protocol's, the deadline's, the call's own, the task's.
-    async fn serve(&self, caller: Arc<Caller>, call: Call) -> Result<Reply, Error> {
-        check::protocol(&call, &caller, &self.card)?;
-        let is_expired = self.engine.is_expired(&caller);
-        // What was begun in time has its answer still.
+    /// Whether the call is past its deadline, by which it is refused unless it may have its answer
+    /// already: what was begun in time. Errors have an order: the protocol's, the deadline's, the
+    /// call's own, the task's.
+    fn is_expired(&self, caller: &Caller, call: &Call) -> Result<bool, Error> {
+        check::protocol(call, caller, &self.card)?;
+        let is_expired = self.engine.is_expired(caller);
         let may_be_recorded = matches!(
             call,
             Call::SendMessage(_) | Call::SendStreamingMessage(_) | Call::CancelTask(_)
         );
-        if is_expired && !may_be_recorded {
-            return Err(Error::expired());
-        }
-        let outcome = self.operate(caller, call).await;
-        outcome.map_err(|error| match error.kind() {
-            ErrorKind::Internal | ErrorKind::Unavailable => error,
-            _ if is_expired => Error::expired(),
-            _ => error,
-        })
+        if is_expired && !may_be_recorded { Err(Error::expired()) } else { Ok(is_expired) }
     }
 
-    async fn operate(&self, caller: Arc<Caller>, call: Call) -> Result<Reply, Error> {
+    async fn serve(&self, caller: Arc<Caller>, call: Call) -> Result<Reply, Error> {
         check::call(&call, &self.card)?;
         if let Call::SendMessage(request) | Call::SendStreamingMessage(request) = &call
             && self.check_media_types

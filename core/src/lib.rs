@@ -33,6 +33,8 @@
 //! | question | file |
 //! |---|---|
 //! | Where is a lease renewed? | `engine/recorder.rs` |
+//! | What ends a run, and which end is whose fault? | `engine/ends.rs` |
+//! | Where is an agent's step found that is done? | `task/steps.rs` |
 //! | Where is an orphan taken over? | `engine/takeover.rs` |
 //! | Where is a task's state decided? | `task/fold.rs` |
 //! | Where is a redelivered record recognised? | `task/admit.rs` |

@@ -71,6 +71,19 @@ pub struct TraceContext {
     pub state: Option<Arc<str>>,
 }
 
+impl TraceContext {
+    /// The context of these headers; none where there is no `traceparent`, or one that is none. A
+    /// `tracestate` that is longer than every system must carry is left out.
+    pub fn new(parent: Option<&str>, state: Option<&str>) -> Option<Self> {
+        /// Longer than that of any version there is.
+        const MAX_PARENT: usize = 128;
+        const MAX_STATE: usize = 512;
+        let short = |text: &str, most| (1..=most).contains(&text.len());
+        let parent = parent.filter(|text| short(text, MAX_PARENT))?.into();
+        Some(Self { parent, state: state.filter(|text| short(text, MAX_STATE)).map(Arc::from) })
+    }
+}
+
 /// Where an answer is produced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyAddress {

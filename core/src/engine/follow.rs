@@ -18,7 +18,7 @@ use super::{
 use crate::{
     call::{Event, Events},
     error::Error,
-    store::{StoreError, TaskStore},
+    store::{ReadLimit, StoreError, TaskStore},
     task::{Cursor, Entry, Fold, Slot, TaskKey, Version},
     types::{StreamResponse, Task, TaskState},
 };
@@ -191,7 +191,7 @@ impl Reader {
 }
 
 /// The cursor of an append's last entry.
-fn end_of(slot: &Slot) -> Cursor {
+pub(super) fn end_of(slot: &Slot) -> Cursor {
     let index = slot.entries.len().saturating_sub(1);
     Cursor { version: slot.version, index: u32::try_from(index).unwrap_or(u32::MAX) }
 }
@@ -202,8 +202,14 @@ pub(crate) async fn task_at(
     key: &TaskKey,
     cursor: Cursor,
 ) -> Result<Task, StoreError> {
-    let journal = store.read(key, 0).await?;
-    let mut slots = journal.ok_or_else(|| StoreError::broken("the journal is gone"))?.slots;
+    let (mut slots, mut more) = (Vec::<Slot>::new(), true);
+    while more && slots.last().is_none_or(|slot| slot.version < cursor.version) {
+        let after = slots.last().map_or(0, |slot| slot.version);
+        let page = store.read_page(key, after, ReadLimit::PAGE).await?;
+        let page = page.ok_or_else(|| StoreError::broken("the journal is gone"))?;
+        slots.extend(page.slots);
+        more = page.more;
+    }
     slots.retain(|slot| slot.version <= cursor.version);
     let until = Fold::replay_until(Arc::clone(&key.id), &slots, |fold, _| fold.cursor >= cursor);
     Ok(until.0.task)

@@ -3,7 +3,7 @@
 //! Owns: making tasks of journals and of a list's rows. Must never know: how a store lists, what a
 //! page token holds.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 
@@ -11,8 +11,8 @@ use super::state::Engine;
 use crate::{
     call::Caller,
     error::Error,
-    store::ReadLimit,
-    task::{Entry, Fold, Head, Slot, TaskKey, admit},
+    store::{ReadLimit, StoreError},
+    task::{Fold, Head, Phase, Slot, TaskKey, Version, admit},
     types::{GetTaskRequest, ListTasksRequest, ListTasksResponse, Task},
 };
 
@@ -62,8 +62,8 @@ impl Engine {
         })
     }
 
-    /// A row of a list as a task; the head and the slot of its status's message are enough where
-    /// neither history nor artifacts are wanted.
+    /// A row of a list as a task. Without artifacts it is read from the slots that its head names:
+    /// those of its history, or the one of its status's message.
     async fn listed_task(
         &self,
         key: TaskKey,
@@ -71,40 +71,81 @@ impl Engine {
         request: &ListTasksRequest,
         caller: &Caller,
     ) -> Result<Option<Task>, Error> {
-        let bare = request.history_length == Some(0) && !request.include_artifacts;
-        let read = match (bare, head.message_at) {
-            (true, None) => return Ok(Some(bare_task(&key, head, &[]))),
-            (true, Some(at)) => self.store.read_page(&key, at - 1, ReadLimit::SLOT).await,
-            (false, _) => self.store.read(&key, 0).await,
+        let named = match (request.include_artifacts, request.history_length) {
+            (true, _) => None,
+            (false, Some(0)) => Some(Vec::from_iter(head.message_at)),
+            // Who reads a running task looks after its lease, by the newest slot.
+            (false, _) if head.phase == Phase::Running => None,
+            (false, _) => head.history_at.clone(),
         };
-        let journal = match read {
-            Ok(Some(journal)) if bare => return Ok(Some(bare_task(&key, head, &journal.slots))),
-            Ok(Some(journal)) => journal,
+        let read = match &named {
+            Some(versions) => self.slots_at(&key, versions).await,
+            None => self.store.read(&key, 0).await.map(|it| it.map(|journal| journal.slots)),
+        };
+        let slots = match read {
+            Ok(Some(slots)) => slots,
             // It is gone since the list was made.
             Ok(None) => return Ok(None),
             Err(error) if error.is_retriable() => return Err(error.into()),
             // One task that cannot be read is no reason not to show the others.
             Err(error) => {
                 tracing::error!(task = %key.id, %error, "a listed task cannot be read");
-                return Ok(Some(bare_task(&key, head, &[])));
+                return Ok(Some(listed(&key, head, Task::default())));
             }
         };
-        let fold = Fold::replay(Arc::clone(&key.id), &journal.slots);
-        self.take_over_if_expired(&key, &fold, caller);
-        let mut task = fold.task;
+        let fold = Fold::replay(Arc::clone(&key.id), &slots);
+        let mut task = match named {
+            Some(_) => listed(&key, head, fold.task),
+            None => {
+                self.take_over_if_expired(&key, &fold, caller);
+                fold.task
+            }
+        };
         admit::trim_history(&mut task, request.history_length);
         if !request.include_artifacts {
             task.artifacts.clear();
         }
         Ok(Some(task))
     }
+
+    /// These slots of a journal, which ascend; those next to each other are read together.
+    async fn slots_at(
+        &self,
+        key: &TaskKey,
+        versions: &[Version],
+    ) -> Result<Option<Vec<Slot>>, StoreError> {
+        let mut slots = BTreeMap::new();
+        for run in versions.chunk_by(|one, next| one + 1 == *next) {
+            let (mut after, last) = (run[0] - 1, run[run.len() - 1]);
+            while after < last {
+                let wanted = usize::try_from(last - after).unwrap_or(usize::MAX);
+                let limit = ReadLimit { slots: wanted, ..ReadLimit::PAGE };
+                let page = self.store.read_page(key, after, limit).await?;
+                let read = page.map_or_else(Vec::new, |page| page.slots);
+                let Some(end) = read.last() else { return Ok(None) };
+                after = end.version;
+                slots.extend(read.into_iter().map(|slot| (slot.version, slot)));
+            }
+        }
+        slots.retain(|version, _| versions.contains(version));
+        Ok(Some(slots.into_values().collect()))
+    }
 }
 
-/// A task of its head alone, with its status's message from the slot where that is.
-fn bare_task(key: &TaskKey, head: Head, slots: &[Slot]) -> Task {
-    let Head { context_id, mut status, message_at, .. } = head;
-    let slot = slots.iter().find(|slot| Some(slot.version) == message_at);
-    let said = slot.and_then(|slot| slot.entries.iter().rev().find_map(Entry::status_message));
-    status.message = status.message.or_else(|| said.cloned());
-    Task { id: Arc::clone(&key.id), context_id, status, ..Task::default() }
+/// A task by its head and what was read of its history.
+fn listed(key: &TaskKey, head: Head, read: Task) -> Task {
+    let Task { mut history, status: said, .. } = read;
+    let mut status = head.status;
+    match head.message_at {
+        Some(_) => status.message = said.message,
+        // The current status, which was not read, has none: so that is history.
+        None => history.extend(said.message),
+    }
+    Task {
+        id: Arc::clone(&key.id),
+        context_id: head.context_id,
+        status,
+        history,
+        ..Task::default()
+    }
 }

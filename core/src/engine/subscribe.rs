@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 
 use super::{
-    follow::{EndsAt, tail_from},
+    follow::{EndsAt, end_of, tail_from},
     state::Engine,
 };
 use crate::{
     call::{Caller, Events, StreamsEnd},
     error::{Error, ErrorKind},
-    task::TaskKey,
+    store::ReadLimit,
+    task::{Cursor, TaskKey},
     types::SubscribeToTaskRequest,
 };
 
@@ -27,15 +28,20 @@ impl Engine {
         request: &SubscribeToTaskRequest,
     ) -> Result<Events, Error> {
         let key = TaskKey::new(request.tenant.as_ref(), &request.id);
+        let at_rest = caller.streams_end == StreamsEnd::AtRest;
+        let time = self.ends(caller, Duration::ZERO);
+        let ends = EndsAt { input_required: at_rest, auth_required: at_rest, time };
+        if let Some(resume) = caller.resume
+            && let Some(events) = self.what_follows(&key, caller, resume, &ends).await?
+        {
+            return Ok(until(self.expiry(caller), events));
+        }
         let (_, fold) = self.load(&key, caller).await?;
         self.take_over_if_expired(&key, &fold, caller);
         let tail_at = |cursor| {
             let tail = tail_from(&self.store, &key, cursor);
             self.tail_with_takeover(key.clone(), fold.cursor.version, tail, caller)
         };
-        let at_rest = caller.streams_end == StreamsEnd::AtRest;
-        let time = self.ends(caller, Duration::ZERO);
-        let ends = EndsAt { input_required: at_rest, auth_required: at_rest, time };
         let state = fold.task.status.state;
         let events = match caller.resume {
             Some(resume) if resume > fold.cursor => {
@@ -66,6 +72,29 @@ impl Engine {
             }
         };
         Ok(until(self.expiry(caller), events))
+    }
+
+    /// What follows the event that the caller has seen, where something does. No more of the journal
+    /// is read for it than that.
+    async fn what_follows(
+        &self,
+        key: &TaskKey,
+        caller: &Caller,
+        resume: Cursor,
+        ends: &EndsAt,
+    ) -> Result<Option<Events>, Error> {
+        let after = resume.version.saturating_sub(1);
+        let page = self.store.read_page(key, after, ReadLimit::POLL).await?;
+        let visible = page.filter(|it| it.head.owner == caller.owner && it.head.phase.is_listed());
+        let page = visible.ok_or_else(|| Error::task_not_found(&key.id))?;
+        let end = page.slots.last().map_or(Cursor::default(), end_of);
+        if !page.more && end <= resume {
+            return Ok(None);
+        }
+        let tail = tail_from(&self.store, key, resume);
+        let tail = self.tail_with_takeover(key.clone(), end.version, tail, caller);
+        let at_rest = page.head.status.state.is_interrupted();
+        Ok(Some(Events(self.follow(key.clone(), tail, resume, ends.clone(), at_rest).events())))
     }
 }
 

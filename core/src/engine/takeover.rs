@@ -15,9 +15,9 @@ use super::{
 use crate::{
     call::{Caller, IdempotencyKey},
     error::Error,
-    store::{AppendError, StoreError},
+    store::{AppendError, Journal, ReadLimit, StoreError},
     task::{
-        Entry, Fold, Slot, TaskKey, Version,
+        Entry, Fold, Phase, Slot, TaskKey, Version,
         admit::{self, Admission},
     },
     types::{Message, Part, SendMessageRequest, TaskState},
@@ -67,7 +67,7 @@ impl Engine {
 
     /// Takes over an orphan: starts another attempt, or fails the task when there is none left.
     /// `seen` is the journal's version at the beginning of a lease in which nothing was appended;
-    /// when there is more by now, a run is at work, unless it has released the work. The end of the
+    /// or after which it was released; when there is more by now, a run is at work. The end of the
     /// call which takes it over, if one does, cuts the attempt: to read a task never fails it.
     /// Answers whether it was taken over.
     pub(super) async fn take_over(
@@ -81,12 +81,20 @@ impl Engine {
         if self.ends(&reader, Duration::ZERO).is_cut() {
             return Ok(false);
         }
+        // All of it is read only where there is something to be done.
+        let newer = self.store.read_page(key, seen, ReadLimit::SLOT).await?;
+        let at_work = |journal: &Journal| {
+            journal.slots.is_empty()
+                && matches!(journal.head.phase, Phase::Running | Phase::Claimed)
+        };
+        if !newer.as_ref().is_some_and(at_work) {
+            return Ok(false);
+        }
         let Some(journal) = self.store.read(key, 0).await? else { return Ok(false) };
         let fold = Fold::replay(Arc::clone(&key.id), &journal.slots);
         let listed = journal.head.phase.is_listed();
         let writer = self.writer(key, &journal.head.owner, fold, listed);
-        let is_orphan = writer.fold.cursor.version == seen || writer.fold.work.released;
-        if !is_orphan || writer.fold.is_settled() {
+        if writer.fold.cursor.version != seen || writer.fold.is_settled() {
             return Ok(false);
         }
         let Some(submitted) = admit::newest(&journal.slots) else { return Ok(false) };

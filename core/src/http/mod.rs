@@ -18,14 +18,15 @@ use http::{
 };
 
 use crate::{
-    call::{Call, Caller, Event, Events, IdempotencyKey, Reply, check},
+    call::{Call, Caller, Event, Events, IdempotencyKey, Reply, TraceContext, check},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::AgentCard,
     wire::{
         is_json_type, jsonrpc,
         parameters::{
-            self, A2A_IDEMPOTENCY_KEY, EXTENSIONS, IDEMPOTENCY_KEY, LAST_EVENT_ID, VERSION,
+            self, A2A_IDEMPOTENCY_KEY, EXTENSIONS, IDEMPOTENCY_KEY, LAST_EVENT_ID, TRACEPARENT,
+            TRACESTATE, VERSION,
         },
         rest, sse, status,
     },
@@ -223,6 +224,7 @@ impl HttpEndpoint {
         caller.version =
             text(&VERSION).map(Arc::from).or_else(|| version_of_query(parts.uri.query()));
         caller.extensions = extensions(&parts.headers);
+        caller.trace = TraceContext::new(text(&TRACEPARENT), text(&TRACESTATE));
         if let Some(id) = text(&LAST_EVENT_ID).filter(|id| !id.is_empty()) {
             let wrong = |why: &str| Error::invalid_field("Last-Event-ID", why);
             caller.resume = Some(id.parse().map_err(wrong)?);

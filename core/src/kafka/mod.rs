@@ -225,10 +225,8 @@ impl KafkaEndpoint {
         let (partition, offset) = (record.partition, record.offset);
         let span = tracing::debug_span!("record", partition, offset, traceparent);
         let owner = owner.clone().unwrap_or_default();
-        let trace = traceparent.as_deref().map(|parent| TraceContext {
-            parent: parent.into(),
-            state: record.header(header::TRACESTATE).map(Arc::from),
-        });
+        let state = record.header(header::TRACESTATE);
+        let trace = TraceContext::new(traceparent.as_deref(), state);
         let key = record.key.clone().unwrap_or_default();
         let reply_to = Some(ReplyAddress { topic: topic.as_str().into(), key });
         let transport = Some(Arc::from(kafka::BINDING));

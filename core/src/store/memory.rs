@@ -2,8 +2,8 @@
 //!
 //! Owns: the maps, their order, and what is dropped when space runs out: the oldest finished tasks
 //! first, then the oldest that wait for their client; never one that is being worked on. Then new
-//! tasks are refused, and those that there are go on. A reader that follows a task keeps that task's journal alive, so dropping it
-//! costs the reader nothing.
+//! tasks are refused, and those that there are go on. A reader that follows a task keeps that
+//! task's journal alive, so dropping it costs the reader nothing.
 
 use std::{
     cmp::Reverse,

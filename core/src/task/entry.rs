@@ -98,6 +98,16 @@ impl Entry {
         }
     }
 
+    /// Whether a task's history is told by it.
+    pub(super) fn tells_history(&self) -> bool {
+        match self {
+            Self::Submitted(_) | Self::Replied(_) => true,
+            // What the attempt before it said is taken back.
+            Self::Started(started) => started.attempt > 1,
+            entry => entry.status_message().is_some(),
+        }
+    }
+
     /// The message of the status that it sets, if it sets one.
     pub(crate) fn status_message(&self) -> Option<&Arc<Message>> {
         if let Self::Status(event) = self { event.status.message.as_ref() } else { None }

@@ -26,6 +26,8 @@ pub struct Fold {
     pub cursor: Cursor,
     /// The slot that holds the current status's message, if it has one.
     pub message_at: Option<Version>,
+    /// The slots that the task's history is told by.
+    pub history_at: Vec<Version>,
     /// The attempt at the newest message that is under way; none when no run is at work.
     pub attempt: Option<u32>,
     /// The work on the newest message, all attempts at it taken together.
@@ -37,6 +39,9 @@ pub struct Fold {
     /// The task whose message was sent under the request's key, in a journal that is only the key's.
     pub used_for: Option<Arc<str>>,
 }
+
+/// How many slots a head names: it is written again at every change.
+const MOST_IN_HEAD: usize = 64;
 
 impl Fold {
     /// The fold of a whole journal. `id` is the task's. What attempts that were fenced off recorded
@@ -82,6 +87,9 @@ impl Fold {
     /// are, never to what they hold.
     pub fn apply(&mut self, cursor: Cursor, entry: &Entry) {
         self.cursor = cursor;
+        if entry.tells_history() && self.history_at.last() != Some(&cursor.version) {
+            self.history_at.push(cursor.version);
+        }
         self.work.apply(entry);
         match entry {
             Entry::Submitted(submitted) => self.submit(submitted),
@@ -159,6 +167,10 @@ impl Fold {
         let mut context_id = &self.task.context_id;
         let mut status = TaskStatus { message: None, ..self.task.status };
         let mut message_at = self.message_at;
+        let next = self.cursor.version + 1;
+        let told = entries.iter().any(Entry::tells_history).then_some(next);
+        let history_at = Vec::from_iter(self.history_at.iter().copied().chain(told));
+        let history_at = (history_at.len() <= MOST_IN_HEAD).then_some(history_at);
         let mut answered = self.reply.is_some();
         for entry in entries {
             match entry {
@@ -171,7 +183,7 @@ impl Fold {
                 Entry::Status(event) => {
                     let TaskStatus { state, ref message, timestamp } = event.status;
                     status = TaskStatus { state, message: None, timestamp };
-                    message_at = message.is_some().then_some(self.cursor.version + 1);
+                    message_at = message.is_some().then_some(next);
                 }
                 Entry::Replied(_) => answered = true,
                 Entry::KeyUsed(used) => {
@@ -195,7 +207,7 @@ impl Fold {
             _ => Phase::Running,
         };
         let (owner, context_id) = (Arc::clone(owner), Arc::clone(context_id));
-        Head { owner, context_id, status, message_at, phase }
+        Head { owner, context_id, status, message_at, history_at, phase }
     }
 }
 

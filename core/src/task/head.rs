@@ -23,6 +23,10 @@ pub struct Head {
     /// The slot whose last status holds that message, if the current status has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_at: Option<Version>,
+    /// The slots that the task's history is told by; none where they are too many to be named here.
+    /// With them a list reads no artifacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_at: Option<Vec<Version>>,
     /// What the store may do with it.
     pub phase: Phase,
 }

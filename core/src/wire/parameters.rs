@@ -19,6 +19,8 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 pub(crate) const A2A_IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("a2a-idempotency-key");
 /// The caller's distributed trace (W3C Trace Context).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What systems on the trace's way add to it.
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The media type of JSON-RPC, and of HTTP+JSON's errors.
 pub(crate) const JSON: &str = "application/json";

@@ -168,7 +168,7 @@ async fn what_is_corrupt_is_named_and_the_rest_is_fine() {
     for id in ["entry", "empty", "head", "well"] {
         put(&store, id, head(TaskState::Working, 1)).await;
     }
-    for (id, entries) in [("entry", r#"[{"no":1}]"#), ("empty", "[]")] {
+    for (id, entries) in [("entry", r#"[{"started":1}]"#), ("empty", "[]")] {
         sql(&format!(
             "update t_corrupt.journal set entries = '{entries}'
              where key = (select key from t_corrupt.head where task = '{id}')"

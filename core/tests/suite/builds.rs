@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use a2a_core::{
-    Call, Caller, Cursor, Json, MemoryStore, ReplyAddress, TaskState, TaskStore, Timestamp,
-    TraceContext,
+    Call, Caller, Cursor, IdempotencyKey, Json, MemoryStore, ReplyAddress, TaskState, TaskStore,
+    Timestamp, TraceContext,
+    http::HttpEndpoint,
     store::conformance::append,
     task::{Entry, Fold, Released, Slot, Step, Submitted, TaskKey, Unknown, Within},
+    wire::kafka::Record,
 };
 
-use crate::world::*;
+use crate::{kafka, world::*};
 
 /// As a newer build would record it.
 fn unknown() -> Entry {
@@ -100,6 +102,33 @@ fn every_kind_is_read_as_it_was_written() {
     for wrong in ["{}", "[]", "\"started\"", r#"{"started":{}}"#, r#"{"a":1,"b":2}"#] {
         assert!(serde_json::from_str::<Entry>(wrong).is_err(), "{wrong}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trace_of_a_request_is_recorded_with_it() {
+    let world = World::new();
+    let headers = [("traceparent", "00-1-2-01"), ("tracestate", "a=b")];
+    let over_http = HttpEndpoint::new(world.handler.clone()).unwrap();
+    let body = kafka::message("complete").to_string();
+    let mut request = http::Request::post("/message:send").header("idempotency-key", "k");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    over_http.serve(Caller::default(), request.body(body.into()).unwrap()).await;
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned().into());
+    let asked = kafka::rpc("SendMessage", &kafka::message("complete"));
+    let record = Record { headers: headers.map(owned).to_vec(), ..kafka::record(1, &asked) };
+    let answer = kafka::ask(&kafka::endpoint(&world), &record).await;
+    let over_kafka = kafka::body(&answer)["result"]["task"]["id"].as_str().unwrap().into();
+    let over_http = IdempotencyKey::of_caller("script", "", "k").unwrap().id("task");
+    let trace = TraceContext::new(Some("00-1-2-01"), Some("a=b"));
+    for id in [over_http, over_kafka] {
+        let slots = world.store.read(&key_of(&id), 0).await.unwrap().unwrap().slots;
+        let Entry::Submitted(submitted) = &slots[0].entries[0] else { panic!("{slots:?}") };
+        assert_eq!(submitted.trace, trace);
+    }
+    assert_eq!(TraceContext::new(Some(&"0".repeat(200)), None), None);
+    assert_eq!(TraceContext::new(None, Some("a=b")), None);
 }
 
 #[test]

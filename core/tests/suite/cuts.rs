@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use a2a_core::{
     Call, Caller, DefaultRequestHandler, Error, ErrorKind, Event, Limits, ListTasksRequest, Reply,
-    SendMessageRequest, TaskState, TaskStore, Timestamp,
+    SendMessageRequest, TaskState, TaskStore, Timestamp, TraceContext,
     task::{Entry, TaskKey},
 };
 use futures_util::StreamExt;
@@ -286,7 +286,9 @@ async fn a_shutdown_releases_what_it_did_not_drain() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_with_little_time_releases_what_it_took_over() {
     let world = world(|_| {});
-    let caller = Caller { extensions: vec!["urn:x".into()], ..keyed("k") };
+    let trace = TraceContext::new(Some("00-1-2-01"), Some("a=b"));
+    let extensions = vec!["urn:x".into()];
+    let caller = Caller { extensions, trace: trace.clone(), ..keyed("k") };
     died(&world, caller, say(STORY));
     world.get(&id()).await;
     sleep(Duration::from_secs(30)).await;
@@ -297,6 +299,7 @@ async fn a_reader_with_little_time_releases_what_it_took_over() {
     assert!(matches!(last(&world).await, Entry::Released(_)));
     let context = world.script.context(1);
     assert_eq!((context.attempt(), &context.caller().extensions), (2, &vec!["urn:x".into()]));
+    assert_eq!(context.caller().trace, trace);
     world.script.gate.open();
     world.get(&id()).await;
     soon(world.handler.settled()).await;

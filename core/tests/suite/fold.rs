@@ -410,9 +410,12 @@ proptest! {
     ) {
         let (recorded, new) = entries.split_at(at.index(entries.len()));
         let head = fold(recorded).head_after(&"o".into(), new);
-        let after = fold(&entries);
+        let batches = recorded.chunks(1).chain([new].into_iter().filter(|new| !new.is_empty()));
+        let after = Fold::replay("t".into(), &slots(&Vec::from_iter(batches)));
         prop_assert_eq!(&head.context_id, &after.task.context_id);
-        prop_assert_eq!(&head.status, &after.task.status);
+        let said = after.task.status.message.is_some();
+        prop_assert_eq!(head.message_at.is_some(), said);
+        prop_assert_eq!(&head.status, &TaskStatus { message: None, ..after.task.status });
         prop_assert_eq!(head, after.head_after(&"o".into(), &[]));
     }
 

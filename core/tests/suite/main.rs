@@ -31,6 +31,7 @@ mod orphans;
 mod polite;
 mod properties;
 mod readers;
+mod reading;
 mod refusal;
 mod scripted;
 mod simulation;

@@ -124,8 +124,9 @@ fn one_story(id: &Arc<str>, journal: &Journal) -> Vec<String> {
     if !fold.is_settled() && !claimed {
         wrong.push("it was left behind".to_owned());
     }
-    if !claimed && fold.reply.is_none() && journal.head.status != fold.task.status {
-        wrong.push(format!("its head is {:?}", journal.head.status));
+    let head = Head { phase: journal.head.phase, ..fold.head_after(&journal.head.owner, &[]) };
+    if !claimed && fold.reply.is_none() && journal.head != head {
+        wrong.push(format!("its head is {:?}", journal.head));
     }
     let (mut ended, mut attempt, mut settled) = (false, 0, true);
     let (mut runner, mut steps) = (Runner::default(), BTreeSet::new());

@@ -162,7 +162,7 @@ pub(crate) async fn yields() {
 
 /// What must come, and soon: with a paused clock a wait for ever ends at once.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(100), future).await.expect("it never came")
+    tokio::time::timeout(Duration::from_secs(100), Box::pin(future)).await.expect("it never came")
 }
 
 pub(crate) fn card() -> AgentCard {

@@ -20,6 +20,8 @@ use serde_json::json;
 
 /// The variable that tells a runner where it logs its executions.
 pub const EXECUTIONS: &str = "A2A_CHAOS_EXECUTIONS";
+/// The variable that tells a runner its number.
+pub const RUNNER: &str = "A2A_CHAOS_RUNNER";
 
 /// What a message asks for. Its text begins with the request's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,28 +75,32 @@ pub struct Execution {
     pub attempt: u32,
     /// When it began: milliseconds since 1970.
     pub at: i64,
+    /// The number of the runner that did it.
+    pub runner: usize,
 }
 
 /// The agent.
 #[derive(Debug)]
 pub struct Agent {
     executions: File,
+    runner: usize,
 }
 
 impl Agent {
-    /// The agent that adds its executions to this file, as others may at the same time.
+    /// The agent of the runner of that number. It adds its executions to this file, as others may
+    /// at the same time.
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn new(executions: &Path) -> io::Result<Self> {
+    pub fn new(executions: &Path, runner: usize) -> io::Result<Self> {
         let executions = OpenOptions::new().create(true).append(true).open(executions)?;
-        Ok(Self { executions })
+        Ok(Self { executions, runner })
     }
 
     /// One write, which the system keeps even if this process is killed right after it.
     fn log(&self, name: &str, attempt: u32) -> io::Result<()> {
         let at = Env::system().now().as_millis();
-        let execution = Execution { name: name.to_owned(), attempt, at };
+        let execution = Execution { name: name.to_owned(), attempt, at, runner: self.runner };
         (&self.executions).write_all(format!("{}\n", json!(execution)).as_bytes())
     }
 }
@@ -155,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_execution_is_read_as_it_is_logged_and_half_a_line_is_none() {
-        let execution = Execution { name: "r7".to_owned(), attempt: 2, at: 1_000 };
+        let execution = Execution { name: "r7".to_owned(), attempt: 2, at: 1_000, runner: 3 };
         let line = json!(execution).to_string();
         let read = |line: &str| serde_json::from_str::<Execution>(line).ok();
         assert_eq!(read(&line), Some(execution));

@@ -1,6 +1,9 @@
 //! The client: records out, whatever is answered in. It outlives the broker's restart.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use a2a_core::{Cursor, kafka::Topics};
 use a2a_local::broker::create_topics;
@@ -8,18 +11,26 @@ use anyhow::{Context, Error, Result};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{Consumer, StreamConsumer},
+    error::{KafkaError, KafkaResult},
     message::{BorrowedMessage, Header, Headers, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord, future_producer::Delivery},
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer, future_producer::Delivery},
 };
+use tokio::task::spawn_blocking;
 
 use crate::request::{Outgoing, number};
 
 /// How long the broker may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How the records of transactions are compressed.
+const COMPRESSION: &str = "gzip";
+/// The key of records in aborted transactions: whatever has it is no answer to a request.
+const ABORTED: &str = "aborted";
 
 /// A producer of requests, and a consumer of all answers and dead letters.
 pub(crate) struct Client {
     producer: FutureProducer,
+    /// Of one transaction after another, from a blocking thread.
+    transactions: Arc<Mutex<FutureProducer>>,
     consumer: StreamConsumer,
     pub(crate) topics: Topics,
     /// How many records were read, from the beginning of every partition.
@@ -62,10 +73,12 @@ impl Client {
     pub(crate) async fn connect(broker: &str, name: &str, partitions: i32) -> Result<Self> {
         let topics = Topics::of(name);
         create_topics(broker, &topics, partitions).await.map_err(Error::msg)?;
-        let producer = config(broker)
-            .set("enable.idempotence", "true")
-            .set("message.timeout.ms", "300000")
-            .create()?;
+        let mut producing = config(broker);
+        producing.set("enable.idempotence", "true").set("message.timeout.ms", "300000");
+        let producer = producing.create()?;
+        producing.set("transactional.id", "chaos").set("transaction.timeout.ms", "300000");
+        producing.set("compression.type", COMPRESSION);
+        let transactions: FutureProducer = producing.create()?;
         let consumer: StreamConsumer = config(broker)
             .set("group.id", "chaos-client")
             .set("enable.auto.commit", "false")
@@ -76,7 +89,37 @@ impl Client {
         }
         all.set_all_offsets(Offset::Beginning)?;
         consumer.assign(&all)?;
-        Ok(Self { producer, consumer, topics, received: 0 })
+        let transactions = spawn_blocking(move || {
+            transactions.init_transactions(PATIENCE)?;
+            anyhow::Ok(transactions)
+        });
+        let transactions = Arc::new(Mutex::new(transactions.await??));
+        Ok(Self { producer, transactions, consumer, topics, received: 0 })
+    }
+
+    /// Sends a record in a transaction, after one that is aborted, and answers where it stands.
+    pub(crate) fn transact(
+        &self,
+        record: Outgoing,
+    ) -> impl Future<Output = Result<Delivery>> + use<> {
+        let (transactions, topic) = (Arc::clone(&self.transactions), self.topics.requests.clone());
+        let sent = spawn_blocking(move || {
+            let producer = transactions.lock().unwrap_or_else(PoisonError::into_inner);
+            let void = Outgoing { key: Some(ABORTED.to_owned()), ..record.clone() };
+            transaction(&producer, &topic, &void, ABORT)?;
+            loop {
+                match transaction(&producer, &topic, &record, COMMIT) {
+                    Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+                        finish(&producer, ABORT)?;
+                    }
+                    sent => return sent,
+                }
+            }
+        });
+        async move {
+            let delivered = sent.await?.context("a transaction failed")?.await?;
+            delivered.map_err(|(error, _)| error).context("a transaction's record was not sent")
+        }
     }
 
     /// Sends a record, and answers with what tells where it stands.
@@ -84,17 +127,7 @@ impl Client {
         &self,
         record: &Outgoing,
     ) -> Result<impl Future<Output = Result<Delivery>> + use<>> {
-        let headers = record.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
-            all.insert(Header { key, value: Some(value) })
-        });
-        let sent = self.producer.send_result(FutureRecord {
-            topic: &self.topics.requests,
-            partition: Some(record.partition),
-            payload: record.value.as_deref(),
-            key: record.key.as_deref(),
-            timestamp: None,
-            headers: Some(headers),
-        });
+        let sent = self.producer.send_result(outgoing(&self.topics.requests, record));
         const FAILED: &str = "a request was not sent";
         let sent = sent.map_err(|(error, _)| error).context(FAILED)?;
         Ok(async move { sent.await?.map_err(|(error, _)| error).context(FAILED) })
@@ -131,6 +164,47 @@ impl Client {
             rest.push(received.context("the last answers cannot be read")??);
         }
         Ok(rest)
+    }
+}
+
+/// How a transaction ends.
+type End = fn(&FutureProducer) -> KafkaResult<()>;
+const COMMIT: End = |producer| producer.commit_transaction(PATIENCE);
+const ABORT: End = |producer| producer.abort_transaction(PATIENCE);
+
+/// Sends a record in a transaction that ends so.
+fn transaction(
+    producer: &FutureProducer,
+    topic: &str,
+    record: &Outgoing,
+    end: End,
+) -> KafkaResult<DeliveryFuture> {
+    producer.begin_transaction()?;
+    let sent = producer.send_result(outgoing(topic, record)).map_err(|(error, _)| error)?;
+    finish(producer, end).map(|()| sent)
+}
+
+/// Ends a transaction, however long the broker is unavailable.
+fn finish(producer: &FutureProducer, end: End) -> KafkaResult<()> {
+    loop {
+        match end(producer) {
+            Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
+            ended => return ended,
+        }
+    }
+}
+
+fn outgoing<'a>(topic: &'a str, record: &'a Outgoing) -> FutureRecord<'a, str, [u8]> {
+    let headers = record.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+        all.insert(Header { key, value: Some(value) })
+    });
+    FutureRecord {
+        topic,
+        partition: Some(record.partition),
+        payload: record.value.as_deref(),
+        key: record.key.as_deref(),
+        timestamp: None,
+        headers: Some(headers),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use rdkafka::producer::future_producer::Delivery;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -61,7 +61,11 @@ pub(crate) async fn drive(
             && let Some(step) = driver.ready.pop().or_else(|| firsts.next())
         {
             for _ in 0..step.copies() {
-                let delivery = client.send(&step.record(driver.known.get(&step.first)))?;
+                let record = step.record(driver.known.get(&step.first));
+                let delivery = match step.in_transaction() {
+                    true => client.transact(record).left_future(),
+                    false => client.send(&record)?.right_future(),
+                };
                 deliveries.push(async move { (step.number, delivery.await) });
             }
             driver.asked.insert(step.number);

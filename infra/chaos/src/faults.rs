@@ -36,6 +36,12 @@ pub(crate) async fn run(
             }
             Fault::Join => runners.start()?,
             Fault::Leave => runners.end(any).await?,
+            Fault::Roll => {
+                for _ in 0..runners.count() {
+                    runners.start()?;
+                    runners.end(0).await?;
+                }
+            }
             Fault::Broker => {
                 let restarted = spawn_blocking(move || {
                     kafka.stop()?;

@@ -12,8 +12,10 @@
 //! | `report` | what is shown |
 //!
 //! What must hold: every request has its reply; all replies to one request are the same, byte for
-//! byte; no request is executed once its outcome is recorded or told; no task is left without an
-//! end; no journal has entries of two attempts side by side.
+//! byte; no request is executed once its outcome is recorded or told, nor anew unless its runner was
+//! killed; the messages of a conversation are worked on one after another, in their order; no task is
+//! left without an end; no journal has entries of two attempts side by side; what an aborted
+//! transaction held is never answered.
 
 pub mod agent;
 mod client;
@@ -135,7 +137,10 @@ pub async fn run(options: &Options) -> Result<Report> {
     let keys = |step: &Step| journals::key(step, &exchange, NAME, &client.topics.requests);
     let journals = journals::inspect(&plan, keys, &tasks, &mut found).await?;
     let executed = executions::read(&runners.executions())?;
-    executions::inspect(&executed, &plan, &exchange, &journals, &mut found);
+    let executions = executions::inspect(&executed, &runners.killed, &plan, &exchange, &journals);
+    found.extend(executions);
+    let lanes = plan.steps.iter().filter(|step| step.lane().is_some()).count();
+    let transactions = plan.steps.iter().filter(|step| step.in_transaction()).count();
     let count = |fault| done.iter().filter(|done| **done == fault).count();
     let figures = [
         ("requests", plan.steps.len()),
@@ -143,11 +148,14 @@ pub async fn run(options: &Options) -> Result<Report> {
         ("records of answers", replies.records),
         ("of these again, and the same", replies.again),
         ("journals with one attempt at a time", journals.count),
+        ("of these in conversations at once", lanes),
+        ("records in transactions", transactions),
         ("executions", executed.len()),
         ("attempts after the first", journals.repeated),
         ("runners killed and started again", count(Fault::Kill)),
         ("runners joined", count(Fault::Join)),
         ("runners left", count(Fault::Leave)),
+        ("times that all runners were replaced", count(Fault::Roll)),
         ("brokers killed and started again", count(Fault::Broker)),
     ];
     let seconds = |took: Duration| format!("{:.1}", took.as_secs_f64());

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Leave,
     /// The broker is killed and started again.
     Broker,
+    /// Each runner has its successor started beside it and leaves, as at a deployment.
+    Roll,
 }
 
 /// Requests for one kill of a runner.
@@ -61,12 +63,16 @@ const MIX: &[(usize, Chain)] = &[
     (4, |random| vec![Say(Form::Send, work(random)), Kind::Get]),
     (2, |_| vec![Kind::GetUnknown]),
     (6, |random| vec![Kind::Poison(&POISONS[random.usize(..POISONS.len())])]),
+    (5, |random| (0..random.usize(2..6)).map(|_| Say(Form::Lane(0), work(random))).collect()),
 ];
 
-/// Most work is done at once; some takes long enough to be killed in the middle.
+/// Most work is done at once; some takes long enough to be killed in the middle, and some as long as
+/// a model does, or much longer.
 fn work(random: &mut Rng) -> Words {
-    match random.u8(..20) {
-        0 => Words::Work(random.usize(4..12), random.u64(10..50)),
+    match random.u8(..200) {
+        0 => Words::Work(1, 20_000),
+        1..20 => Words::Work(1, random.u64(..3_000)),
+        20..30 => Words::Work(random.usize(4..12), random.u64(10..50)),
         _ => Words::Work(random.usize(1..4), 0),
     }
 }
@@ -100,9 +106,16 @@ fn steps(random: &mut Rng, requests: usize, partitions: i32) -> Vec<Step> {
             kinds = vec![Kind::GetUnknown];
         }
         for (kind, index) in kinds.into_iter().zip(0..) {
-            // Another partition each: a stream that waits for its cancel would hold it up.
-            let partition = (begins + index) % partitions;
-            steps.push(Step { number: steps.len(), first, partition, kind });
+            let number = steps.len();
+            steps.push(match kind {
+                // All at once, and where their offsets have an order.
+                Say(Form::Lane(_), words) => {
+                    let kind = Say(Form::Lane(first), words);
+                    Step { number, first: number, partition: begins, kind }
+                }
+                // Another partition each: a stream that waits for its cancel would hold it up.
+                kind => Step { number, first, partition: (begins + index) % partitions, kind },
+            });
         }
     }
     steps
@@ -111,8 +124,12 @@ fn steps(random: &mut Rng, requests: usize, partitions: i32) -> Vec<Step> {
 fn faults(random: &mut Rng, requests: usize) -> Vec<(usize, Fault)> {
     let mut at =
         |from: usize, to: usize, fault| (random.usize(requests * from..requests * to) / 100, fault);
-    let mut faults =
-        vec![at(15, 35, Fault::Join), at(40, 60, Fault::Broker), at(65, 85, Fault::Leave)];
+    let mut faults = vec![
+        at(15, 35, Fault::Join),
+        at(40, 55, Fault::Broker),
+        at(60, 75, Fault::Leave),
+        at(80, 90, Fault::Roll),
+    ];
     faults.extend((0..requests / REQUESTS_OF_A_KILL).map(|_| at(3, 97, Fault::Kill)));
     faults.sort_unstable();
     faults
@@ -151,7 +168,7 @@ mod tests {
             let faults: Vec<Fault> = plan.faults.iter().map(|(_, fault)| *fault).collect();
             assert_eq!(faults.iter().filter(|fault| **fault == Fault::Kill).count(), 8);
             let others: Vec<Fault> = faults.into_iter().filter(|it| *it != Fault::Kill).collect();
-            assert_eq!(others, [Fault::Join, Fault::Broker, Fault::Leave]);
+            assert_eq!(others, [Fault::Join, Fault::Broker, Fault::Leave, Fault::Roll]);
         }
     }
 }

@@ -54,6 +54,8 @@ pub(crate) enum Form {
     Tell,
     /// The same, answered with a stream.
     TellStream,
+    /// In the conversation of this number, without waiting for what was said there before.
+    Lane(usize),
 }
 
 /// What is no request, or none that can be served.
@@ -117,7 +119,7 @@ pub(crate) struct Known {
 }
 
 /// A record to be sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     pub(crate) partition: i32,
     pub(crate) key: Option<String>,
@@ -153,6 +155,16 @@ impl Step {
     /// Whether it says something to the task of the chain's first.
     pub(crate) fn follows_up(&self) -> bool {
         self.is(&[Form::Tell, Form::TellStream])
+    }
+
+    /// The number of its conversation, where there are several messages at once.
+    pub(crate) fn lane(&self) -> Option<usize> {
+        if let Kind::Say(Form::Lane(lane), _) = self.kind { Some(lane) } else { None }
+    }
+
+    /// Whether it is sent in a transaction.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.number % 10 == 3 && self.lane().is_none()
     }
 
     /// Whether it makes a task that is at work for a while.
@@ -196,6 +208,9 @@ impl Step {
             json!({"messageId": self.name(), "role": "ROLE_USER", "parts": [{"text": text}]});
         if self.follows_up() {
             message["taskId"] = task.into();
+        }
+        if let Some(lane) = self.lane() {
+            message["contextId"] = format!("lane-{lane}").into();
         }
         let (method, params) = match self.kind {
             Kind::Say(Form::Brief, _) => return json!({"message": {"text": text}}),

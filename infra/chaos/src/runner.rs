@@ -2,7 +2,7 @@
 
 use std::{env, path::Path, process::ExitCode, sync::Arc};
 
-use a2a_chaos::agent::{Agent, EXECUTIONS};
+use a2a_chaos::agent::{Agent, EXECUTIONS, RUNNER};
 use a2a_core::{AgentCard, AgentExecutor};
 
 fn main() -> ExitCode {
@@ -11,7 +11,9 @@ fn main() -> ExitCode {
     let agent = a2a_core::Agent::made(card, |_| {
         let log = env::var_os(EXECUTIONS);
         let log = log.ok_or_else(|| format!("{EXECUTIONS} is not set."))?;
-        let agent = Agent::new(Path::new(&log));
+        let number = env::var(RUNNER).ok().and_then(|number| number.parse().ok());
+        let number = number.ok_or_else(|| format!("{RUNNER} is no number."))?;
+        let agent = Agent::new(Path::new(&log), number);
         let agent = agent.map_err(|error| format!("{}: {error}", log.display()))?;
         Ok::<Arc<dyn AgentExecutor>, String>(Arc::new(agent))
     });

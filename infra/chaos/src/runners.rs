@@ -1,33 +1,39 @@
 //! The runners: real processes, killed and started again.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Error, Result, bail, ensure};
 use xtask::Process;
 
-use crate::agent::EXECUTIONS;
+use crate::agent::{EXECUTIONS, RUNNER};
 
 /// How long a runner's lease is.
 const LEASE_SECONDS: &str = "3";
 
 /// The runners there are, living ones only. Dropping this kills them.
 pub(crate) struct Runners {
-    /// The command line of each.
-    command: Vec<String>,
+    /// The program, and the options of each.
+    program: PathBuf,
+    options: Vec<String>,
     /// Where executions and logs are kept.
     folder: PathBuf,
-    living: Vec<Process>,
+    /// Each with its number.
+    living: Vec<(usize, Process)>,
     started: usize,
+    /// The numbers of those that were killed.
+    pub(crate) killed: HashSet<usize>,
 }
 
 impl Runners {
     /// None yet. Each is to be this program with these options beside those that all have.
     pub(crate) fn new(program: &Path, options: &[&str], folder: &Path) -> Self {
-        let executions = executions(folder).display().to_string();
-        let variables = [(EXECUTIONS, &*executions), ("RUST_LOG", "warn")];
         let fixed = ["--port", "0", "--lease-seconds", LEASE_SECONDS];
-        let command = Process::command(&variables, program, &[&fixed[..], options].concat());
-        Self { command, folder: folder.to_owned(), living: Vec::new(), started: 0 }
+        let options = fixed.iter().chain(options).map(ToString::to_string).collect();
+        let (program, folder, killed) = (program.to_owned(), folder.to_owned(), HashSet::new());
+        Self { program, options, folder, living: Vec::new(), started: 0, killed }
     }
 
     /// How many there are.
@@ -37,19 +43,26 @@ impl Runners {
 
     /// The file with the executions of all there ever were.
     pub(crate) fn executions(&self) -> PathBuf {
-        executions(&self.folder)
+        self.folder.join("executions")
     }
 
     /// Starts one more.
     pub(crate) fn start(&mut self) -> Result<()> {
         self.started += 1;
-        let log = self.folder.join(format!("runner-{}.log", self.started));
-        self.living.push(Process::start_logged(&log, &self.command).map_err(Error::msg)?);
+        let number = self.started.to_string();
+        let log = self.folder.join(format!("runner-{number}.log"));
+        let executions = self.executions().display().to_string();
+        let variables = [(EXECUTIONS, &*executions), (RUNNER, &number), ("RUST_LOG", "warn")];
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let command = Process::command(&variables, &self.program, &options);
+        let process = Process::start_logged(&log, &command).map_err(Error::msg)?;
+        self.living.push((self.started, process));
         Ok(())
     }
 
     /// Kills one outright.
     pub(crate) async fn kill(&mut self, index: usize) -> Result<()> {
+        self.killed.extend(self.living.get(index).map(|(number, _)| *number));
         self.signal(index, "KILL").await.map(drop)
     }
 
@@ -62,16 +75,12 @@ impl Runners {
 
     /// Ends one of the living, of which none may have ended by itself.
     async fn signal(&mut self, index: usize, name: &'static str) -> Result<(Option<i32>, Process)> {
-        for runner in &self.living {
+        for (_, runner) in &self.living {
             if let Some(code) = runner.exited() {
                 bail!("a runner ended by itself with code {code}; {}", runner.told());
             }
         }
-        let mut runner = self.living.remove(index);
+        let (_, mut runner) = self.living.remove(index);
         Ok(tokio::task::spawn_blocking(move || (runner.end(name), runner)).await?)
     }
-}
-
-fn executions(folder: &Path) -> PathBuf {
-    folder.join("executions")
 }

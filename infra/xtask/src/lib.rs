@@ -44,8 +44,8 @@ enum Command {
     /// Run what takes long (properties, simulation, chaos, the build for arm64, the conformance
     /// kit), N times the usual counts, and print one table
     Soak(soak::Options),
-    /// Measure our servers, or with a first word kafka, lambda or stores only those, beside the
-    /// limit; the rest: bench --help
+    /// Measure our servers, or with a first word kafka, lambda, stores or slow only those, beside
+    /// the limit; the rest: bench --help
     #[command(disable_help_flag = true)]
     Bench(Rest),
     /// Kill runners and brokers under load, then look whether anything was lost or done twice; the
@@ -161,7 +161,8 @@ fn quick(options: &Test) -> Outcome {
 
 /// The release build of `a2a-bench`, which then runs beside a broker named by
 /// `A2A_BENCH_KAFKA`. With the word `lambda` the functions are measured, with `kafka` that path
-/// alone, with `stores` the stores beside the engines of the tests, else everything else.
+/// alone, with `slow` agents that take their time, with `stores` the stores beside the engines of the
+/// tests, else everything else.
 fn bench(mut args: Vec<String>) -> Outcome {
     needs::satisfy(needs::For::Engines)?;
     let program = cargo::build_release("a2a-bench")?;

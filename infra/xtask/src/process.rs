@@ -20,11 +20,11 @@ use tempfile::TempDir;
 use crate::tools::tail;
 
 /// `$1` is the folder, `$2` the signal, `$3` where the output goes if not to ours, the rest the
-/// command line. A line on the standard input names another signal. A program that has ended by itself
-/// is sent nothing: its process id may be another's by now. One that does not heed the signal in a
-/// minute is killed. The folder stays
-/// where it holds a file `keep`. A background job of a shell reads from nowhere unless told
-/// otherwise, hence descriptor 3.
+/// command line. A line on the standard input names another signal. It is sent once, as a second one
+/// may mean something else, and to a program that has ended by itself not at all: its process id may
+/// be another's by now. One that does not heed it in a minute is killed. The folder stays where it
+/// holds a file `keep`. A background job of a shell reads from nowhere unless told otherwise, hence
+/// descriptor 3.
 const SCRIPT: &str = r#"
 folder=$1 signal=$2 log=$3; shift 3
 exec 3<&0
@@ -32,11 +32,10 @@ exec 3<&0
 "$@" </dev/null 3<&- & program=$!
 {
     read -r other <&3; signal=${other:-$signal}
-    asked=0
+    [ -e "$folder/exit" ] || kill -"$signal" "$program"
+    waited=0
     until [ -e "$folder/exit" ]; do
-        kill -"$signal" "$program"
-        [ "$signal" != KILL ] || break
-        asked=$((asked + 1)); [ "$asked" -lt 1200 ] || signal=KILL
+        waited=$((waited + 1)); [ "$waited" -lt 1200 ] || kill -KILL "$program"
         sleep 0.05
     done
 } 2>/dev/null & watcher=$!

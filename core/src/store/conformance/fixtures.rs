@@ -41,7 +41,14 @@ pub fn head(state: TaskState, at: i64) -> Head {
         _ => Phase::Running,
     };
     let status = TaskStatus { state, message: None, timestamp: Some(Timestamp::from_millis(at)) };
-    Head { owner: "".into(), context_id: "c".into(), status, message_at: None, phase }
+    Head {
+        owner: "".into(),
+        context_id: "c".into(),
+        status,
+        message_at: None,
+        history_at: None,
+        phase,
+    }
 }
 
 pub async fn append(

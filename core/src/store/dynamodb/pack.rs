@@ -40,8 +40,8 @@ const SKELETON: &[u8] = concat!(
 
 /// More than this at once is compressed in haste.
 const LARGE: usize = 64 << 10;
-/// No content is larger: what claims to be is corrupt.
-const LARGEST: usize = 256 << 20;
+/// DEFLATE makes nothing smaller than this part of it: what claims to be is corrupt.
+const BEST: usize = 1_040;
 
 /// The content as it is stored, compressed if that is shorter.
 pub(super) fn pack(content: Vec<u8>) -> Vec<u8> {
@@ -83,8 +83,11 @@ fn deflate(content: &[u8]) -> Option<Vec<u8>> {
 fn inflate(stored: &[u8]) -> Option<Vec<u8>> {
     let (length, deflated) = stored.split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    if length / BEST > deflated.len() {
+        return None;
+    }
     let mut content = SKELETON.to_vec();
-    content.resize(SKELETON.len() + length.min(LARGEST), 0);
+    content.resize(SKELETON.len() + length, 0);
     let (state, begin) = (&mut DecompressorOxide::new(), SKELETON.len());
     let (status, _, written) = decompress(state, deflated, &mut content, begin, INTO_ONE_BUFFER);
     (status == TINFLStatus::Done && written == length).then(|| content.split_off(begin))

@@ -88,8 +88,14 @@ impl Asked {
             let event = TaskArtifactUpdateEvent { artifact, ..Default::default() };
             let status = TaskStatus { state: TaskState::Working, ..Default::default() };
             let phase = crate::task::Phase::Running;
-            let head =
-                Head { owner: "".into(), context_id: "".into(), status, message_at: None, phase };
+            let head = Head {
+                owner: "".into(),
+                context_id: "".into(),
+                status,
+                message_at: None,
+                history_at: None,
+                phase,
+            };
             let entries = [Entry::Artifact(Arc::new(event))].into();
             let change = Change { key: key(), after: version - 1, entries, head: Some(head) };
             self.append(change).await.unwrap();

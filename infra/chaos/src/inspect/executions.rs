@@ -1,11 +1,15 @@
 //! What the agent's executions left in their logs, held against journals and replies.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 
 use super::journals::Journals;
-use crate::{agent::Execution, drive::Exchange, plan::Plan};
+use crate::{agent::Execution, drive::Exchange, plan::Plan, request::Step};
 
 /// Reads the log of all processes.
 pub(crate) fn read(file: &Path) -> Result<Vec<Execution>> {
@@ -13,20 +17,23 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Execution>> {
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// That no attempt was executed twice, none that no journal knows, and none once its request's
-/// outcome was recorded or told.
+/// That no attempt was executed twice, none that no journal knows, none once its request's outcome
+/// was recorded or told, none after another whose runner was not killed, and none out of its
+/// conversation's order.
 pub(crate) fn inspect(
     executions: &[Execution],
+    killed: &HashSet<usize>,
     plan: &Plan,
     exchange: &Exchange,
     journals: &Journals,
-    faults: &mut Vec<String>,
-) {
+) -> Vec<String> {
+    let mut faults = Vec::new();
     let replied = first_replies(plan, exchange);
-    let mut counts: HashMap<(&str, u32), usize> = HashMap::new();
-    for execution in executions {
-        let Execution { name, attempt, at } = execution;
-        *counts.entry((name, *attempt)).or_default() += 1;
+    let mut runners: HashMap<(&str, u32), Vec<usize>> = HashMap::new();
+    for Execution { name, attempt, runner, .. } in executions {
+        runners.entry((name, *attempt)).or_default().push(*runner);
+    }
+    for Execution { name, attempt, at, .. } in executions {
         let told = journals.told.get(name);
         let attempts = told.map_or(0, |told| told.attempts);
         if attempts < *attempt {
@@ -40,10 +47,35 @@ pub(crate) fn inspect(
                 "{name}: attempt {attempt} of {attempts} began {late} ms after its outcome"
             ));
         }
+        let before = runners.get(&(name, attempt.saturating_sub(1))).into_iter().flatten();
+        for runner in before.filter(|runner| !killed.contains(runner)) {
+            faults.push(format!("{name}: attempt {attempt} though runner {runner} was not killed"));
+        }
     }
-    for ((name, attempt), count) in counts.into_iter().filter(|(_, count)| *count > 1) {
+    for ((name, attempt), runners) in runners.iter().filter(|(_, runners)| runners.len() > 1) {
+        let count = runners.len();
         faults.push(format!("{name}: attempt {attempt} was executed {count} times"));
     }
+    faults.extend(out_of_order(executions, plan, journals));
+    faults
+}
+
+/// Messages of a conversation that were begun before the one before had its outcome.
+fn out_of_order(executions: &[Execution], plan: &Plan, journals: &Journals) -> Vec<String> {
+    let mut first: HashMap<&str, i64> = HashMap::new();
+    for Execution { name, at, .. } in executions {
+        first.entry(name).and_modify(|first| *first = (*at).min(*first)).or_insert(*at);
+    }
+    let mut newest: HashMap<usize, &Step> = HashMap::new();
+    let lanes = plan.steps.iter().filter_map(|step| Some((step.lane()?, step)));
+    let pairs = lanes.filter_map(|(lane, step)| Some((newest.insert(lane, step)?, step)));
+    let early = pairs.filter_map(|(before, step)| {
+        let (before, name) = (before.name(), step.name());
+        let (ended, began) = (journals.told.get(&before)?.ended?, first.get(&*name)?);
+        let early = (*began < ended).then(|| ended - began)?;
+        Some(format!("{name} was begun {early} ms before the end of {before}, which it follows"))
+    });
+    early.collect()
 }
 
 /// When each request's outcome was first told, by its name: a stream's with its last event.
@@ -75,12 +107,12 @@ mod tests {
         let mut journals = Journals::default();
         let told = Told { name: "r0".to_owned(), attempts, ended: Some(50) };
         journals.told.insert("r0".to_owned(), told);
-        let execution =
-            |&(attempt, at): &(u32, i64)| Execution { name: "r0".to_owned(), attempt, at };
+        let execution = |&(attempt, at): &(u32, i64)| {
+            let (name, runner) = ("r0".to_owned(), attempt as usize);
+            Execution { name, attempt, at, runner }
+        };
         let executions: Vec<Execution> = executions.iter().map(execution).collect();
-        let mut faults = Vec::new();
-        inspect(&executions, &plan, &exchange, &journals, &mut faults);
-        faults
+        inspect(&executions, &HashSet::from([1]), &plan, &exchange, &journals)
     }
 
     #[test]
@@ -99,5 +131,26 @@ mod tests {
             found(&[(1, 10), (2, 20)], 1),
             ["r0: attempt 2 was executed and is in no journal"]
         );
+        assert_eq!(
+            found(&[(1, 10), (2, 20), (3, 30)], 3),
+            ["r0: attempt 3 though runner 2 was not killed"]
+        );
+    }
+
+    #[test]
+    fn a_message_begun_before_the_one_before_is_done_is_found() {
+        let step = |number| {
+            let kind = Kind::Say(Form::Lane(0), Words::Work(1, 0));
+            Step { number, first: number, partition: 0, kind }
+        };
+        let plan = Plan { steps: vec![step(0), step(1)], faults: vec![] };
+        let mut journals = Journals::default();
+        let told = Told { name: "r0".to_owned(), attempts: 1, ended: Some(50) };
+        journals.told.insert("r0".to_owned(), told);
+        let execution =
+            |number, at| Execution { name: format!("r{number}"), attempt: 1, at, runner: 1 };
+        let found = |at| out_of_order(&[execution(0, 10), execution(1, at)], &plan, &journals);
+        assert_eq!(found(50), [""; 0]);
+        assert_eq!(found(40), ["r1 was begun 10 ms before the end of r0, which it follows"]);
     }
 }
