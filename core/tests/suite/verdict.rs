@@ -9,7 +9,7 @@ use std::{
 use a2a_core::{
     Event, Part, SendMessageResponse, StreamResponse, Task, TaskState,
     store::Journal,
-    task::{Cursor, Entry, Fold, Phase, Slot},
+    task::{Cursor, Entry, Fold, Head, Phase, Slot},
 };
 
 use crate::{
