@@ -167,7 +167,7 @@ async fn an_answer_at_once_leaves_its_lane_to_the_run() {
     call(&client, "second", "SendMessage", &message("after")).await;
     let (key, answer) = next(&client).await;
     let state = answer["result"]["task"]["status"]["state"].clone();
-    assert_eq!((&*key, state), ("first", json!("TASK_STATE_WORKING")));
+    assert_eq!((&*key, state), ("first", json!("TASK_STATE_SUBMITTED")));
     call(&client, "list", "ListTasks", &json!({})).await;
     assert_eq!(next(&client).await.0, "list", "the lane is the run's, the partition is not");
     assert_eq!(slow.said(), ["hold"]);
