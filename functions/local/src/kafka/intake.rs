@@ -24,9 +24,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Work,
     undecodable::Undecodable,
     window::{Bounds, Window},
+    work::Work,
 };
 use crate::consumer::{self, Consumer, Revocation, Source, Subscription};
 

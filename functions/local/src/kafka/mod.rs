@@ -8,46 +8,16 @@
 mod intake;
 mod undecodable;
 mod window;
+mod work;
 
-use std::{fmt::Display, time::Duration};
+use std::fmt::Display;
 
 use a2a_kafka::RecordHandler;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    consumer::{self, Source},
-    health::Health,
-};
+use crate::consumer::{self, Source};
 use intake::Intake;
-
-/// How records are worked on.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// How many are at once, each of another lane. Reads and cancels are not counted.
-    pub concurrency: usize,
-    /// Whether other runners see the tasks of this one. Then its partitions are handed over at once
-    /// when it shuts down: their next owner joins the runs that go on here.
-    pub store_is_shared: bool,
-    /// How long a shutdown waits for the records in hand.
-    pub drain: Duration,
-    /// How long a batch that cannot be decoded holds up its partition before it is passed over.
-    pub undecodable: Duration,
-    /// Where trouble is shown.
-    pub health: Health,
-}
-
-impl Default for Work {
-    /// As the runner does it with tasks in memory.
-    fn default() -> Self {
-        Self {
-            concurrency: 256,
-            store_is_shared: false,
-            drain: Duration::from_secs(600),
-            undecodable: Duration::from_secs(30),
-            health: Health::default(),
-        }
-    }
-}
+pub use work::Work;
 
 /// Consumes until `stop`; then the records in hand are finished, within [`Work::drain`].
 ///

@@ -22,7 +22,7 @@ use rdkafka::{
 };
 use tokio::time::Instant;
 
-use super::Work;
+use super::work::Work;
 use crate::{
     consumer::{self, Consumer, Source},
     health::Health,
