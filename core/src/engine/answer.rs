@@ -58,6 +58,8 @@ pub(crate) struct Waiter {
     pub(crate) stream_due: Instant,
     /// Where the journal stood when this run began.
     pub(crate) begun: Cursor,
+    /// The task as it stood then, where that is the answer: at each delivery the same.
+    pub(crate) first: Option<Box<Task>>,
 }
 
 impl Waiter {
@@ -89,9 +91,13 @@ impl Waiter {
             Want::Settled if !writer.fold.is_settled() => {}
             Want::Settled | Want::Created => {
                 let task = &mut writer.fold.task;
-                // The last look at the fold needs no copy.
-                let task = if ended { std::mem::take(task) } else { task.clone() };
-                self.send(Ok(Answer::Task(Box::new(task))));
+                let task = match self.first.take() {
+                    Some(first) => first,
+                    // The last look at the fold needs no copy.
+                    None if ended => Box::new(std::mem::take(task)),
+                    None => Box::new(task.clone()),
+                };
+                self.send(Ok(Answer::Task(task)));
             }
             // The task was there before this run, and its agent is silent.
             Want::Stream if self.is_owed_task() && writer.listed => {
@@ -125,7 +131,10 @@ impl Waiter {
             Ok(mut fold) => match (fold.reply.take(), self.want) {
                 (Some(message), _) => Ok(Answer::Message(message)),
                 (None, Want::Stream) => self.stream_from_start(writer).await,
-                (None, _) => Ok(Answer::Task(Box::new(fold.task))),
+                (None, _) => {
+                    let first = self.first.take();
+                    Ok(Answer::Task(first.unwrap_or_else(|| Box::new(fold.task))))
+                }
             },
         };
         self.send(answer);

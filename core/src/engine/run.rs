@@ -71,13 +71,20 @@ impl Run {
             waiter,
         };
         let (end, mut recorder) = {
-            let mut work = pin!(work(executor, context, queue));
+            let mut work = pin!(async {
+                // Late from the start, such as an orphan past its client's deadline: it only ends.
+                if time.over().is_none() {
+                    work(executor, context, queue).await;
+                } else {
+                    std::future::pending().await
+                }
+            });
             // An executor that never pauses uses up what the runtime grants this task at a time; its
             // end, its lease and a cancel come all the same.
             match select(work.as_mut(), pin!(unconstrained(recorder.record()))).await {
                 Either::Left(((), recording)) => recording.await,
                 Either::Right((ended, _)) => {
-                    if ended.0 == End::Outcome {
+                    if ended.0 == End::Outcome && time.over().is_none() {
                         finish(work, &time).await;
                     }
                     ended

@@ -43,6 +43,11 @@ impl Engine {
                 let (mut fold, _) = admit::answered(&key.id, &slots, caller);
                 match fold.reply.take() {
                     Some(message) => SendMessageResponse::Message(message),
+                    // As it was answered first.
+                    None if at_once => {
+                        let begun = admit::begun(&key.id, &slots, caller);
+                        SendMessageResponse::Task(Box::new(begun.task))
+                    }
                     None => SendMessageResponse::Task(Box::new(fold.task)),
                 }
             }

@@ -108,7 +108,10 @@ impl Engine {
         let (sender, receiver) = oneshot::channel();
         let (executor, limits) = (Arc::clone(&self.executor), Arc::clone(&self.limits));
         let (sender, stream_due) = (Some(sender), now() + limits.first_event);
-        let waiter = Waiter { want, sender, stream_due, begun: writer.fold.cursor };
+        // What no other delivery can ask for need not be kept.
+        let is_repeated = want == Want::Created && writer.pending.is_empty();
+        let first = is_repeated.then(|| Box::new(writer.fold.task.clone()));
+        let waiter = Waiter { want, sender, stream_due, begun: writer.fold.cursor, first };
         let released = Arc::clone(&self.released);
         let run =
             Run { writer, executor, context, steps, scope, runner, limits, ends, released, waiter };

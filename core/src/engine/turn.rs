@@ -111,6 +111,11 @@ impl Engine {
                     }
                     let start = Start::new(decision, writer, &slots);
                     if let Some((run, answer)) = self.start(caller, start, &request, want).await? {
+                        if want == Want::Created && matches!(decision, Admission::Restart(_)) {
+                            // Its answer is the first attempt's.
+                            self.runs.spawn(run);
+                            return Ok(Turn::Recorded(key, slots));
+                        }
                         return Ok(Turn::Started(key, run, answer));
                     }
                     tries -= 1;

@@ -7,7 +7,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `journal` | slots: what a store appends and reads |
-//! | `entry`, `read` | what is recorded, in the form it is stored in |
+//! | `entry`, `read`, `weight` | what is recorded, in the form it is stored in |
 //! | `work`, `steps` | how far the attempts at the newest message have come |
 //! | `head` | the one row per task that lists read |
 //! | `fold` | THE fold: what the entries make of the task |
@@ -20,6 +20,7 @@ mod head;
 mod journal;
 mod read;
 mod steps;
+mod weight;
 mod work;
 
 pub use crate::call::{Cursor, Version};

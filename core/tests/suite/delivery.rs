@@ -413,4 +413,22 @@ async fn return_immediately_answers_a_keyed_request_at_once() {
     world.script.gate.open();
     soon(world.handler.settled()).await;
     assert_eq!(world.get(&task.id).await.status.state, TaskState::Completed);
+    // At each delivery the same, whatever has become of it since.
+    assert_eq!(sent_task(deliver(&world, "k", at_once(say("gate\ncomplete done"))).await), task);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_at_once_is_answered_the_same_once_it_is_done() {
+    let world = World::new();
+    let asked = world.send(say("ask what?")).await;
+    world.script.begun.passed().await;
+    let story = "working hm\ngate\ncomplete done";
+    for (key, request) in [("new", say(story)), ("old", say_to(&asked.id, story))] {
+        died(&world, keyed(key), request.clone());
+        let first = sent_task(deliver(&world, key, at_once(request.clone())).await);
+        world.script.gate.open();
+        soon(world.handler.settled()).await;
+        assert_eq!(sent_task(deliver(&world, key, at_once(request)).await), first);
+    }
+    assert_eq!(world.script.runs(), 3);
 }

@@ -26,7 +26,7 @@ async fn a_redelivery_joins_a_living_run() {
     );
     let call = |call| soon_on(&other, call);
     let created = Call::SendMessage(at_once(say(story)));
-    assert_eq!(sent_task(call(created).await).status.state, TaskState::Working, "at once");
+    assert_eq!(sent_task(call(created).await).status.state, TaskState::Submitted, "at once");
     let stream = events(call(Call::SendStreamingMessage(say(story))).await);
     let stream = tokio::spawn(all(stream));
     let settled = tokio::spawn({
@@ -67,7 +67,7 @@ async fn a_redelivery_that_is_answered_at_once_sees_the_work_to_its_end() {
         let caller = Caller { at_least_once, cut, ..keyed("k") };
         let call = Call::SendMessage(at_once(say(story)));
         let task = sent_task(call_on(&invocation, caller, call).await.unwrap());
-        assert_eq!(task.status.state, TaskState::Working);
+        assert_eq!(task.status.state, TaskState::Submitted);
         if runs == 3 {
             world.script.gate.open();
         }

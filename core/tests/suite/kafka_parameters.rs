@@ -172,6 +172,7 @@ async fn an_orphan_is_failed_after_its_deadline_and_not_restarted() {
     let task = body(&ask(&endpoint(&world), &record).await)["result"]["task"].clone();
     assert_eq!(task["status"]["state"], "TASK_STATE_FAILED", "{task}");
     assert_eq!(began.elapsed(), Limits::default().lease, "no longer than it may still be alive");
+    assert_eq!(world.script.runs(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -285,7 +285,7 @@ pub(crate) fn outline(slots: &[Slot]) -> String {
             texts.concat()
         }
         Entry::Heartbeat(_) => "~".to_owned(),
-        Entry::Released(_) => "|".to_owned(),
+        Entry::Released(_) => "released".to_owned(),
         Entry::KeyUsed(it) => format!("key of a message to {}", it.task_id),
         Entry::CancelRequested(_) => "x".to_owned(),
         Entry::Replied(it) => format!("reply {}", it.text()),

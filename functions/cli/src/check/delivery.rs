@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{
     outcome::{Checked, held, must},
-    probe::{Ask, Probe, message, message_in},
+    probe::Probe,
+    record::{Ask, message, message_in},
 };
 
 fn keyed(ask: Ask, key: &str) -> Ask {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     outcome::{Checked, Outcome, held, must},
-    probe::{Answer, Ask, Probe, message},
+    probe::Probe,
+    record::{Answer, Ask, message},
 };
 
 fn unknown_task(method: &str) -> Ask {

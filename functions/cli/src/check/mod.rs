@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `list` | the binding's numbers, in its order, and which check belongs to which |
 //! | `outcome` | what a check comes to |
-//! | `probe` | sending records as they are, and what comes of them |
+//! | `record` | records as they are sent and as they come |
+//! | `probe` | sending them, and waiting for what comes of them |
 //! | `records`, `operations`, `streams`, `delivery`, `errors` | the checks |
 //!
 //! The server is an agent that does what the A2A conformance kit's message ids ask for. It is taken
@@ -23,6 +24,7 @@ mod list;
 mod operations;
 mod outcome;
 mod probe;
+mod record;
 mod records;
 mod streams;
 

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::{
     outcome::{Checked, Outcome, held, must},
-    probe::{Ask, Probe, message, message_in},
+    probe::Probe,
+    record::{Ask, message, message_in},
 };
 
 /// The work of `tck-delayed-complete`.

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::{
     outcome::{Checked, Outcome, held, must},
-    probe::{Answer, Ask, Probe, message, message_in},
+    probe::Probe,
+    record::{Answer, Ask, message, message_in},
 };
 
 /// What is answered at once, and changes nothing.

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     outcome::{Checked, held, must},
-    probe::{Answer, Ask, Probe, message},
+    probe::Probe,
+    record::{Answer, Ask, message},
 };
 
 fn stream(trigger: &str) -> Ask {

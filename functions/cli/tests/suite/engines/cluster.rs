@@ -26,7 +26,7 @@ async fn agents_are_found_and_called_over_kafka_alone() {
     let line = format!("{}  {}  It waits.", slow.name, slow.kafka);
     let shown = |ended: &Ended| ended.stdout.lines().any(|printed| printed == line);
     let listed = until(&cluster, &["agents"], shown);
-    assert!(listed.code == Some(0) && listed.stderr.ends_with(" agents\n"), "{listed:?}");
+    assert!(listed.code == Some(0) && listed.stderr.contains(" agents"), "{listed:?}");
     let cards = a2a(&cluster, &["agents", "--json"]);
     assert_eq!((cards.code, &*cards.stderr), (Some(0), ""));
     let cards = cards.json();
