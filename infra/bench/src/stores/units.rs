@@ -2,9 +2,12 @@
 //!
 //! Owns: the operations and the aims.
 
+use std::time::{Duration, Instant};
+
 use a2a_core::store;
 use a2a_core::{Call, GetTaskRequest, IdempotencyKey, Reply, SendMessageResponse, TaskState};
 use anyhow::{Context, Error, Result, bail, ensure};
+use futures_util::StreamExt;
 
 use super::agent::{Agent, ask};
 use super::capacity::{Capacity, Cost, sum};
@@ -20,6 +23,8 @@ const SEND: (f64, f64) = (2.0, 8.0);
 const KILOBYTE: f64 = 1.15;
 /// Round trips of the same stream when they come as fast as can be: a tenth of its chunks.
 const TRIPS: f64 = 40.0;
+/// How long a silent task is followed.
+const SILENCE: Duration = Duration::from_secs(20);
 /// Tasks of the smaller list.
 const FEW: usize = 1_000;
 
@@ -30,6 +35,7 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>> {
     let (store, capacity) = Capacity::open(&url).await?;
     let mut rows = sends(&store, &capacity).await?;
     rows.extend(streams(&store, &capacity).await?);
+    rows.extend(follows(&url).await?);
     rows.extend(lists(&store, &capacity, subject).await?);
     Ok(rows)
 }
@@ -79,6 +85,40 @@ async fn streams(store: &Store, capacity: &Capacity) -> Result<Vec<Row>> {
         units("400 KB from an agent, write units per KB", Aim::None, at_once),
         requests("the same, write requests", Aim::AtMost(TRIPS), fast),
         units("GetTask of 400 KB in 402 appends, read units", Aim::None, read.units),
+    ])
+}
+
+/// Following a task of another instance: while nothing comes, as a run waits for its cancel, and
+/// while chunks do.
+async fn follows(url: &str) -> Result<Vec<Row>> {
+    let (store, capacity) = Capacity::open(url).await?;
+    let mut writer = Writer::new(&store::open(url).await.map_err(Error::msg)?);
+    writer.open().await?;
+    writer.state(TaskState::Working).await?;
+    // Who follows a task has read it.
+    store.read(writer.key(), 0).await.context("a read failed")?;
+    let mut tail = store.tail(writer.key().clone(), 2);
+    capacity.take();
+    if tokio::time::timeout(SILENCE, tail.next()).await.is_ok() {
+        bail!("a tail told of something although nothing came");
+    }
+    let silent = all(&capacity).units / SILENCE.as_secs_f64();
+    let (begin, count) = (Instant::now(), 200_u32);
+    let follower = tokio::spawn(tail.take(count as usize).collect::<Vec<_>>());
+    for _ in 0..count {
+        writer.chunk().await?;
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    soon("a chunk", follower).await??;
+    // Half a unit for four kilobytes is what reading them takes at least.
+    let busy = all(&capacity).units - f64::from(count) / 8.0;
+    Ok(vec![
+        units("a silent follower, read units per second", Aim::AtMost(0.5), silent),
+        units(
+            "one of 40 KB/s, beside half a unit per 4 KB",
+            Aim::AtMost(2.0),
+            busy / begin.elapsed().as_secs_f64(),
+        ),
     ])
 }
 
