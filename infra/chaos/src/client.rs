@@ -22,7 +22,7 @@ use crate::request::{Outgoing, number};
 /// How long the broker may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How the records of transactions are compressed.
-const COMPRESSION: &str = "gzip";
+const COMPRESSION: &str = "zstd";
 /// The key of records in aborted transactions: whatever has it is no answer to a request.
 const ABORTED: &str = "aborted";
 
