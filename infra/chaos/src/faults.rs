@@ -43,6 +43,7 @@ pub(crate) async fn run(
                 }
             }
             Fault::Broker => {
+                runners.ready().await?;
                 let restarted = spawn_blocking(move || {
                     kafka.stop()?;
                     thread::sleep(outage);

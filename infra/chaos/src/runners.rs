@@ -60,6 +60,19 @@ impl Runners {
         Ok(())
     }
 
+    /// Waits until all of them serve: one that starts while the broker is unavailable ends.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        /// Printed at the end of a start: the line for kcat.
+        const SERVES: &str = " -C ";
+        for (_, runner) in &self.living {
+            while !runner.log().contains(SERVES) {
+                ensure!(runner.exited().is_none(), "a runner ended; {}", runner.told());
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Kills one outright.
     pub(crate) async fn kill(&mut self, index: usize) -> Result<()> {
         self.killed.extend(self.living.get(index).map(|(number, _)| *number));

@@ -1,4 +1,4 @@
-//! 4,000 requests over each store while runners and the broker are killed. `cargo xtask test`
+//! 2,000 requests over each store while runners and the broker are killed. `cargo xtask test`
 //! starts the engines.
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; the unwraps are assertions")]
@@ -9,7 +9,7 @@ use a2a_chaos::{Options, Store};
 
 /// Always the same plan here, so that the counts are; `cargo xtask chaos` takes others.
 const SEED: u64 = 6;
-const REQUESTS: usize = 4_000;
+const REQUESTS: usize = 2_000;
 
 async fn survives(store: Store) {
     let runner = env!("CARGO_BIN_EXE_a2a-chaos-runner").into();
