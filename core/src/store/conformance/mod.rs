@@ -1,4 +1,5 @@
-//! The suite that holds every store to the contract: a list of named cases over any [`TaskStore`].
+//! The suite that holds every store to the contract: a list of named cases over any
+//! [`TaskStore`](crate::TaskStore).
 //!
 //! | file | cases of |
 //! |---|---|
