@@ -26,7 +26,7 @@ macro_rules! over_stores {
 over_stores!(
     a_task_is_seen_streamed_and_listed_from_the_other,
     a_stream_is_resumed_at_the_other,
-    a_cancel_at_the_other_stops_a_silent_agent_within_a_second,
+    a_cancel_at_the_other_stops_a_silent_agent_within_two_seconds,
     a_question_is_answered_at_the_other,
     a_message_from_the_other_waits_for_its_turn,
     the_work_of_a_killed_runner_is_done_by_the_other,
@@ -190,7 +190,7 @@ fn a_stream_is_resumed_at_the_other(store: &str) {
     assert_eq!(again, rest);
 }
 
-fn a_cancel_at_the_other_stops_a_silent_agent_within_a_second(store: &str) {
+fn a_cancel_at_the_other_stops_a_silent_agent_within_two_seconds(store: &str) {
     let [mut first, second] = Instance::pair(store);
     let id = first.begin("silent 60");
     first.process.printed("begins, attempt 1");
@@ -202,7 +202,7 @@ fn a_cancel_at_the_other_stops_a_silent_agent_within_a_second(store: &str) {
     assert_eq!((status, state_of(&task)), (200, "CANCELED"), "{task}");
     first.process.printed("is dropped");
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(state_of(&first.task(&id)), "CANCELED");
 }
 
