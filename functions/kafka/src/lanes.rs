@@ -83,6 +83,11 @@ impl<T> Lanes<T> {
     /// The lane's record is done: the next one has its turn, behind other lanes that wait.
     pub fn done(&mut self, lane: Lane) {
         self.free(&lane);
+        self.advance(lane);
+    }
+
+    /// The next one of a lane has its turn.
+    fn advance(&mut self, lane: Lane) {
         let Some(behind) = self.behind.get_mut(&lane) else { return };
         match behind.pop_front() {
             Some(next) => self.ready.push_back((lane, next)),
@@ -125,11 +130,8 @@ impl<T> Lanes<T> {
             lost.extend((!kept).then(|| lane.clone()));
             kept
         });
-        for lane in lost.into_iter().filter(Lane::is_work) {
-            // It held no place.
-            self.places -= 1;
-            self.done(lane);
-        }
+        // Those held no place.
+        lost.into_iter().for_each(|lane| self.advance(lane));
     }
 }
 
@@ -222,5 +224,17 @@ mod tests {
         lanes.retain(|_| false);
         lanes.put(lane("b"), 7);
         assert_eq!(begun(&mut lanes), [7], "neither a place nor a lane is lost");
+    }
+
+    #[test]
+    fn what_is_dropped_while_every_place_is_taken_gives_none_back() {
+        let mut lanes = Lanes::new(1);
+        lanes.put(lane("a"), 1);
+        (2..4).for_each(|item| lanes.put(lane("b"), item));
+        assert_eq!(begun(&mut lanes), [1]);
+        lanes.retain(|item| *item == 3);
+        assert_eq!(begun(&mut lanes), [0; 0]);
+        lanes.done(lane("a"));
+        assert_eq!(begun(&mut lanes), [3]);
     }
 }

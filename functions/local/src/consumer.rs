@@ -103,7 +103,7 @@ pub struct Subscription(Consumer);
 
 impl Subscription {
     /// From now on.
-    pub fn new(consumer: Consumer) -> Self {
+    fn new(consumer: Consumer) -> Self {
         *consumer.context().state() = State::Consuming;
         Self(consumer)
     }
@@ -158,9 +158,28 @@ impl ConsumerContext for Rebalance {
 /// Begins to consume.
 ///
 /// # Errors
-/// When librdkafka refuses the settings or, without a group, the broker does not answer within 5
-/// seconds.
-pub fn subscribe(source: &Source) -> Result<Consumer, KafkaError> {
+/// One sentence for the user when librdkafka refuses the settings or, without a group, the broker does
+/// not answer within 5 seconds.
+pub async fn open(source: &Source) -> Result<Subscription, String> {
+    let to_subscribe = source.clone();
+    let subscribed = tokio::task::spawn_blocking(move || subscribe(&to_subscribe)).await;
+    let why = match subscribed {
+        Ok(Ok(consumer)) => return Ok(Subscription::new(consumer)),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("The topic {} cannot be consumed from {}: {why}.", source.topic, source.brokers))
+}
+
+/// Waits until that time; for ever, where there is none.
+pub async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn subscribe(source: &Source) -> Result<Consumer, KafkaError> {
     let consumer: Consumer = settings(source).create_with_context(Rebalance::default())?;
     if source.group.is_some() {
         consumer.subscribe(&[&source.topic])?;

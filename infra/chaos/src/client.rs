@@ -1,7 +1,10 @@
 //! The client: records out, whatever is answered in. It outlives the broker's restart.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,6 +34,8 @@ pub(crate) struct Client {
     producer: FutureProducer,
     /// Of one transaction after another, from a blocking thread.
     transactions: Arc<Mutex<FutureProducer>>,
+    /// The run is over: no transaction waits for the broker any more.
+    over: Arc<AtomicBool>,
     consumer: StreamConsumer,
     pub(crate) topics: Topics,
     /// How many records were read, from the beginning of every partition.
@@ -94,7 +99,8 @@ impl Client {
             anyhow::Ok(transactions)
         });
         let transactions = Arc::new(Mutex::new(transactions.await??));
-        Ok(Self { producer, transactions, consumer, topics, received: 0 })
+        let over = Arc::default();
+        Ok(Self { producer, transactions, over, consumer, topics, received: 0 })
     }
 
     /// Sends a record in a transaction, after one that is aborted, and answers where it stands.
@@ -102,15 +108,16 @@ impl Client {
         &self,
         record: Outgoing,
     ) -> impl Future<Output = Result<Delivery>> + use<> {
-        let (transactions, topic) = (Arc::clone(&self.transactions), self.topics.requests.clone());
+        let (transactions, over) = (Arc::clone(&self.transactions), Arc::clone(&self.over));
+        let topic = self.topics.requests.clone();
         let sent = spawn_blocking(move || {
             let producer = transactions.lock().unwrap_or_else(PoisonError::into_inner);
             let void = Outgoing { key: Some(ABORTED.to_owned()), ..record.clone() };
-            transaction(&producer, &topic, &void, ABORT)?;
+            transaction(&producer, &topic, &void, (ABORT, &over))?;
             loop {
-                match transaction(&producer, &topic, &record, COMMIT) {
+                match transaction(&producer, &topic, &record, (COMMIT, &over)) {
                     Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-                        finish(&producer, ABORT)?;
+                        finish(&producer, (ABORT, &over))?;
                     }
                     sent => return sent,
                 }
@@ -167,28 +174,37 @@ impl Client {
     }
 }
 
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
 /// How a transaction ends.
 type End = fn(&FutureProducer) -> KafkaResult<()>;
-const COMMIT: End = |producer| producer.commit_transaction(PATIENCE);
-const ABORT: End = |producer| producer.abort_transaction(PATIENCE);
+/// How long one try takes.
+const TRY: Duration = Duration::from_secs(5);
+const COMMIT: End = |producer| producer.commit_transaction(TRY);
+const ABORT: End = |producer| producer.abort_transaction(TRY);
 
 /// Sends a record in a transaction that ends so.
 fn transaction(
     producer: &FutureProducer,
     topic: &str,
     record: &Outgoing,
-    end: End,
+    end: (End, &AtomicBool),
 ) -> KafkaResult<DeliveryFuture> {
     producer.begin_transaction()?;
     let sent = producer.send_result(outgoing(topic, record)).map_err(|(error, _)| error)?;
     finish(producer, end).map(|()| sent)
 }
 
-/// Ends a transaction, however long the broker is unavailable.
-fn finish(producer: &FutureProducer, end: End) -> KafkaResult<()> {
+/// Ends a transaction, however long the broker is unavailable, unless the run is over.
+fn finish(producer: &FutureProducer, (end, over): (End, &AtomicBool)) -> KafkaResult<()> {
     loop {
         match end(producer) {
-            Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
+            Err(KafkaError::Transaction(error))
+                if error.is_retriable() && !over.load(Ordering::Relaxed) => {}
             ended => return ended,
         }
     }

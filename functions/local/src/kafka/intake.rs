@@ -77,13 +77,13 @@ impl Intake {
         source: Source,
         records: RecordHandler,
         work: Work,
-        consumer: Consumer,
+        subscription: Subscription,
     ) -> Self {
         let mut positions = interval(POSITIONS);
         positions.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             undecodable: Undecodable::new(&source, &records, &work),
-            subscription: Subscription::new(consumer),
+            subscription,
             bounds: Bounds {
                 records: WINDOW_RECORDS.max(work.concurrency * 2),
                 bytes: WINDOW_BYTES,
@@ -113,7 +113,7 @@ impl Intake {
                 Some(served) = self.in_hand.join_next() => self.settle(served)?,
                 () = consumer.context().revoked() => {}
                 _ = self.positions.tick() => self.store_positions().await,
-                () = sleep_until(self.release_at.or(self.lanes.wakes_at())) => {}
+                () = consumer::sleep_until(self.release_at.or(self.lanes.wakes_at())) => {}
                 received = receive(consumer, self.receive_at) => self.take(received),
             }
             self.release_revoked();
@@ -304,7 +304,7 @@ impl Intake {
                 biased;
                 Some(served) = self.in_hand.join_next() => self.settle(served)?,
                 () = consumer.context().revoked() => {}
-                () = sleep_until(Some(self.release_at.unwrap_or(end).min(end))) => {}
+                () = consumer::sleep_until(Some(self.release_at.unwrap_or(end).min(end))) => {}
                 _ = consumer.recv() => {}
             }
             self.release_revoked();
@@ -336,11 +336,4 @@ async fn receive(consumer: &Consumer, at: Option<Instant>) -> Result<Record, Kaf
 fn backoff(attempts: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
     BACKOFF.0.saturating_mul(doubled).min(BACKOFF.1)
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }

@@ -10,8 +10,6 @@ mod undecodable;
 mod window;
 mod work;
 
-use std::fmt::Display;
-
 use a2a_kafka::RecordHandler;
 use tokio_util::sync::CancellationToken;
 
@@ -29,13 +27,6 @@ pub async fn consume(
     work: Work,
     stop: CancellationToken,
 ) -> Result<(), String> {
-    let cannot = |why: &dyn Display| {
-        format!("The topic {} cannot be consumed from {}: {why}.", source.topic, source.brokers)
-    };
-    let to_subscribe = source.clone();
-    let consumer = tokio::task::spawn_blocking(move || consumer::subscribe(&to_subscribe))
-        .await
-        .map_err(|error| cannot(&error))?
-        .map_err(|error| cannot(&error))?;
-    Intake::new(source, records, work, consumer).run(stop).await
+    let subscription = consumer::open(&source).await?;
+    Intake::new(source, records, work, subscription).run(stop).await
 }

@@ -50,11 +50,16 @@ type Invocation = (Vec<Batch>, Result<BatchResponse, String>);
 
 impl<I: Invoke> AssignedPartitions<I> {
     /// None yet. Revocations from now on are deferred until the records worked on are finished.
-    pub(super) fn new(source: Source, delivery: Delivery, consumer: Consumer, function: I) -> Self {
+    pub(super) fn new(
+        source: Source,
+        delivery: Delivery,
+        subscription: Subscription,
+        function: I,
+    ) -> Self {
         Self {
             source: Arc::new(source),
             delivery,
-            subscription: Subscription::new(consumer),
+            subscription,
             function,
             queues: BTreeMap::new(),
             generation: 0,
@@ -79,7 +84,7 @@ impl<I: Invoke> AssignedPartitions<I> {
                     let received = received.map(|message| consumer::record(&message));
                     self.take(received).await;
                 }
-                () = sleep_until(self.release_at.or(due)) => {}
+                () = consumer::sleep_until(self.release_at.or(due)) => {}
             }
             self.release_revoked();
             if self.release_at.is_none() {
@@ -111,7 +116,7 @@ impl<I: Invoke> AssignedPartitions<I> {
                 Some(done) = self.invocations.join_next() => self.settle(done).await?,
                 () = self.subscription.consumer().context().revoked() => {}
                 _ = self.subscription.consumer().recv() => {}
-                () = sleep_until(self.release_at) => {}
+                () = consumer::sleep_until(self.release_at) => {}
             }
             self.release_revoked();
         }
@@ -308,12 +313,5 @@ impl<I: Invoke> AssignedPartitions<I> {
         if let Err(error) = act(self.subscription.consumer(), &one) {
             tracing::debug!(partition, %error, "the partition is no longer assigned to this runner");
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -13,8 +13,6 @@
 mod assigned;
 mod invoke;
 
-use std::fmt::Display;
-
 use a2a_local::consumer::{self, Source};
 use tokio_util::sync::CancellationToken;
 
@@ -32,13 +30,6 @@ pub async fn deliver(
     function: impl Invoke,
     stop: CancellationToken,
 ) -> Result<(), String> {
-    let cannot = |why: &dyn Display| {
-        format!("The topic {} cannot be consumed from {}: {why}.", source.topic, source.brokers)
-    };
-    let to_subscribe = source.clone();
-    let consumer = tokio::task::spawn_blocking(move || consumer::subscribe(&to_subscribe))
-        .await
-        .map_err(|error| cannot(&error))?
-        .map_err(|error| cannot(&error))?;
-    AssignedPartitions::new(source, delivery, consumer, function).run(stop).await
+    let subscription = consumer::open(&source).await?;
+    AssignedPartitions::new(source, delivery, subscription, function).run(stop).await
 }
