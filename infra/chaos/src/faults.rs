@@ -35,10 +35,14 @@ pub(crate) async fn run(
                 runners.start()?;
             }
             Fault::Join => runners.start()?,
-            Fault::Leave => runners.end(any).await?,
+            Fault::Leave => {
+                runners.ready().await?;
+                runners.end(any).await?;
+            }
             Fault::Roll => {
                 for _ in 0..runners.count() {
                     runners.start()?;
+                    runners.ready().await?;
                     runners.end(0).await?;
                 }
             }

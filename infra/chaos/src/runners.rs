@@ -60,7 +60,8 @@ impl Runners {
         Ok(())
     }
 
-    /// Waits until all of them serve: one that starts while the broker is unavailable ends.
+    /// Waits until all of them serve: one that starts while the broker is unavailable ends, and one
+    /// that is told to shut down before it listens for that is killed.
     pub(crate) async fn ready(&self) -> Result<()> {
         /// Printed at the end of a start: the line for kcat.
         const SERVES: &str = " -C ";
