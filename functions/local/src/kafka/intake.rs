@@ -149,7 +149,9 @@ impl Intake {
         // A rebalance is over before its first record comes: the window of before it must not get it.
         self.release_revoked();
         let (partition, offset, timestamp) = (record.partition, record.offset, record.timestamp);
-        self.undecodable.received(self.subscription.consumer(), partition);
+        if self.undecodable.received(self.subscription.consumer(), partition) {
+            self.pause_full();
+        }
         let window = self.windows.entry(partition).or_default();
         if !window.receive(offset, timestamp, record.weight()) {
             return;
@@ -224,7 +226,16 @@ impl Intake {
                 self.store(partition, next);
             }
         }
-        self.undecodable.tick(self.subscription.consumer()).await;
+        if self.undecodable.tick(self.subscription.consumer()).await {
+            self.pause_full();
+        }
+    }
+
+    /// Partitions whose windows are full stay paused.
+    fn pause_full(&self) {
+        for (partition, _) in self.windows.iter().filter(|(_, window)| window.is_full()) {
+            self.with_partition(*partition, |consumer, one| consumer.pause(one));
+        }
     }
 
     /// Stores the offset at which the partition's next owner begins.

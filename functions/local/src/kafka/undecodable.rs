@@ -83,33 +83,33 @@ impl Undecodable {
         }
     }
 
-    /// A record of that partition was received.
-    pub(super) fn received(&mut self, consumer: &Consumer, partition: i32) {
+    /// A record of that partition was received. Answers whether every partition was resumed with it.
+    pub(super) fn received(&mut self, consumer: &Consumer, partition: i32) -> bool {
         match &mut self.failing {
             None => _ = self.health.recovered(&self.source.topic),
             Some(failing) => _ = failing.alive.insert(partition),
         }
-        if self.failing.as_ref().is_some_and(|it| it.passing.is_some_and(|it| it.0 == partition)) {
-            self.end(consumer);
-        }
+        let passing = self.failing.as_ref().and_then(|it| it.passing);
+        passing.is_some_and(|(passed, _)| passed == partition) && self.end(consumer)
     }
 
-    /// Begins to pass over a batch that has held its partition up for too long, and ends it.
-    pub(super) async fn tick(&mut self, consumer: &Consumer) {
-        let Some(failing) = &self.failing else { return };
-        let is_quiet = failing.latest.elapsed() > QUIET;
-        if is_quiet {
+    /// Begins to pass over a batch that has held its partition up for too long, and ends it. Answers
+    /// whether every partition was resumed with it.
+    pub(super) async fn tick(&mut self, consumer: &Consumer) -> bool {
+        let Some(failing) = &self.failing else { return false };
+        if failing.latest.elapsed() > QUIET {
             return self.end(consumer);
         }
         if failing.passing.is_some() || failing.since.elapsed() < self.patience {
-            return;
+            return false;
         }
-        let Some((partition, offset)) = self.stuck(consumer).await else { return };
+        let Some((partition, offset)) = self.stuck(consumer).await else { return false };
         if let Some(failing) = &mut self.failing {
             failing.passing = Some((partition, offset + 1));
         }
         pause_others(consumer, partition, true);
         self.pass_over(consumer, partition, offset);
+        false
     }
 
     /// A partition that stands still although there is more to read, and where.
@@ -134,15 +134,19 @@ impl Undecodable {
         tokio::spawn(async move {
             let (topic, partition) = (Some(&*topic), Some(partition));
             let origin = Origin { topic, partition, offset: Some(offset), ..Origin::default() };
-            records.put_raw(String::new(), REASON, &origin).await
+            if !records.put_raw(String::new(), REASON, &origin).await {
+                tracing::error!(?origin, "the dead letter was not produced");
+            }
         });
     }
 
-    fn end(&mut self, consumer: &Consumer) {
+    fn end(&mut self, consumer: &Consumer) -> bool {
         self.health.recovered(&self.source.topic);
-        if let Some((partition, _)) = self.failing.take().and_then(|it| it.passing) {
+        let passing = self.failing.take().and_then(|it| it.passing);
+        if let Some((partition, _)) = passing {
             pause_others(consumer, partition, false);
         }
+        passing.is_some()
     }
 }
 
