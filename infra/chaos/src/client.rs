@@ -14,7 +14,7 @@ use anyhow::{Context, Error, Result};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{Consumer, StreamConsumer},
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, Header, Headers, OwnedHeaders},
     producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer, future_producer::Delivery},
 };
@@ -203,10 +203,19 @@ fn transaction(
 fn finish(producer: &FutureProducer, (end, over): (End, &AtomicBool)) -> KafkaResult<()> {
     loop {
         match end(producer) {
-            Err(KafkaError::Transaction(error))
-                if error.is_retriable() && !over.load(Ordering::Relaxed) => {}
+            Err(error) if is_retriable(&error) && !over.load(Ordering::Relaxed) => {}
             ended => return ended,
         }
+    }
+}
+
+/// Whether the transaction may end yet. Before it commits, the client flushes what was sent: that takes as long as the
+/// broker is away.
+fn is_retriable(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => error.is_retriable(),
+        KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
+        _ => false,
     }
 }
 

@@ -33,6 +33,11 @@ impl KafkaAgent {
     /// The agent `data`, on a broker of its own. It answers on `clients.*` as well; the broker has
     /// `clients.mine` and `mine`.
     pub(crate) fn start(handler: DefaultRequestHandler) -> Self {
+        Self::start_with(handler, Work::default())
+    }
+
+    /// The same, which works so.
+    pub(crate) fn start_with(handler: DefaultRequestHandler, work: Work) -> Self {
         let broker = MockCluster::new(1).unwrap();
         for topic in ["agent.data.requests", "agent.data.responses", "agent.data.dead-letter"] {
             broker.create_topic(topic, 2, 1).unwrap();
@@ -57,7 +62,7 @@ impl KafkaAgent {
             ..Source::default()
         };
         let stop = CancellationToken::new();
-        let consumer = tokio::spawn(kafka::consume(source, records, Work::default(), stop.clone()));
+        let consumer = tokio::spawn(kafka::consume(source, records, work, stop.clone()));
         Self { broker, losing, stop, consumer }
     }
 

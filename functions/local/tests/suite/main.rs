@@ -10,6 +10,7 @@
 //! | [`engines::real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
 //! | [`engines::rebalance`] | partitions that are revoked while their records are worked on |
 //! | [`lanes`] | slow agents over Kafka: conversations in parallel, each in order |
+//! | [`undecodable`] | batches that cannot be decoded |
 //! | [`kafka_transport`] | the client over Kafka when things go wrong |
 //! | [`engines::real_client`] | the client over a real Kafka |
 //!
@@ -38,3 +39,4 @@ mod raw_batch;
 mod runner;
 mod script;
 mod transports;
+mod undecodable;
