@@ -211,8 +211,8 @@ fn finish(producer: &FutureProducer, (end, over): (End, &AtomicBool)) -> KafkaRe
     }
 }
 
-/// Whether the transaction may end yet. Before it commits, the client flushes what was sent: that takes as long as the
-/// broker is away.
+/// Whether the transaction may end yet: what was sent is flushed before, which takes as long as the
+/// broker is unavailable.
 fn is_retriable(error: &KafkaError) -> bool {
     match error {
         KafkaError::Transaction(error) => error.is_retriable(),

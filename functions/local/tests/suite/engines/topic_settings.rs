@@ -12,13 +12,14 @@ use a2a_core::{
     },
     kafka::{MAX_ANSWER, Topics},
 };
-use a2a_local::{broker, config::Config, run::Runner};
+use a2a_local::{broker, config::Config, consumer, run::Runner};
 use clap::Parser;
 use futures_util::future::join_all;
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
+    consumer::{Consumer, StreamConsumer},
 };
 
 fn brokers() -> String {
@@ -41,26 +42,23 @@ async fn an_answer_may_be_as_large_as_its_topic_takes() {
     let (name, brokers) = (format!("large-{}", uuid::Uuid::new_v4().simple()), brokers());
     let topics = Topics::of(&name);
     let Topics { requests, responses, .. } = &topics;
-    let settings = async || {
-        let told = broker::settings(&brokers, &topics).await;
-        (told.max_answer, told.broker_time)
-    };
-    assert_eq!(settings().await, (MAX_ANSWER, false), "there are no topics");
+    let max_answer = async || broker::max_answer(&brokers, responses).await;
+    assert_eq!(max_answer().await, MAX_ANSWER, "there is no topic");
     let one = |topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1));
     let all = [
         one(requests).set("message.timestamp.type", "LogAppendTime"),
         one(responses).set("max.message.bytes", "6000000"),
     ];
-    let mut config = ClientConfig::new();
+    let mut kafka = ClientConfig::new();
     let admin: AdminClient<DefaultClientContext> =
-        config.set("bootstrap.servers", &brokers).create().unwrap();
+        kafka.set("bootstrap.servers", &brokers).create().unwrap();
     for created in admin.create_topics(&all, &AdminOptions::new()).await.unwrap() {
         created.unwrap();
     }
-    assert_eq!(settings().await, (6_000_000, true));
+    assert_eq!(max_answer().await, 6_000_000);
     let card = AgentCard { name: name.clone(), ..AgentCard::default() };
-    let (kafka, agents) = (format!("--kafka={brokers}"), format!("--agents={name}"));
-    let options = ["a2a-local", "--port=0", "--store=memory:", &kafka, &agents];
+    let (on, agents) = (format!("--kafka={brokers}"), format!("--agents={name}"));
+    let options = ["a2a-local", "--port=0", "--store=memory:", &on, &agents];
     let config = Config::parse_from(options);
     let runner = Runner::start(&config, [Agent::new(card, Large)]).await.unwrap();
     let url = format!("kafka://{brokers}/{requests}");
@@ -78,6 +76,14 @@ async fn an_answer_may_be_as_large_as_its_topic_takes() {
     let refused = send(3_900_000).await.map(|_| ()).err();
     assert!(refused.is_none(), "it is within the topic's limit: {refused:?}");
     runner.stop().await.unwrap();
+    for (topic, broker_time) in [(requests, true), (responses, false)] {
+        let consumer: StreamConsumer = kafka.set("group.id", &name).create().unwrap();
+        let mut first = TopicPartitionList::new();
+        first.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        consumer.assign(&first).unwrap();
+        let record = consumer::record(&consumer.recv().await.unwrap());
+        assert_eq!(record.broker_time, broker_time, "{topic}");
+    }
 }
 
 /// Requests and answers are sent together, but none is too large because of its neighbours.
