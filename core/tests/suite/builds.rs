@@ -1,18 +1,20 @@
 //! Two builds on one store, as during a rolling deploy: what the newer one records and the older
 //! does not know is kept, counted by every cursor, and passed over by whatever reads a journal.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use a2a_core::{
-    Call, Caller, Cursor, IdempotencyKey, Json, MemoryStore, ReplyAddress, TaskState, TaskStore,
-    Timestamp, TraceContext,
+    AgentExecutor, Call, Caller, Cursor, DefaultRequestHandler, ErrorKind, IdempotencyKey, Json,
+    MemoryStore, ReplyAddress, TaskState, TaskStore, Timestamp, TraceContext,
     http::HttpEndpoint,
     store::conformance::append,
     task::{Entry, Fold, Released, Slot, Step, Submitted, TaskKey, Unknown, Within},
     wire::kafka::Record,
 };
 
-use crate::{kafka, world::*};
+use tokio::time::Instant;
+
+use crate::{delivery::attempts, faulty::Faulty, kafka, world::*};
 
 /// As a newer build would record it.
 fn unknown() -> Entry {
@@ -76,6 +78,61 @@ async fn what_is_answered_stays_so_and_what_is_at_rest_goes_on() {
         world.cancel(&asked.id).await.unwrap_err().kind(),
         a2a_core::ErrorKind::TaskNotCancelable
     );
+}
+
+/// The world's handler beside that of a newer build, which records more with every slot.
+fn both(world: &World) -> [DefaultRequestHandler; 2] {
+    let store = Faulty::newer(&world.store, vec![unknown()]);
+    let executor: Arc<dyn AgentExecutor> = Arc::clone(&world.script) as _;
+    let newer = DefaultRequestHandler::new(card(), executor, Arc::new(store));
+    [world.handler.clone(), newer.with_env(ticking())]
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_builds_take_turns_on_one_task() {
+    for newer_begins in [false, true] {
+        let world = World::new();
+        let mut builds = both(&world);
+        if newer_begins {
+            builds.reverse();
+        }
+        let [first, second] = &builds;
+        let send = async |handler: &DefaultRequestHandler, request| {
+            let call = Call::SendMessage(request);
+            sent_task(call_on(handler, Caller::default(), call).await.unwrap())
+        };
+        let task = send(first, say("working hm\nappend a one\nask what?")).await;
+        assert_eq!(get_on(second, &task.id).await, get_on(first, &task.id).await);
+        send(second, say_to(&task.id, "append a two\nask more?")).await;
+        let done = send(first, say_to(&task.id, "append a three\ncomplete done")).await;
+        assert_eq!(done.status.state, TaskState::Completed);
+        assert_eq!(parts_text(&done.artifacts[0].parts), "onetwothree");
+        let messages = 3 * 2;
+        assert_eq!(done.history.len(), messages, "{done:?}");
+        for handler in &builds {
+            assert_eq!(get_on(handler, &task.id).await, done);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_one_build_released_is_taken_over_by_the_other() {
+    for newer_begins in [false, true] {
+        let world = World::new();
+        let mut builds = both(&world);
+        if newer_begins {
+            builds.reverse();
+        }
+        let send = || Call::SendMessage(say("working hm\ngate\ncomplete done"));
+        let cut = Some((Instant::now() + Duration::from_secs(10)).into_std());
+        let call = call_on(&builds[0], Caller { cut, ..keyed("k") }, send());
+        assert_eq!(kind(call.await), ErrorKind::Unavailable);
+        world.script.gate.open();
+        let done = sent_task(call_on(&builds[1], keyed("k"), send()).await.unwrap());
+        assert_eq!((done.status.state, world.script.runs()), (TaskState::Completed, 2));
+        assert_eq!(attempts(&world, &done.id).await, [1, 2]);
+        assert_eq!(sent_task(call_on(&builds[0], keyed("k"), send()).await.unwrap()), done);
+    }
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Faulty {
     /// How many appends more are done, but not acknowledged.
     pub(crate) unacknowledged: AtomicUsize,
     pub(crate) max_append: AtomicUsize,
+    /// What is appended with every slot besides.
+    besides: Vec<a2a_core::task::Entry>,
 }
 
 impl Default for Faulty {
@@ -39,11 +41,17 @@ impl Default for Faulty {
             failing: AtomicUsize::new(0),
             unacknowledged: AtomicUsize::new(0),
             max_append: AtomicUsize::new(usize::MAX),
+            besides: Vec::new(),
         }
     }
 }
 
 impl Faulty {
+    /// A newer build's way to that store: it appends these entries with every slot besides.
+    pub(crate) fn newer(inner: &Arc<MemoryStore>, besides: Vec<a2a_core::task::Entry>) -> Self {
+        Self { inner: Arc::clone(inner), besides, ..Self::default() }
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         match self.unavailable.load(Ordering::SeqCst) {
             true => Err(StoreError::unavailable("the database at 10.0.0.7 is unavailable")),
@@ -58,7 +66,7 @@ fn took_one(count: &AtomicUsize) -> bool {
 
 #[async_trait]
 impl TaskStore for Faulty {
-    async fn append(&self, change: Change) -> Result<(), AppendError> {
+    async fn append(&self, mut change: Change) -> Result<(), AppendError> {
         self.check()?;
         if took_one(&self.failing) {
             return Err(StoreError::unavailable("throttled").into());
@@ -66,6 +74,9 @@ impl TaskStore for Faulty {
         let weight: usize = change.entries.iter().map(a2a_core::task::Entry::weight).sum();
         if weight > self.max_append.load(Ordering::SeqCst) {
             return Err(AppendError::TooLarge);
+        }
+        if !self.besides.is_empty() {
+            change.entries = change.entries.iter().chain(&self.besides).cloned().collect();
         }
         self.inner.append(change).await?;
         if took_one(&self.unacknowledged) {

@@ -4,6 +4,11 @@
 
 use std::time::Duration;
 
+use a2a_core::{
+    TaskStore,
+    store::{self, AgentStore},
+    task::{Entry, TaskKey},
+};
 use a2a_emulator::{Function, example};
 use a2a_kafka::BatchResponse;
 use serde_json::json;
@@ -44,12 +49,24 @@ async fn hand_in_turn(environments: &[Function], agent: &Agent, event: &[u8]) ->
     panic!("it never ends: {:?}", environments[0].log());
 }
 
+/// How many attempts were begun at that task, and how many were released.
+async fn history(store: &str, agent: &str, id: &str) -> (usize, usize) {
+    let store = AgentStore::new(store::open(store).await.unwrap(), agent);
+    let key = TaskKey { tenant: "".into(), id: id.into() };
+    let journal = store.read(&key, 0).await.unwrap().unwrap();
+    let count = |is: fn(&Entry) -> bool| {
+        journal.slots.iter().flat_map(|slot| slot.entries.iter()).filter(|entry| is(entry)).count()
+    };
+    let begun = count(|entry| matches!(entry, Entry::Started(_)));
+    (begun, count(|entry| matches!(entry, Entry::Released(_))))
+}
+
 #[tokio::test]
 async fn an_agent_longer_than_an_invocation_ends_and_no_step_is_done_twice() {
     let store = broker_says("A2A_TEST_DYNAMODB");
     let table = format!("steps-{}", uuid::Uuid::new_v4().simple());
     let store = format!("dynamodb://{table}?region=eu-central-1&endpoint={store}");
-    a2a_core::store::prepare(&store).await.unwrap();
+    store::prepare(&store).await.unwrap();
     let done = std::env::temp_dir().join(&table);
     let agent = Agent::new().await;
     let file = done.to_str().unwrap();
@@ -64,6 +81,8 @@ async fn an_agent_longer_than_an_invocation_ends_and_no_step_is_done_twice() {
     let status = &answer.value["status"];
     assert_eq!(status["state"], "TASK_STATE_COMPLETED", "{status}");
     assert_eq!(status["message"]["parts"][0]["text"], "1 2 3 4 5 6");
+    let id = answer.value["id"].as_str().unwrap();
+    assert_eq!(history(&store, &agent.name, id).await, (invocations, invocations - 1));
     let lines = std::fs::read_to_string(&done).unwrap();
     std::fs::remove_file(&done).unwrap();
     let expected: Vec<_> = (1..=6).map(|step| format!("{SIX}: {step}")).collect();
