@@ -15,6 +15,7 @@ mod answer;
 mod brief;
 pub mod jsonrpc;
 pub mod kafka;
+mod newer;
 #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "a server reads, and names none"))]
 pub(crate) mod parameters;
 mod query;

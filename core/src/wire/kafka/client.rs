@@ -102,13 +102,14 @@ pub fn decode(id: &str, kind: ReplyKind, value: &[u8]) -> Result<Reply, Error> {
     mine(id, jsonrpc::read_response(kind, value))
 }
 
-/// Reads one event of a stream.
+/// Reads one event of a stream; none of a kind that is not known here.
 ///
 /// # Errors
 /// As [`decode`]; the stream ends with it.
-pub fn decode_event(id: &str, headers: EventHeaders, value: &[u8]) -> Result<Event, Error> {
+pub fn decode_event(id: &str, headers: EventHeaders, value: &[u8]) -> Result<Option<Event>, Error> {
+    let EventHeaders { cursor, last } = headers;
     let response = mine(id, jsonrpc::read_event(value))?;
-    Ok(Event { cursor: headers.cursor, response, last: headers.last })
+    Ok(response.map(|response| Event { cursor, response, last }))
 }
 
 /// An agent that could not read a request's id says so under none.
@@ -220,7 +221,7 @@ mod tests {
             let answer = kafka::event_answer(&record, &form, &Ok(event.clone()));
             let headers = answer.headers.iter().map(|(name, value)| (&**name, &**value));
             let read = decode_event("c-1", EventHeaders::read(headers), &answer.value).unwrap();
-            assert_eq!(read, event);
+            assert_eq!(read, Some(event));
         }
     }
 
