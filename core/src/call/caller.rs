@@ -73,9 +73,10 @@ impl Caller {
 pub struct Credentials(Arc<str>);
 
 impl Credentials {
-    /// The credentials in that header; none where it is no text.
+    /// The credentials in that header; none where it is no text, or empty.
     pub(crate) fn new(authorization: &[u8]) -> Option<Self> {
-        std::str::from_utf8(authorization).ok().map(|text| Self(text.into()))
+        let text = std::str::from_utf8(authorization).ok().filter(|text| !text.is_empty());
+        text.map(|text| Self(text.into()))
     }
 
     /// The header's value. It is a secret.

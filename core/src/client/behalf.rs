@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, future};
+use futures_util::stream::{self, StreamExt};
 
 use super::{Client, Parameters, Transport};
 use crate::{
@@ -26,8 +26,8 @@ impl Client {
     /// The same client for what an agent asks on behalf of its own caller: of whoever this run is for.
     ///
     /// Messages belong to the one conversation that the caller's own has at the other agent, whatever
-    /// `contextId` they name, and an idempotency key is the caller's. Tasks of other conversations are
-    /// not found and not listed.
+    /// `contextId` they name, and an idempotency key is that conversation's. Tasks of other
+    /// conversations are not found and not listed.
     ///
     /// ```
     /// use a2a_core::{
@@ -59,8 +59,11 @@ impl Client {
     pub fn on_behalf_of(&self, context: &RequestContext) -> Self {
         let transport = Arc::new(OnBehalf {
             transport: Arc::clone(&self.transport),
-            caller: joined(&[context.tenant(), &context.caller().owner]),
-            context: Arc::from(context.context_id()),
+            conversation: joined(&[
+                context.tenant(),
+                &context.caller().owner,
+                context.context_id(),
+            ]),
         });
         Self { transport, parameters: self.parameters.clone() }
     }
@@ -95,20 +98,18 @@ pub(super) fn may_travel(may_bear: bool) -> Result<(), Error> {
 #[derive(Debug)]
 struct OnBehalf {
     transport: Arc<dyn Transport>,
-    /// The tenant and the owner.
-    caller: String,
-    /// The caller's own conversation.
-    context: Arc<str>,
+    /// The caller's own: the tenant, the owner and the context.
+    conversation: String,
 }
 
 impl OnBehalf {
     fn named(&self, role: &str, name: &str) -> Arc<str> {
-        named_id(&joined(&[role, &self.caller, name]))
+        named_id(&joined(&[role, &self.conversation, name]))
     }
 
     /// The conversation at the other agent.
     fn conversation(&self) -> Arc<str> {
-        self.named("context", &self.context)
+        self.named("context", "")
     }
 
     /// Looks at a task before it is changed.
@@ -170,8 +171,9 @@ fn own(conversation: &str, id: &str, context_id: &str) -> Result<(), Error> {
 
 /// The events up to one of another conversation.
 fn own_events(conversation: Arc<str>, events: Events) -> Events {
-    let items = events.0.scan(false, move |ended, item| {
-        let item = item.and_then(|event| {
+    let items = stream::unfold(Some((events.0, conversation)), |reading| async move {
+        let (mut events, conversation) = reading?;
+        let item = events.next().await?.and_then(|event| {
             let (id, context_id) = match &event.response {
                 StreamResponse::Task(task) => (&task.id, &task.context_id),
                 StreamResponse::StatusUpdate(update) => (&update.task_id, &update.context_id),
@@ -180,8 +182,8 @@ fn own_events(conversation: Arc<str>, events: Events) -> Events {
             };
             own(&conversation, id, context_id).map(|()| event)
         });
-        let before = std::mem::replace(ended, item.is_err());
-        future::ready((!before).then_some(item))
+        let goes_on = item.is_ok();
+        Some((item, goes_on.then_some((events, conversation))))
     });
     Events(items.boxed())
 }

@@ -13,7 +13,7 @@ use url::Url;
 #[cfg(feature = "client-kafka")]
 use super::kafka::{KafkaOptions, KafkaTransport};
 use super::{
-    Client, Parameters, Transport,
+    Client, Parameters, Transport, bounds,
     http::{Connection, below},
     jsonrpc::JsonRpcTransport,
     lazy::LazyTransport,
@@ -27,9 +27,6 @@ use crate::{
     types::{AgentCard, AgentInterface},
     wire::{kafka, rest},
 };
-
-/// How many bytes an answer, or one event of a stream, may have where nothing else is said.
-const ANSWER_LIMIT: usize = 16 << 20;
 
 /// How agents are reached: what is sent along, and which binding is wanted.
 ///
@@ -57,7 +54,7 @@ impl Default for Connector {
             binding: None,
             headers: HeaderMap::new(),
             bearer_to: Vec::new(),
-            limit: ANSWER_LIMIT,
+            limit: bounds::ANSWER,
             #[cfg(feature = "client-kafka")]
             kafka: KafkaOptions::default(),
         }
@@ -139,7 +136,8 @@ impl Connector {
         self
     }
 
-    /// How many bytes an answer, or one event of a stream, may have: 16 MiB where nothing is said.
+    /// How many bytes an answer, or one event of a stream, may have: [`bounds::ANSWER`] where nothing
+    /// is said.
     #[must_use]
     pub fn answer_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;

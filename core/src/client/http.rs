@@ -16,6 +16,7 @@ use url::Url;
 use super::{
     Parameters,
     behalf::may_travel,
+    bounds,
     failure::{ends_stream, within},
 };
 use crate::{
@@ -31,9 +32,6 @@ use crate::{
         rest, sse, status,
     },
 };
-
-/// How long making a connection may take.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// Connections to one agent, with what every request to it bears. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +78,7 @@ impl Connection {
         let http = reqwest::Client::builder()
             // A redirect would take the credentials somewhere else.
             .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIME)
+            .connect_timeout(bounds::CONNECT_TIME)
             .user_agent(concat!("a2a-serverless/", env!("CARGO_PKG_VERSION")));
         // Reading the system's certificates takes a while, and some containers have none.
         let http = if tls { http } else { http.tls_certs_only([]) };
@@ -137,7 +135,10 @@ impl Connection {
             return Ok(Answer::Stream(Box::new(stream)));
         }
         let http = response.status();
-        let body = self.whole(&origin, response).await?;
+        let body = match kind {
+            ReplyKind::Card => whole(&origin, response, "card", self.limit.min(bounds::CARD)).await,
+            _ => whole(&origin, response, "answer", self.limit).await,
+        }?;
         if http.is_success() {
             Ok(Answer::Whole(body))
         } else {
@@ -157,17 +158,22 @@ impl Connection {
             Answer::Stream(_) => Err(no_answer("The agent's card is a stream.")),
         }
     }
+}
 
-    async fn whole(&self, origin: &str, mut response: Response) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken(origin, error))? {
-            if body.len() + chunk.len() > self.limit {
-                return Err(too_long("answer", self.limit));
-            }
-            body.extend_from_slice(&chunk);
+async fn whole(
+    origin: &str,
+    mut response: Response,
+    what: &str,
+    limit: usize,
+) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(origin, error))? {
+        if body.len() + chunk.len() > limit {
+            return Err(too_long(what, limit));
         }
-        Ok(body)
+        body.extend_from_slice(&chunk);
     }
+    Ok(body)
 }
 
 impl fmt::Debug for Connection {

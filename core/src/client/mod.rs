@@ -9,6 +9,7 @@
 //! [`Client::connect`] finds the way to an agent far away.
 
 mod behalf;
+pub mod bounds;
 mod connect;
 mod failure;
 mod http;

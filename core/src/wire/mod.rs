@@ -20,6 +20,7 @@ mod newer;
 pub(crate) mod parameters;
 mod query;
 pub mod rest;
+pub mod shown;
 pub mod sse;
 pub mod status;
 

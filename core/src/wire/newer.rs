@@ -96,7 +96,10 @@ mod tests {
             (r#"{"metadata":{"state":99}}"#, r#"{"metadata":{"state":99}}"#),
             (
                 r#"{"parts":[{"text":"a"},{"sound":1e400,"mediaType":"x/y"},{"data":{}},{"text":5}]}"#,
-                r#"{"parts":[{"text":"a"},{"data":{"sound":1e400,"mediaType":"x/y"}},{"data":{}},{"text":5}]}"#,
+                concat!(
+                    r#"{"parts":[{"text":"a"},{"data":{"sound":1e400,"mediaType":"x/y"}},"#,
+                    r#"{"data":{}},{"text":5}]}"#
+                ),
             ),
             (
                 r#"{"securitySchemes":{"a":{"newSecurityScheme":{}},"b":{"mtlsSecurityScheme":{}}}}"#,

@@ -106,7 +106,8 @@ impl Decoder {
     /// How many bytes it holds of an event that has not come whole yet. Nothing bounds it but
     /// whoever reads.
     pub fn held(&self) -> usize {
-        self.buffer.len() + self.data.as_ref().map_or(0, Vec::len)
+        let id = self.id.as_ref().map_or(0, String::len);
+        self.buffer.len() + id + self.data.as_ref().map_or(0, Vec::len)
     }
 
     fn next_line(&mut self) -> Option<BytesMut> {

@@ -86,8 +86,11 @@ impl Bearer {
     /// # Errors
     /// Half a sentence when it is no set of keys, or holds none that can be used.
     pub fn new(jwks: &str, issuer: &str, audience: &str) -> Result<Self, String> {
-        let set: Set = serde_json::from_str(jwks)
-            .map_err(|error| format!("it is no JSON Web Key Set: {error}"))?;
+        // Nothing of it is repeated: it may be another key than was meant.
+        let set: Set = serde_json::from_str(jwks).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            format!("it is no JSON Web Key Set (line {line}, column {column})")
+        })?;
         let keys: Vec<Key> = set.keys.into_iter().filter_map(Key::of).collect();
         if keys.is_empty() {
             return Err("no key in it is a public one for signatures".to_owned());

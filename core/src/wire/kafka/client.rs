@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What travels beside a call.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Beside<'a> {
     /// The URIs of the extensions the client knows.
     pub extensions: &'a [Arc<str>],
@@ -40,7 +40,7 @@ pub struct Beside<'a> {
 pub type Headers = Vec<(&'static str, String)>;
 
 /// A request as a record, its topic and its key apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// JSON-RPC; its id is the record's key.
     pub value: Vec<u8>,
@@ -168,7 +168,7 @@ mod tests {
             ("authorization", "Bearer secret"),
         ];
         assert_eq!(headers[2..], said.map(|(name, value)| (name, value.to_owned())));
-        assert_eq!(encode("c-1", &Call::GetAgentCard, &beside), None);
+        assert!(encode("c-1", &Call::GetAgentCard, &beside).is_none());
     }
 
     #[test]
