@@ -26,6 +26,8 @@ pub fn init() {
     let targets = targets.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer().with_writer(|| Lines(stderr()));
     let logs = tracing_subscriber::registry().with(targets);
+    // A panic repeats what an agent was told.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a task panicked")));
     // A second call would be a mistake of the program's; the first one stands.
     let _ = if stderr().is_terminal() {
         logs.with(lines.compact().with_target(false)).try_init()
