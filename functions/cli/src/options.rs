@@ -24,7 +24,7 @@ When the reader of its output closes the pipe (| head), the command ends in sile
 /// Speaks to any A2A agent, over JSON-RPC, HTTP+JSON or Kafka: the agent's card says which.
 ///
 /// What the agent says goes to standard output, how it fares to standard error.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "a2a", version, after_help = FOR_SCRIPTS)]
 pub(crate) struct Options {
     /// Where the agent is: http://HOST:PORT, https://..., kafka://HOST:PORT/agent.NAME.requests
@@ -54,7 +54,7 @@ pub(crate) struct Options {
     pub(crate) command: Command,
 }
 
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Clone, Subcommand)]
 pub(crate) enum Command {
     /// Show who the agent is and what it can do; over Kafka, as the cluster's registry has it
     Card {
@@ -131,7 +131,7 @@ pub(crate) enum Command {
 }
 
 /// A task's push configurations.
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Clone, Subcommand)]
 pub(crate) enum Push {
     /// Add a configuration
     Add {
@@ -266,7 +266,7 @@ mod tests {
 
     fn fault(arguments: &[&str]) -> String {
         let all = std::iter::once(&"a2a").chain(arguments);
-        Options::try_parse_from(all).unwrap_err().to_string()
+        Options::try_parse_from(all).err().unwrap().to_string()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The command line, with an environment variable for each option.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 use a2a_core::{
     Agent,
@@ -11,7 +11,7 @@ use clap::{Parser, builder::FalseyValueParser};
 
 /// Runs agents over HTTP and over Kafka on this machine. Started bare it needs nothing
 /// installed: tasks are kept in memory, and a Kafka broker runs inside this process.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "a2a-local", version)]
 pub struct Config {
     /// Which agents to serve, with commas between; without, the first one that is built in
@@ -109,6 +109,13 @@ pub struct Config {
     #[arg(long, env = "A2A_LEASE_SECONDS", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub lease_seconds: u64,
+}
+
+impl fmt::Debug for Config {
+    /// Nothing of it: there are secrets in it.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.debug_struct("Config").finish_non_exhaustive()
+    }
 }
 
 impl Config {

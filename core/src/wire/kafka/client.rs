@@ -223,6 +223,8 @@ mod tests {
             let read = decode_event("c-1", EventHeaders::read(headers), &answer.value).unwrap();
             assert_eq!(read, Some(event));
         }
+        let newer = br#"{"jsonrpc":"2.0","id":"c-1","result":{"heartbeat":{}}}"#;
+        assert_eq!(decode_event("c-1", EventHeaders::default(), newer).unwrap(), None);
     }
 
     proptest! {
