@@ -26,7 +26,8 @@ pub const RUNNER: &str = "A2A_CHAOS_RUNNER";
 /// What a message asks for. Its text begins with the request's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Words {
-    /// A task with an artifact of so many pieces, and so many milliseconds before each.
+    /// A task with an artifact of so many pieces, and before each a step of so many milliseconds,
+    /// where that is not none.
     Work(usize, u64),
     /// A message without a task.
     Reply,
@@ -66,7 +67,12 @@ pub fn piece(name: &str, attempt: u32, number: usize) -> String {
     format!("{}{number};", signature(name, attempt))
 }
 
-/// An execution that began: a line of the log, in JSON.
+/// The name of the step before a piece, from 0.
+pub fn step(number: usize) -> String {
+    format!("piece-{number}")
+}
+
+/// An execution that began, or a step of one: a line of the log, in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
     /// The request's name.
@@ -77,6 +83,9 @@ pub struct Execution {
     pub at: i64,
     /// The number of the runner that did it.
     pub runner: usize,
+    /// The step's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
 }
 
 /// The agent.
@@ -98,10 +107,12 @@ impl Agent {
     }
 
     /// One write, which the system keeps even if this process is killed right after it.
-    fn log(&self, name: &str, attempt: u32) -> io::Result<()> {
-        let at = Env::system().now().as_millis();
-        let execution = Execution { name: name.to_owned(), attempt, at, runner: self.runner };
-        (&self.executions).write_all(format!("{}\n", json!(execution)).as_bytes())
+    fn log(&self, name: &str, attempt: u32, step: Option<String>) -> Result<(), AgentError> {
+        let (name, at) = (name.to_owned(), Env::system().now().as_millis());
+        let execution = Execution { name, attempt, at, runner: self.runner, step };
+        let written = (&self.executions).write_all(format!("{}\n", json!(execution)).as_bytes());
+        let failed = |error| AgentError::new("The execution was not logged.").with_source(error);
+        written.map_err(failed)
     }
 }
 
@@ -112,13 +123,19 @@ impl AgentExecutor for Agent {
         let Some((name, asked)) = Words::read(&text) else {
             return Err(AgentError::new("The message is none of this agent's words."));
         };
-        let failed = |error| AgentError::new("The execution was not logged.").with_source(error);
-        self.log(name, attempt).map_err(failed)?;
+        self.log(name, attempt, None)?;
         let signature = signature(name, attempt);
         match asked {
             Words::Work(pieces, pause) => {
                 for number in 0..pieces {
-                    sleep(pause).await;
+                    if pause > 0 {
+                        let done = context.step(&step(number), async {
+                            self.log(name, attempt, Some(step(number)))?;
+                            sleep(pause).await;
+                            Ok::<_, AgentError>(())
+                        });
+                        done.await?;
+                    }
                     queue.append("pieces", piece(name, attempt, number)).await?;
                 }
             }
@@ -134,9 +151,7 @@ impl AgentExecutor for Agent {
 }
 
 async fn sleep(milliseconds: u64) {
-    if milliseconds > 0 {
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-    }
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
 #[cfg(test)]
@@ -161,7 +176,8 @@ mod tests {
 
     #[test]
     fn an_execution_is_read_as_it_is_logged_and_half_a_line_is_none() {
-        let execution = Execution { name: "r7".to_owned(), attempt: 2, at: 1_000, runner: 3 };
+        let (name, step) = ("r7".to_owned(), Some(step(0)));
+        let execution = Execution { name, attempt: 2, at: 1_000, runner: 3, step };
         let line = json!(execution).to_string();
         let read = |line: &str| serde_json::from_str::<Execution>(line).ok();
         assert_eq!(read(&line), Some(execution));

@@ -26,9 +26,6 @@ use crate::request::{Outgoing, number};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How the records of transactions are compressed.
 const COMPRESSION: &str = "zstd";
-/// The key of records in aborted transactions: whatever has it is no answer to a request.
-const ABORTED: &str = "aborted";
-
 /// A producer of requests, and a consumer of all answers and dead letters.
 pub(crate) struct Client {
     producer: FutureProducer,
@@ -103,7 +100,7 @@ impl Client {
         Ok(Self { producer, transactions, over, consumer, topics, received: 0 })
     }
 
-    /// Sends a record in a transaction, after one that is aborted, and answers where it stands.
+    /// Sends a record in a transaction, and answers where it stands.
     pub(crate) fn transact(
         &self,
         record: Outgoing,
@@ -112,12 +109,10 @@ impl Client {
         let topic = self.topics.requests.clone();
         let sent = spawn_blocking(move || {
             let producer = transactions.lock().unwrap_or_else(PoisonError::into_inner);
-            let void = Outgoing { key: Some(ABORTED.to_owned()), ..record.clone() };
-            transaction(&producer, &topic, &void, (ABORT, &over))?;
             loop {
-                match transaction(&producer, &topic, &record, (COMMIT, &over)) {
+                match transaction(&producer, &topic, &record, &over) {
                     Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-                        finish(&producer, (ABORT, &over))?;
+                        finish(|| producer.abort_transaction(TRY), &over)?;
                     }
                     sent => return sent,
                 }
@@ -180,31 +175,25 @@ impl Drop for Client {
     }
 }
 
-/// How a transaction ends.
-type End = fn(&FutureProducer) -> KafkaResult<()>;
-/// How long one try takes.
+/// How long one try to end a transaction takes.
 const TRY: Duration = Duration::from_secs(5);
-const COMMIT: End = |producer| producer.commit_transaction(TRY);
-const ABORT: End = |producer| producer.abort_transaction(TRY);
 
-/// Sends a record in a transaction that ends so.
+/// Sends a record in a transaction.
 fn transaction(
     producer: &FutureProducer,
     topic: &str,
     record: &Outgoing,
-    end: (End, &AtomicBool),
+    over: &AtomicBool,
 ) -> KafkaResult<DeliveryFuture> {
     producer.begin_transaction()?;
     let sent = producer.send_result(outgoing(topic, record)).map_err(|(error, _)| error)?;
-    // What is aborted before it was written never was there: readers are to meet it.
-    finish(producer, (|producer| producer.flush(TRY), end.1))?;
-    finish(producer, end).map(|()| sent)
+    finish(|| producer.commit_transaction(TRY), over).map(|()| sent)
 }
 
-/// Does this, however long the broker is unavailable, unless the run is over.
-fn finish(producer: &FutureProducer, (end, over): (End, &AtomicBool)) -> KafkaResult<()> {
+/// Ends a transaction, however long the broker is unavailable, unless the run is over.
+fn finish(end: impl Fn() -> KafkaResult<()>, over: &AtomicBool) -> KafkaResult<()> {
     loop {
-        match end(producer) {
+        match end() {
             Err(error) if is_retriable(&error) && !over.load(Ordering::Relaxed) => {}
             ended => return ended,
         }

@@ -13,9 +13,8 @@
 //!
 //! What must hold: every request has its reply; all replies to one request are the same, byte for
 //! byte; no request is executed once its outcome is recorded or told, nor anew unless its runner was
-//! killed; the messages of a conversation are worked on one after another, in their order; no task is
-//! left without an end; no journal has entries of two attempts side by side; what an aborted
-//! transaction held is never answered.
+//! killed; no step is done again once it is recorded; the messages of a conversation are worked on one after another, in their order; no task is
+//! left without an end; no journal has entries of two attempts side by side.
 
 pub mod agent;
 mod client;
@@ -150,7 +149,8 @@ pub async fn run(options: &Options) -> Result<Report> {
         ("journals with one attempt at a time", journals.count),
         ("of these in conversations at once", lanes),
         ("records in transactions", transactions),
-        ("executions", executed.len()),
+        ("executions", executed.iter().filter(|it| it.step.is_none()).count()),
+        ("steps that were begun", executed.iter().filter(|it| it.step.is_some()).count()),
         ("attempts after the first", journals.repeated),
         ("runners killed and started again", count(Fault::Kill)),
         ("runners joined", count(Fault::Join)),

@@ -67,11 +67,11 @@ const MIX: &[(usize, Chain)] = &[
 ];
 
 /// Most work is done at once; some takes long enough to be killed in the middle, and some as long as
-/// a model does, or much longer.
+/// a model does, or much longer, in several steps.
 fn work(random: &mut Rng) -> Words {
     match random.u8(..200) {
-        0 => Words::Work(1, 20_000),
-        1..20 => Words::Work(1, random.u64(..3_000)),
+        0 => Words::Work(4, 5_000),
+        1..20 => Words::Work(random.usize(1..4), random.u64(..1_000)),
         20..30 => Words::Work(random.usize(4..12), random.u64(10..50)),
         _ => Words::Work(random.usize(1..4), 0),
     }

@@ -146,8 +146,12 @@ impl Intake {
     }
 
     fn put(&mut self, record: Record) {
-        // A rebalance is over before its first record comes: the window of before it must not get it.
+        let revocation = self.subscription.consumer().context().revocation();
         self.release_revoked();
+        if revocation == Some(Revocation::Requested) {
+            // It is of the assignment that ends: its partition's next owner gets it.
+            return;
+        }
         let (partition, offset, timestamp) = (record.partition, record.offset, record.timestamp);
         if self.undecodable.received(self.subscription.consumer(), partition) {
             self.pause_full();
@@ -217,6 +221,10 @@ impl Intake {
     /// Where everything received is done, the offset moves to the consumer's position: what has no
     /// record, such as the marker of a transaction, is not left behind.
     async fn store_positions(&mut self) {
+        if self.subscription.consumer().context().revocation().is_some() {
+            // What is received now is left to the next owner.
+            return;
+        }
         let Ok(positions) = self.subscription.consumer().position() else { return };
         for position in positions.elements() {
             let partition = position.partition();

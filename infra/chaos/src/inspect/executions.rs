@@ -19,7 +19,7 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Execution>> {
 
 /// That no attempt was executed twice, none that no journal knows, none once its request's outcome
 /// was recorded or told, none after another whose runner was not killed, and none out of its
-/// conversation's order.
+/// conversation's order; and no step again that was recorded as done.
 pub(crate) fn inspect(
     executions: &[Execution],
     killed: &HashSet<usize>,
@@ -27,13 +27,15 @@ pub(crate) fn inspect(
     exchange: &Exchange,
     journals: &Journals,
 ) -> Vec<String> {
-    let mut faults = Vec::new();
+    let (steps, executions): (Vec<&Execution>, Vec<&Execution>) =
+        executions.iter().partition(|it| it.step.is_some());
+    let mut faults = again(&steps, journals);
     let replied = first_replies(plan, exchange);
     let mut runners: HashMap<(&str, u32), Vec<usize>> = HashMap::new();
-    for Execution { name, attempt, runner, .. } in executions {
+    for Execution { name, attempt, runner, .. } in &executions {
         runners.entry((name, *attempt)).or_default().push(*runner);
     }
-    for Execution { name, attempt, at, .. } in executions {
+    for Execution { name, attempt, at, .. } in &executions {
         let told = journals.told.get(name);
         let attempts = told.map_or(0, |told| told.attempts);
         if attempts < *attempt {
@@ -56,12 +58,24 @@ pub(crate) fn inspect(
         let count = runners.len();
         faults.push(format!("{name}: attempt {attempt} was executed {count} times"));
     }
-    faults.extend(out_of_order(executions, plan, journals));
+    faults.extend(out_of_order(&executions, plan, journals));
     faults
 }
 
+/// Steps that a later attempt did again, although they were recorded as done.
+fn again(steps: &[&Execution], journals: &Journals) -> Vec<String> {
+    let recorded =
+        |it: &Execution| journals.told.get(&it.name)?.steps.get(it.step.as_deref()?).copied();
+    let found = steps.iter().filter_map(|it| {
+        let before = recorded(it).filter(|before| *before < it.attempt)?;
+        let (Execution { name, attempt, .. }, step) = (it, it.step.as_deref()?);
+        Some(format!("{name}: {step} was done in attempt {before}, and again in attempt {attempt}"))
+    });
+    found.collect()
+}
+
 /// Messages of a conversation that were begun before the one before had its outcome.
-fn out_of_order(executions: &[Execution], plan: &Plan, journals: &Journals) -> Vec<String> {
+fn out_of_order(executions: &[&Execution], plan: &Plan, journals: &Journals) -> Vec<String> {
     let mut first: HashMap<&str, i64> = HashMap::new();
     for Execution { name, at, .. } in executions {
         first.entry(name).and_modify(|first| *first = (*at).min(*first)).or_insert(*at);
@@ -98,6 +112,10 @@ mod tests {
         request::{Form, Kind, Step},
     };
 
+    fn told(attempts: u32) -> Told {
+        Told { name: "r0".to_owned(), attempts, ended: Some(50), ..Told::default() }
+    }
+
     fn found(executions: &[(u32, i64)], attempts: u32) -> Vec<String> {
         let kind = Kind::Say(Form::Brief, Words::Reply);
         let plan =
@@ -105,11 +123,10 @@ mod tests {
         let reply = Reply { number: 0, value: Vec::new(), headers: Vec::new(), at: 60 };
         let exchange = Exchange { replies: vec![vec![reply]], ..Exchange::default() };
         let mut journals = Journals::default();
-        let told = Told { name: "r0".to_owned(), attempts, ended: Some(50) };
-        journals.told.insert("r0".to_owned(), told);
+        journals.told.insert("r0".to_owned(), told(attempts));
         let execution = |&(attempt, at): &(u32, i64)| {
             let (name, runner) = ("r0".to_owned(), attempt as usize);
-            Execution { name, attempt, at, runner }
+            Execution { name, attempt, at, runner, step: None }
         };
         let executions: Vec<Execution> = executions.iter().map(execution).collect();
         inspect(&executions, &HashSet::from([1]), &plan, &exchange, &journals)
@@ -138,6 +155,22 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_was_recorded_and_is_done_again_is_found() {
+        let mut journals = Journals::default();
+        let steps = [("piece-0".into(), 1), ("piece-1".into(), 2)].into();
+        journals.told.insert("r0".to_owned(), Told { steps, ..told(2) });
+        let found = |attempt, step: &str| {
+            let (name, step) = ("r0".to_owned(), Some(step.to_owned()));
+            again(&[&Execution { name, attempt, at: 1, runner: 1, step }], &journals)
+        };
+        for (attempt, step) in [(1, "piece-0"), (1, "piece-1"), (2, "piece-1"), (2, "piece-2")] {
+            assert_eq!(found(attempt, step), [""; 0], "{attempt} {step}");
+        }
+        let expected = "r0: piece-0 was done in attempt 1, and again in attempt 2";
+        assert_eq!(found(2, "piece-0"), [expected]);
+    }
+
+    #[test]
     fn a_message_begun_before_the_one_before_is_done_is_found() {
         let step = |number| {
             let kind = Kind::Say(Form::Lane(0), Words::Work(1, 0));
@@ -145,11 +178,12 @@ mod tests {
         };
         let plan = Plan { steps: vec![step(0), step(1)], faults: vec![] };
         let mut journals = Journals::default();
-        let told = Told { name: "r0".to_owned(), attempts: 1, ended: Some(50) };
-        journals.told.insert("r0".to_owned(), told);
-        let execution =
-            |number, at| Execution { name: format!("r{number}"), attempt: 1, at, runner: 1 };
-        let found = |at| out_of_order(&[execution(0, 10), execution(1, at)], &plan, &journals);
+        journals.told.insert("r0".to_owned(), told(1));
+        let execution = |number, at| {
+            let name = format!("r{number}");
+            Execution { name, attempt: 1, at, runner: 1, step: None }
+        };
+        let found = |at| out_of_order(&[&execution(0, 10), &execution(1, at)], &plan, &journals);
         assert_eq!(found(50), [""; 0]);
         assert_eq!(found(40), ["r1 was begun 10 ms before the end of r0, which it follows"]);
     }

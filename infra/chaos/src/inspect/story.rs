@@ -1,7 +1,10 @@
 //! A journal, read as the story of its messages: which attempts were made at each, and what came of
 //! it. Whatever does not fit is the fault this program looks for.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use a2a_core::{
     Message, PartContent,
@@ -18,6 +21,8 @@ pub(crate) struct Told {
     pub(crate) name: String,
     /// How many attempts were made at it.
     pub(crate) attempts: u32,
+    /// Which of its steps were recorded as done, and during which attempt.
+    pub(crate) steps: HashMap<Arc<str>, u32>,
     /// When its outcome was recorded, in milliseconds since 1970, where that was said.
     pub(crate) ended: Option<i64>,
 }
@@ -73,6 +78,11 @@ impl Story {
             Entry::Released(released) => {
                 let is_current = self.runner.take() == Some(Arc::clone(&released.runner));
                 ensure!(is_current, "a release by a runner that was fenced");
+            }
+            Entry::Step(step) => {
+                let told = self.newest()?;
+                let attempt = told.attempts;
+                told.steps.entry(Arc::clone(&step.name)).or_insert(attempt);
             }
             Entry::KeyUsed(_) => bail!("an idempotency key's journal where a task's is due"),
             Entry::Artifact(event) => {
@@ -186,7 +196,12 @@ mod tests {
             status(TaskState::Completed, &signature("r2", 2)),
         ]);
         let story = story.expect("nothing is wrong with it");
-        let told = |name: &str, attempts| Told { name: name.to_owned(), attempts, ended: Some(9) };
+        let told = |name: &str, attempts| Told {
+            name: name.to_owned(),
+            attempts,
+            ended: Some(9),
+            ..Told::default()
+        };
         assert_eq!((story.messages, story.over), (vec![told("r1", 1), told("r2", 2)], true));
     }
 
