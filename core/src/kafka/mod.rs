@@ -68,6 +68,24 @@ pub const MAX_ANSWER: usize = 1_000_000;
 /// How long a stream takes at most, unless the endpoint is told otherwise.
 pub const STREAM_TIME: Duration = Duration::from_secs(600);
 
+/// Takes the answers to a record.
+pub trait Answers: Send {
+    /// Takes the next one. What is sent is not waited for, but an event of a stream is not sent before
+    /// it is known that those before it are: a reader takes the next for all there was.
+    ///
+    /// # Errors
+    /// [`Redeliver`] when an answer before it was not produced: nothing more is answered now.
+    fn take(&mut self, answer: Outgoing) -> impl Future<Output = Result<(), Redeliver>> + Send;
+}
+
+/// Takes every answer.
+impl<F: FnMut(Outgoing) + Send> Answers for F {
+    async fn take(&mut self, answer: Outgoing) -> Result<(), Redeliver> {
+        self(answer);
+        Ok(())
+    }
+}
+
 /// The record is not done: a dependency is unavailable, and the record is to be redelivered.
 #[derive(Debug)]
 pub struct Redeliver(pub Error);
@@ -186,20 +204,20 @@ impl KafkaEndpoint {
         Ok(recorded.then_some(owner))
     }
 
-    /// Answers one record: `emit` takes each answer, in order. A record that cannot be decoded is
+    /// Answers one record: `answers` takes each, in order. A record that cannot be decoded is
     /// answered with an error and is done; one whose answer could not be correlated becomes a
     /// dead letter with the reason.
     ///
     /// `until` is the host's end, such as an invocation's: none where there is none.
     ///
     /// # Errors
-    /// [`Redeliver`] when the record is to be redelivered; nothing was emitted then, unless a stream
-    /// broke off: then its events are emitted once more from the first.
+    /// [`Redeliver`] when the record is to be redelivered; nothing was answered then, unless a stream
+    /// broke off: then its events are told once more from the first.
     pub async fn serve(
         &self,
         incoming: &mut Incoming,
         until: Option<Instant>,
-        mut emit: impl FnMut(Outgoing) + Send,
+        mut answers: impl Answers,
     ) -> Result<(), Redeliver> {
         let mut read = incoming.read.take().unwrap_or_else(|| self.reread(incoming));
         if let Some(refused) = &read.refused
@@ -233,31 +251,30 @@ impl KafkaEndpoint {
             Err(error) => {
                 tracing::warn!(topic = record.topic, partition, offset, %error, "not a request");
                 if !record.is_correlated() {
-                    emit(self.dead_letter(record, &error, None));
-                    return Ok(());
+                    return answers.take(self.dead_letter(record, &error, None)).await;
                 }
                 Err(error)
             }
         };
-        let mut emit = |answer| emit(outgoing(&topic, answer, &extensions));
         match outcome {
-            Err(error) if error.is_retriable() => return Err(Redeliver(error)),
+            Err(error) if error.is_retriable() => Err(Redeliver(error)),
             Ok(Reply::Events(events)) => {
-                let asked = Asked { record, form: &form, owner, tenant, resume };
-                Box::pin(self.tell(asked, events, &mut emit)).await?;
+                let to = (&*topic, &*extensions);
+                let asked = Asked { record, form: &form, owner, tenant, resume, to };
+                Box::pin(self.tell(asked, events, &mut answers)).await
             }
             outcome => {
                 let answer = kafka::answer(record, &form, &outcome);
-                emit(match answer.size() > self.max_answer {
+                let answer = match answer.size() > self.max_answer {
                     true => {
                         let error = too_large(outcome.ok().and_then(task_of_reply));
                         kafka::answer(record, &form, &Err(error))
                     }
                     false => answer,
-                });
+                };
+                answers.take(outgoing(&topic, answer, &extensions)).await
             }
         }
-        Ok(())
     }
 
     /// The events of a stream, up to its last, as answers.
@@ -265,9 +282,9 @@ impl KafkaEndpoint {
         &self,
         asked: Asked<'_>,
         mut events: Events,
-        emit: &mut (dyn FnMut(Answer) + Send),
+        answers: &mut impl Answers,
     ) -> Result<(), Redeliver> {
-        let Asked { record, form, .. } = asked;
+        let Asked { record, form, to: (topic, extensions), .. } = asked;
         let mut until = pin!(tokio::time::sleep(self.stream_time));
         // Where the reader stands: a task that is told after that takes the place of it.
         let (mut told, mut task) = (asked.resume, None);
@@ -289,14 +306,14 @@ impl KafkaEndpoint {
             task = item.as_ref().ok().and_then(task_of_event).or(task);
             if answer.size() > self.max_answer {
                 // A stream has one end, so nothing follows.
-                emit(kafka::event_answer(record, form, &Err(too_large(task))));
-                return Ok(());
+                let refused = kafka::event_answer(record, form, &Err(too_large(task)));
+                return answers.take(outgoing(topic, refused, extensions)).await;
             }
             if item.is_ok_and(|event| restarts(&event, told)) {
                 answer = kafka::marked_restart(answer);
             }
             told = cursor.max(told);
-            emit(answer);
+            answers.take(outgoing(topic, answer, extensions)).await?;
             if last {
                 return Ok(());
             }
@@ -414,6 +431,8 @@ struct Asked<'a> {
     tenant: Option<Arc<str>>,
     /// The event its reader has seen, by its own word.
     resume: Option<Cursor>,
+    /// The topic of its answers, and the extensions that are active.
+    to: (&'a str, &'a str),
 }
 
 fn outgoing(topic: &str, answer: Answer, extensions: &str) -> Outgoing {

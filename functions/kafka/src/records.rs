@@ -12,7 +12,7 @@ use std::{
 
 use a2a_core::{
     Error, ErrorKind,
-    kafka::{Incoming, KafkaEndpoint, Outgoing, Redeliver},
+    kafka::{Answers, Incoming, KafkaEndpoint, Outgoing, Redeliver},
     wire::kafka::{Origin, Record},
 };
 use futures_util::FutureExt;
@@ -116,19 +116,17 @@ impl RecordHandler {
         until: Option<Instant>,
     ) -> Result<(), Redeliver> {
         let endpoint = self.endpoint.invocation();
-        let mut sent = Sent::default();
-        let emit = |answer| sent.push(self.producer.send(answer));
-        let served = endpoint.serve(incoming, until, emit).await;
-        let refused = sent.acknowledged().await;
+        let mut sent = Sent::new(&*self.producer);
+        let served = endpoint.serve(incoming, until, &mut sent).await;
+        sent.acknowledged().await;
         // A run whose caller wanted its answer at once holds its lane all the same.
         endpoint.handler().settled().await;
-        served?;
         if endpoint.handler().released() > 0 {
             return Err(Redeliver(released()));
         }
-        match refused {
-            Ok(()) => Ok(()),
-            Err(error) => self.apologize(incoming.record(), error).await,
+        match sent.refused {
+            Some(refused) => self.apologize(incoming.record(), refused).await,
+            None => served,
         }
     }
 
@@ -204,23 +202,23 @@ impl RecordHandler {
     }
 }
 
+/// How long after the first of some events others are sent beside it. Then those are waited for: one
+/// that is given up must not be followed by one that arrives, and what was sent together is given up
+/// together.
+const TOGETHER: Duration = Duration::from_millis(5);
+
 /// The answers of one record on their way, in order.
-#[derive(Default)]
-struct Sent {
+struct Sent<'a> {
+    producer: &'a dyn Producer,
     waiting: VecDeque<Acknowledgement>,
+    /// When the first of those that wait was sent.
+    since: Instant,
     refused: Option<ProduceError>,
 }
 
-impl Sent {
-    /// Those acknowledged already are let go of: a long stream holds what is in flight only.
-    fn push(&mut self, acknowledgement: Acknowledgement) {
-        self.waiting.push_back(acknowledgement);
-        while self.waiting.len() > 1
-            && let Some(result) = self.waiting.front_mut().and_then(FutureExt::now_or_never)
-        {
-            self.waiting.pop_front();
-            self.note(result);
-        }
+impl<'a> Sent<'a> {
+    fn new(producer: &'a dyn Producer) -> Self {
+        Self { producer, waiting: VecDeque::new(), since: Instant::now(), refused: None }
     }
 
     /// The broker's unavailability outweighs a refusal: the record is redelivered then.
@@ -232,17 +230,40 @@ impl Sent {
         }
     }
 
-    async fn acknowledged(mut self) -> Result<(), ProduceError> {
-        while let Some(acknowledgement) = self.waiting.pop_front() {
+    async fn acknowledged(&mut self) {
+        while let Some(acknowledgement) = self.waiting.front_mut() {
+            // It stays there should this be dropped meanwhile.
             let result = acknowledgement.await;
+            self.waiting.pop_front();
             self.note(result);
         }
-        self.refused.map_or(Ok(()), Err)
+    }
+}
+
+impl Answers for &mut Sent<'_> {
+    async fn take(&mut self, answer: Outgoing) -> Result<(), Redeliver> {
+        if !self.waiting.is_empty() && self.since.elapsed() > TOGETHER {
+            self.acknowledged().await;
+        }
+        if self.refused.is_some() {
+            return Err(Redeliver(broken_off()));
+        }
+        if self.waiting.is_empty() {
+            self.since = Instant::now();
+        }
+        let acknowledgement = self.producer.send(answer);
+        self.waiting.push_back(acknowledgement);
+        Ok(())
     }
 }
 
 fn not_produced(error: ProduceError) -> Error {
     Error::new(ErrorKind::Unavailable, "The answer could not be produced.").with_source(error)
+}
+
+/// For a stream of which an event was not produced.
+fn broken_off() -> Error {
+    Error::new(ErrorKind::Unavailable, "An event of the stream could not be produced.")
 }
 
 fn panicked() -> Error {

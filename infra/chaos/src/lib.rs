@@ -13,8 +13,9 @@
 //!
 //! What must hold: every request has its reply; all replies to one request are the same, byte for
 //! byte; no request is executed once its outcome is recorded or told, nor anew unless its runner was
-//! killed; no step is done again once it is recorded; the messages of a conversation are worked on one after another, in their order; no task is
-//! left without an end; no journal has entries of two attempts side by side.
+//! killed; no step is done again once it is recorded; the messages of a conversation are worked on
+//! one after another, in their order; no task is left without an end; no journal has entries of two
+//! attempts side by side.
 
 pub mod agent;
 mod client;

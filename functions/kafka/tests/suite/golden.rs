@@ -204,9 +204,41 @@ async fn a_stream_half_acknowledged_is_redelivered_whole() {
     assert_eq!(response, failed(&[("topic-0", 1)]));
     let first = function.produced.values();
     assert_eq!(function.handle(event(records)).await, BatchResponse::default());
-    let all = function.produced.values();
-    assert_eq!(first.len(), 10);
-    assert_eq!(all[10..], first[..], "from its first event on, the same");
+    let again = function.produced.values().split_off(first.len());
+    assert_eq!(again.len(), 10);
+    assert_eq!(again[..first.len()], first[..], "from its first event on, the same");
+}
+
+/// Says five things, one after another.
+struct Talkative;
+
+#[async_trait]
+impl AgentExecutor for Talkative {
+    async fn execute(&self, _: RequestContext, queue: EventQueue) -> Result<(), AgentError> {
+        for number in 0..4 {
+            queue.working(number.to_string()).await?;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        Ok(queue.complete("4").await?)
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_stream_follows_an_event_that_was_lost() {
+    let function = Function::new(Talkative);
+    let stream = json!({ "jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params":
+        { "message": { "messageId": "m", "role": "ROLE_USER", "parts": [{ "text": "talk" }] } } });
+    let records = json!({ "topic-0": [record(0, "stream", &stream)] });
+    const LOST: usize = 2;
+    function.produced.fail_nth(LOST);
+    let response = function.handle(event(records.clone())).await;
+    assert_eq!(response, failed(&[("topic-0", 0)]));
+    let first = function.produced.values();
+    assert_eq!(first.len(), LOST + 1, "a reader would take the next for all there was");
+    assert_eq!(function.handle(event(records)).await, BatchResponse::default());
+    let again = function.produced.values().split_off(first.len());
+    assert_eq!(again[..first.len()], first[..]);
+    assert_eq!(again.last().unwrap()["headers"]["a2a-last"], "true");
 }
 
 #[tokio::test]
