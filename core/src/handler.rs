@@ -6,17 +6,19 @@
 use std::{
     pin::pin,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
+use tokio::time::Instant;
 use tracing::Instrument;
 
 #[cfg(feature = "bearer")]
 use crate::auth::bearer::Bearer;
 use crate::{
     agent::AgentExecutor,
-    auth::Identity,
-    call::{Call, Caller, IdempotencyKey, Reply, check},
-    engine::{Engine, PageKey, Sweeper},
+    auth::{Identity, Login},
+    call::{Call, Caller, Events, IdempotencyKey, Reply, check},
+    engine::{Engine, PageKey, Sweeper, until},
     env::Env,
     error::{Error, ErrorKind},
     limits::Limits,
@@ -125,17 +127,21 @@ impl DefaultRequestHandler {
         mut self,
         check: impl Fn(Option<&[u8]>, Timestamp) -> Result<Arc<str>, Error> + Send + Sync + 'static,
     ) -> Self {
+        let check = move |authorization: Option<&[u8]>, now| {
+            Ok(Login { owner: check(authorization, now)?, expires: None })
+        };
         self.identity = Identity::checked_by(check);
         self
     }
 
     /// The same handler for callers who bring such a token, over each transport; its card says so
-    /// (specification section 4.5), and stays public.
+    /// (specification section 4.5), and stays public. Over HTTP a stream ends with its token.
     #[cfg(feature = "bearer")]
     #[must_use]
     pub fn with_bearer(mut self, bearer: Bearer) -> Self {
         Bearer::declare(Arc::make_mut(&mut self.card));
-        self.authenticated_by(move |authorization, now| bearer.owner(authorization, now))
+        self.identity = Identity::checked_by(move |it, now| bearer.login(it, now));
+        self
     }
 
     /// The agent's public card.
@@ -161,7 +167,17 @@ impl DefaultRequestHandler {
         authorization: Option<&[u8]>,
         at: impl FnOnce() -> Timestamp,
     ) -> Result<Arc<str>, Error> {
-        self.identity.owner(of_transport, authorization, at)
+        self.login(of_transport, authorization, at).map(|login| login.owner)
+    }
+
+    /// The same, and until when.
+    pub(crate) fn login(
+        &self,
+        of_transport: &Arc<str>,
+        authorization: Option<&[u8]>,
+        at: impl FnOnce() -> Timestamp,
+    ) -> Result<Login, Error> {
+        self.identity.login(of_transport, authorization, at)
     }
 
     /// Whether an earlier delivery of that call was recorded for that owner.
@@ -180,7 +196,7 @@ impl DefaultRequestHandler {
     /// Every error of the specification's section 3.3.2 in its place; the cause of a fault of the
     /// server's is logged and not told.
     pub async fn call(&self, caller: Caller, call: Call) -> Result<Reply, Error> {
-        let operation = call.name();
+        let (operation, login_expires) = (call.name(), caller.login_expires);
         // At debug: a span that nobody reads costs a fast call a tenth of its time.
         let span = tracing::debug_span!("call", operation, owner = %caller.owner);
         let outcome = match self.is_expired(&caller, &call) {
@@ -205,7 +221,21 @@ impl DefaultRequestHandler {
             }
             Ok(_) => tracing::debug!(operation, "a call was served"),
         }
-        outcome
+        match (outcome, login_expires) {
+            (Ok(Reply::Events(events)), Some(at)) => Ok(Reply::Events(self.while_in(events, at))),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// The events for as long as their reader is known to be who it was.
+    fn while_in(&self, events: Events, expires: Timestamp) -> Events {
+        let left = expires.as_millis().saturating_sub(self.now().as_millis());
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        let sentence = "The stream's credentials have expired: continue it with new ones.";
+        match Instant::now().checked_add(left) {
+            Some(at) => until(events, at, Error::new(ErrorKind::Unauthenticated, sentence)),
+            None => events,
+        }
     }
 
     /// Whether the call is past its deadline, by which it is refused unless it may have its answer

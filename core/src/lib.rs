@@ -71,8 +71,8 @@ pub mod wire;
 pub use agent::{Agent, AgentExecutor, Content, EventQueue, Peers, RequestContext, Stopped};
 pub use async_trait::async_trait;
 pub use call::{
-    Call, Caller, Cursor, Event, Events, IdempotencyKey, Reply, ReplyAddress, ReplyKind,
-    StreamsEnd, TraceContext,
+    Call, Caller, Credentials, Cursor, Event, Events, IdempotencyKey, Reply, ReplyAddress,
+    ReplyKind, StreamsEnd, TraceContext,
 };
 pub use engine::Sweeper;
 pub use env::Env;

@@ -11,4 +11,4 @@
 pub mod bearer;
 mod identity;
 
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, Login};

@@ -3,7 +3,7 @@
 //! Owns: what travels beside the parameters, as values. Must never know: in which headers it
 //! travels, how credentials are checked.
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,13 @@ pub struct Caller {
     /// Whose tasks these are. Callers never see tasks of another owner; the empty owner is the
     /// anonymous caller.
     pub owner: Arc<str>,
+    /// What the caller showed to say so, for [`Client::with_credentials_of`]. It is never recorded: an
+    /// attempt that another runner began has none.
+    ///
+    /// [`Client::with_credentials_of`]: crate::client::Client::with_credentials_of
+    pub credentials: Option<Credentials>,
+    /// When that ends, where it does; then the caller's streams end.
+    pub login_expires: Option<Timestamp>,
     /// `A2A-Version` as it was sent, if it was.
     pub version: Option<Arc<str>>,
     /// `A2A-Extensions`: the URIs the caller knows.
@@ -58,6 +65,29 @@ impl Caller {
     /// caller is the same behind every gateway and over every transport.
     pub fn named(issuer: &str, subject: &str) -> Arc<str> {
         format!("{issuer}#{subject}").into()
+    }
+}
+
+/// The header `Authorization`, as it was sent: never shown and never recorded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials(Arc<str>);
+
+impl Credentials {
+    /// The credentials in that header; none where it is no text, or empty.
+    pub(crate) fn new(authorization: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(authorization).ok().filter(|text| !text.is_empty());
+        text.map(|text| Self(text.into()))
+    }
+
+    /// The header's value. It is a secret.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("…")
     }
 }
 

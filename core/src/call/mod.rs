@@ -10,6 +10,6 @@ mod cursor;
 mod operation;
 mod validate;
 
-pub use caller::{Caller, IdempotencyKey, ReplyAddress, StreamsEnd, TraceContext};
+pub use caller::{Caller, Credentials, IdempotencyKey, ReplyAddress, StreamsEnd, TraceContext};
 pub use cursor::{Cursor, Version};
 pub use operation::{Call, Event, Events, Reply, ReplyKind};

@@ -13,10 +13,11 @@ use url::Url;
 #[cfg(feature = "client-kafka")]
 use super::kafka::{KafkaOptions, KafkaTransport};
 use super::{
-    Client, Parameters, Transport,
+    Client, Parameters, Transport, bounds,
     http::{Connection, below},
     jsonrpc::JsonRpcTransport,
     lazy::LazyTransport,
+    origin::{Origin, parse},
     rest::RestTransport,
     retry::{Retrying, tried},
 };
@@ -26,9 +27,6 @@ use crate::{
     types::{AgentCard, AgentInterface},
     wire::{kafka, rest},
 };
-
-/// How many bytes an answer, or one event of a stream, may have where nothing else is said.
-const ANSWER_LIMIT: usize = 16 << 20;
 
 /// How agents are reached: what is sent along, and which binding is wanted.
 ///
@@ -44,6 +42,7 @@ const ANSWER_LIMIT: usize = 16 << 20;
 pub struct Connector {
     binding: Option<String>,
     headers: HeaderMap,
+    bearer_to: Vec<Origin>,
     limit: usize,
     #[cfg(feature = "client-kafka")]
     kafka: KafkaOptions,
@@ -54,7 +53,8 @@ impl Default for Connector {
         Self {
             binding: None,
             headers: HeaderMap::new(),
-            limit: ANSWER_LIMIT,
+            bearer_to: Vec::new(),
+            limit: bounds::ANSWER,
             #[cfg(feature = "client-kafka")]
             kafka: KafkaOptions::default(),
         }
@@ -80,8 +80,8 @@ impl Connector {
         Self::default()
     }
 
-    /// Sends a token along: `Authorization: Bearer …`. It goes to whatever address the agent's card
-    /// names, and is never logged.
+    /// Sends a token along: `Authorization: Bearer …`. It goes to the origin that is asked, also where
+    /// the agent's card leads to another one, and is never logged. See [`Connector::bearer_to`].
     ///
     /// # Errors
     /// [`ErrorKind::InvalidParams`] when it cannot stand in a header.
@@ -104,7 +104,18 @@ impl Connector {
         self
     }
 
-    /// Sends a header along with every request. Its value is never logged. Not over Kafka.
+    /// Lets what is sent along go to this origin too, where the agent's card leads to it:
+    /// `https://HOST[:PORT]`, `http://HOST[:PORT]` or `kafka://HOST:PORT[,HOST:PORT]`. A card that came
+    /// encrypted leads to nothing that is not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParams`] when it is no origin.
+    pub fn bearer_to(mut self, origin: &str) -> Result<Self, Error> {
+        self.bearer_to.push(Origin::read(origin)?);
+        Ok(self)
+    }
+
+    /// Sends a header along with every request, as a token. Its value is never logged. Not over Kafka.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidParams`] when it is no header.
@@ -125,7 +136,8 @@ impl Connector {
         self
     }
 
-    /// How many bytes an answer, or one event of a stream, may have: 16 MiB where nothing is said.
+    /// How many bytes an answer, or one event of a stream, may have: [`bounds::ANSWER`] where nothing
+    /// is said.
     #[must_use]
     pub fn answer_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
@@ -137,8 +149,8 @@ impl Connector {
     /// `.json`, at it; of `kafka:`, its topic itself.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidParams`] when it is no such address; what asking for the card answers,
-    /// and see [`Connector::from_card`].
+    /// [`ErrorKind::InvalidParams`] when it is no such address, or holds credentials; what asking for
+    /// the card answers, and see [`Connector::from_card`].
     pub async fn connect(&self, url: &str) -> Result<Client, Error> {
         if is_kafka(url) {
             return self.to(&self.over_kafka(url));
@@ -146,7 +158,7 @@ impl Connector {
         let url = parse(url)?;
         let at = if url.path().ends_with(".json") { url } else { card_below(&url) };
         let parameters = Parameters::default();
-        let asked = CardAt(self.connection(&at, Some(&at))?);
+        let asked = CardAt(self.connection(&at, Some(&at), true)?);
         match tried(&asked, &parameters, &Call::GetAgentCard).await? {
             Reply::Card(card) => self.choose(&card, Some(&at)),
             _ => Err(super::another_kind()),
@@ -178,10 +190,11 @@ impl Connector {
     }
 
     /// A client of the agent with this card: over the first of its interfaces that this client
-    /// speaks.
+    /// speaks. Credentials go to none but where [`Connector::bearer_to`] says.
     ///
     /// # Errors
-    /// [`ErrorKind::UnsupportedOperation`] when it has none; see [`Connector::to`].
+    /// [`ErrorKind::UnsupportedOperation`] when it has none, [`ErrorKind::PermissionDenied`] when there
+    /// are credentials and it has none where they may go; see [`Connector::to`].
     pub fn from_card(&self, card: &AgentCard) -> Result<Client, Error> {
         self.choose(card, None)
     }
@@ -193,7 +206,7 @@ impl Connector {
     /// [`ErrorKind::InvalidParams`] when its address is none, [`ErrorKind::UnsupportedOperation`]
     /// when its binding is not spoken here.
     pub fn to(&self, interface: &AgentInterface) -> Result<Client, Error> {
-        self.open(interface, None)
+        self.open(interface, None, true)
     }
 
     fn over_kafka(&self, url: &str) -> AgentInterface {
@@ -206,32 +219,65 @@ impl Connector {
         let wanted = |it: &&AgentInterface| {
             let named = self.binding.as_ref().is_none_or(|name| *name == it.protocol_binding);
             let spoken = Binding::of(it).is_some() && speaks(&it.protocol_version);
-            // A card that came over TLS does not send the credentials around it.
-            let safe = at.is_none_or(|at| at.scheme() != "https") || !it.url.starts_with("http:");
+            // What is begun encrypted stays so, with or without credentials.
+            let safe = at.is_none_or(|at| at.scheme() != "https") || self.is_encrypted(&it.url);
             named && spoken && safe
         };
-        match card.supported_interfaces.iter().find(wanted) {
-            Some(interface) => self.open(interface, at),
-            None => Err(none_spoken(card, self.binding.as_deref())),
+        let mut wanted = card.supported_interfaces.iter().filter(wanted);
+        let Some(first) = wanted.clone().next() else {
+            return Err(none_spoken(card, self.binding.as_deref()));
+        };
+        let asked = at.and_then(|at| Origin::of(at.as_str()));
+        let is_known = |it: &&AgentInterface| {
+            let to = Origin::of(&it.url);
+            to.is_some_and(|to| Some(&to) == asked.as_ref() || self.bearer_to.contains(&to))
+        };
+        match wanted.find(is_known) {
+            Some(interface) if self.has_credentials() => self.open(interface, at, true),
+            None if self.has_credentials() => Err(elsewhere(first)),
+            _ => self.open(first, at, is_known(&first)),
         }
     }
 
-    fn open(&self, interface: &AgentInterface, card: Option<&Url>) -> Result<Client, Error> {
+    fn has_credentials(&self) -> bool {
+        #[cfg(feature = "client-kafka")]
+        let over_kafka = self.kafka.has_credentials();
+        #[cfg(not(feature = "client-kafka"))]
+        let over_kafka = false;
+        over_kafka || !self.headers.is_empty()
+    }
+
+    fn is_encrypted(&self, url: &str) -> bool {
+        #[cfg(feature = "client-kafka")]
+        let kafka = self.kafka.is_encrypted();
+        #[cfg(not(feature = "client-kafka"))]
+        let kafka = false;
+        url.starts_with("https:") || (is_kafka(url) && kafka)
+    }
+
+    /// `may_bear` is whether credentials may go there.
+    fn open(
+        &self,
+        interface: &AgentInterface,
+        card: Option<&Url>,
+        may_bear: bool,
+    ) -> Result<Client, Error> {
         let transport: Arc<dyn Transport> = match Binding::of(interface) {
             Some(Binding::JsonRpc) => {
                 let url = parse(&interface.url)?;
-                let endpoint = JsonRpcTransport::new(self.connection(&url, card)?, url);
+                let endpoint = JsonRpcTransport::new(self.connection(&url, card, may_bear)?, url);
                 Arc::new(Retrying(Arc::new(endpoint)))
             }
             Some(Binding::Rest) => {
                 let url = parse(&interface.url)?;
-                let endpoint = RestTransport::new(self.connection(&url, card)?, url);
+                let endpoint = RestTransport::new(self.connection(&url, card, may_bear)?, url);
                 Arc::new(Retrying(Arc::new(endpoint)))
             }
             // It makes its own calls again: only it knows under which correlation id.
             #[cfg(feature = "client-kafka")]
             Some(Binding::Kafka) => {
-                Arc::new(KafkaTransport::new(&interface.url, self.kafka.clone())?)
+                let options = KafkaOptions { may_bear, ..self.kafka.clone() };
+                Arc::new(KafkaTransport::new(&interface.url, options)?)
             }
             None => return Err(not_spoken(interface)),
         };
@@ -243,7 +289,12 @@ impl Connector {
         }))
     }
 
-    fn connection(&self, url: &Url, card: Option<&Url>) -> Result<Connection, Error> {
+    fn connection(
+        &self,
+        url: &Url,
+        card: Option<&Url>,
+        may_bear: bool,
+    ) -> Result<Connection, Error> {
         let root = || {
             let mut root = url.clone();
             root.set_path("");
@@ -251,7 +302,7 @@ impl Connector {
         };
         let card = card.cloned().unwrap_or_else(root);
         let tls = [url, &card].iter().any(|url| url.scheme() == "https");
-        Connection::new(card, tls, self.headers.clone(), self.limit)
+        Connection::new(card, tls, self.headers.clone(), may_bear, self.limit)
     }
 }
 
@@ -304,17 +355,6 @@ fn is_kafka(url: &str) -> bool {
     url.starts_with("kafka:")
 }
 
-fn parse(url: &str) -> Result<Url, Error> {
-    let wrong = |why: String| Error::invalid_field("url", why);
-    let parsed: Url = url.parse().map_err(|error| wrong(format!("is no address: {error}")))?;
-    match parsed.scheme() {
-        "http" | "https" => Ok(parsed),
-        scheme => {
-            Err(wrong(format!("begins with {scheme}:, and http:, https: or kafka: is spoken")))
-        }
-    }
-}
-
 fn card_below(base: &Url) -> Url {
     below(base, &rest::encode(&Call::GetAgentCard).path_and_query)
 }
@@ -331,6 +371,15 @@ fn none_spoken(card: &AgentCard, wanted: Option<&str>) -> Error {
         "The agent's card names no interface{wanted} that can be used from here; it names {has}."
     );
     Error::new(ErrorKind::UnsupportedOperation, sentence)
+}
+
+fn elsewhere(interface: &AgentInterface) -> Error {
+    let to = Origin::of(&interface.url).map_or("another origin".to_owned(), |it| it.to_string());
+    let sentence = format!(
+        "The agent's card leads to {to}, and the credentials are for the origin that was asked: say \
+         that they may go there too (--bearer-to)."
+    );
+    Error::new(ErrorKind::PermissionDenied, sentence)
 }
 
 fn not_spoken(interface: &AgentInterface) -> Error {

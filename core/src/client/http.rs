@@ -8,17 +8,19 @@ use std::{error::Error as StdError, fmt, time::Duration};
 use futures_util::stream::{self, StreamExt};
 use http::{
     HeaderMap, HeaderValue, Method,
-    header::{ACCEPT, CONTENT_TYPE, LOCATION},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION},
 };
 use reqwest::{Response, redirect};
 use url::Url;
 
 use super::{
     Parameters,
+    behalf::may_travel,
+    bounds,
     failure::{ends_stream, within},
 };
 use crate::{
-    call::{Event, Events, Reply, ReplyKind},
+    call::{Credentials, Event, Events, Reply, ReplyKind},
     error::{Error, ErrorKind},
     task::Cursor,
     types::StreamResponse,
@@ -31,15 +33,13 @@ use crate::{
     },
 };
 
-/// How long making a connection may take.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
-
 /// Connections to one agent, with what every request to it bears. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connection {
     http: reqwest::Client,
     card: Url,
     headers: HeaderMap,
+    may_bear: bool,
     limit: usize,
 }
 
@@ -61,7 +61,8 @@ pub(super) enum Answer {
 
 impl Connection {
     /// Connections to the agent with the card at this address. They bear these headers and read at
-    /// most `limit` bytes as an answer, or as one event. `tls` is whether any address is `https:`.
+    /// most `limit` bytes as an answer, or as one event. `tls` is whether any address is `https:`,
+    /// `may_bear` whether a caller's credentials may go there.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when the system's certificates cannot be read.
@@ -69,6 +70,7 @@ impl Connection {
         card: Url,
         tls: bool,
         headers: HeaderMap,
+        may_bear: bool,
         limit: usize,
     ) -> Result<Self, Error> {
         // Only the first one of a process counts.
@@ -76,12 +78,12 @@ impl Connection {
         let http = reqwest::Client::builder()
             // A redirect would take the credentials somewhere else.
             .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIME)
+            .connect_timeout(bounds::CONNECT_TIME)
             .user_agent(concat!("a2a-serverless/", env!("CARGO_PKG_VERSION")));
         // Reading the system's certificates takes a while, and some containers have none.
         let http = if tls { http } else { http.tls_certs_only([]) };
         let http = http.build().map_err(Error::internal)?;
-        Ok(Self { http, card, headers, limit })
+        Ok(Self { http, card, headers, may_bear, limit })
     }
 
     /// Sends a request and reads its answer, of which `kind` is expected.
@@ -108,6 +110,9 @@ impl Connection {
         let origin = url.origin().ascii_serialization();
         let mut headers = parameter_headers(parameters)?;
         headers.extend(self.headers.clone());
+        if let Some(credentials) = &parameters.credentials {
+            headers.insert(AUTHORIZATION, authorization(credentials, self.may_bear)?);
+        }
         if !body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         }
@@ -130,7 +135,10 @@ impl Connection {
             return Ok(Answer::Stream(Box::new(stream)));
         }
         let http = response.status();
-        let body = self.whole(&origin, response).await?;
+        let body = match kind {
+            ReplyKind::Card => whole(&origin, response, "card", self.limit.min(bounds::CARD)).await,
+            _ => whole(&origin, response, "answer", self.limit).await,
+        }?;
         if http.is_success() {
             Ok(Answer::Whole(body))
         } else {
@@ -150,17 +158,22 @@ impl Connection {
             Answer::Stream(_) => Err(no_answer("The agent's card is a stream.")),
         }
     }
+}
 
-    async fn whole(&self, origin: &str, mut response: Response) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken(origin, error))? {
-            if body.len() + chunk.len() > self.limit {
-                return Err(too_long("answer", self.limit));
-            }
-            body.extend_from_slice(&chunk);
+async fn whole(
+    origin: &str,
+    mut response: Response,
+    what: &str,
+    limit: usize,
+) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(origin, error))? {
+        if body.len() + chunk.len() > limit {
+            return Err(too_long(what, limit));
         }
-        Ok(body)
+        body.extend_from_slice(&chunk);
     }
+    Ok(body)
 }
 
 impl fmt::Debug for Connection {
@@ -183,6 +196,13 @@ pub(super) fn below(base: &Url, path_and_query: &str) -> Url {
     url.set_query(query);
     url.set_fragment(None);
     url
+}
+
+fn authorization(credentials: &Credentials, may_bear: bool) -> Result<HeaderValue, Error> {
+    may_travel(may_bear)?;
+    let mut value = HeaderValue::from_str(credentials.expose()).map_err(Error::internal)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn parameter_headers(parameters: &Parameters) -> Result<HeaderMap, Error> {
@@ -217,21 +237,27 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    /// The events, as `read` makes them of their data. The stream ends with its last one, or with
-    /// an error; and without either where the agent ends it before.
+    /// The events, as `read` makes them of their data; one that it makes nothing of is passed over.
+    /// The stream ends with its last one, or with an error; and without either where the agent ends
+    /// it before.
     pub(super) fn events(
         self,
         of_send: bool,
-        read: impl Fn(&[u8]) -> Result<StreamResponse, Error> + Send + 'static,
+        read: impl Fn(&[u8]) -> Result<Option<StreamResponse>, Error> + Send + 'static,
     ) -> Events {
         let items = stream::unfold(Some((self, read)), move |reading| async move {
             let (mut stream, read) = reading?;
-            let item = stream.next().await?.and_then(|received| {
-                let response = read(&received.data)?;
-                let cursor = received.id.and_then(|id| id.parse::<Cursor>().ok());
-                let last = ends_stream(of_send, &response);
-                Ok(Event { cursor, response, last })
-            });
+            let item = loop {
+                let received = stream.next().await?;
+                let known = received.and_then(|it| Ok(read(&it.data)?.map(|event| (it.id, event))));
+                if let Some(known) = known.transpose() {
+                    break known.map(|(id, response)| {
+                        let cursor = id.and_then(|id| id.parse::<Cursor>().ok());
+                        let last = ends_stream(of_send, &response);
+                        Event { cursor, response, last }
+                    });
+                }
+            };
             let goes_on = matches!(item, Ok(Event { last: false, .. }));
             Some((item, goes_on.then_some((stream, read))))
         });
@@ -283,8 +309,11 @@ fn cause(error: &reqwest::Error) -> String {
 }
 
 fn redirected(response: &Response) -> Error {
-    let elsewhere = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-    let to = elsewhere.map(|location| format!(" to {location:.200}")).unwrap_or_default();
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    // Without what may be a secret in it.
+    let to = location.and_then(|it| response.url().join(it).ok());
+    let to = to.map(|to| to.origin().ascii_serialization() + to.path());
+    let to = to.map(|to| format!(" to {to:.200}")).unwrap_or_default();
     no_answer(format!("The agent's address redirects{to}, which is not followed: name it itself."))
 }
 

@@ -8,6 +8,8 @@
 //! the handler does. So a [`DefaultRequestHandler`] is a transport too, to whom nothing is far.
 //! [`Client::connect`] finds the way to an agent far away.
 
+mod behalf;
+pub mod bounds;
 mod connect;
 mod failure;
 mod http;
@@ -15,6 +17,7 @@ mod jsonrpc;
 #[cfg(feature = "client-kafka")]
 pub mod kafka;
 mod lazy;
+mod origin;
 mod rest;
 mod resume;
 mod retry;
@@ -24,7 +27,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    call::{Call, Caller, Events, IdempotencyKey, Reply},
+    call::{Call, Caller, Credentials, Events, IdempotencyKey, Reply},
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     task::Cursor,
@@ -68,6 +71,9 @@ pub struct Parameters {
     pub resume: Option<Cursor>,
     /// The place in a distributed trace (W3C Trace Context).
     pub traceparent: Option<Arc<str>>,
+    /// Whose credentials travel in place of the client's own; see
+    /// [`Client::with_credentials_of`].
+    pub(crate) credentials: Option<Credentials>,
     /// How often a call is made at most where the agent is not reached and that is safe, and a
     /// broken stream continued without news; 1 is never again. Over Kafka, and in one process, the
     /// timeout alone counts.
@@ -82,6 +88,7 @@ impl Default for Parameters {
             idempotency_key: None,
             resume: None,
             traceparent: None,
+            credentials: None,
             tries: 4,
         }
     }
@@ -325,12 +332,20 @@ fn another_kind() -> Error {
 #[async_trait]
 impl Transport for DefaultRequestHandler {
     async fn call(&self, parameters: &Parameters, call: Call) -> Result<Reply, Error> {
-        let Parameters { extensions, resume, idempotency_key, .. } = parameters;
+        let Parameters { extensions, resume, idempotency_key, credentials, .. } = parameters;
+        // Who is in this process needs none; who brings some is judged by them.
+        let owner = credentials.as_ref().map(|credentials| {
+            let authorization = Some(credentials.expose().as_bytes());
+            self.owner(&Arc::default(), authorization, || self.now())
+        });
+        let owner = owner.transpose()?.unwrap_or_default();
         let key = idempotency_key.as_deref().map(|key| {
-            let key = IdempotencyKey::of_caller(&self.card().name, "", key);
+            let key = IdempotencyKey::of_caller(&self.card().name, &owner, key);
             key.map_err(|why| Error::invalid_field("idempotency_key", why))
         });
         let caller = Caller {
+            owner: Arc::clone(&owner),
+            credentials: credentials.clone(),
             extensions: extensions.clone(),
             resume: *resume,
             key: key.transpose()?,

@@ -44,4 +44,5 @@ mod writer;
 
 pub(crate) use page::PageKey;
 pub(crate) use state::Engine;
+pub(crate) use subscribe::until;
 pub use sweeper::Sweeper;

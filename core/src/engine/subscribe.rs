@@ -3,9 +3,10 @@
 //! Owns: where a subscription begins, and its end by the client's deadline. Must never know: how a
 //! journal becomes events.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
 
 use super::{
     follow::{EndsAt, end_of, tail_from},
@@ -34,7 +35,7 @@ impl Engine {
         if let Some(resume) = caller.resume
             && let Some(events) = self.what_follows(&key, caller, resume, &ends).await?
         {
-            return Ok(until(self.expiry(caller), events));
+            return Ok(self.until_expiry(caller, events));
         }
         let (_, fold) = self.load(&key, caller).await?;
         self.take_over_if_expired(&key, &fold, caller);
@@ -71,7 +72,13 @@ impl Engine {
                 self.events_from(key, fold.task, fold.cursor, tail, ends)
             }
         };
-        Ok(until(self.expiry(caller), events))
+        Ok(self.until_expiry(caller, events))
+    }
+
+    fn until_expiry(&self, caller: &Caller, events: Events) -> Events {
+        let Some(at) = self.expiry(caller) else { return events };
+        let sentence = "The task had not come to rest by the request's deadline.";
+        until(events, at.into(), Error::new(ErrorKind::DeadlineExceeded, sentence))
     }
 
     /// What follows the event that the caller has seen, where something does. No more of the journal
@@ -98,18 +105,19 @@ impl Engine {
     }
 }
 
-/// The same events up to that time; then an error is the last item.
-fn until(at: Option<Instant>, events: Events) -> Events {
-    let Some(at) = at else { return events };
-    let bounded = stream::unfold(Some(events.0), move |events| async move {
-        let mut events = events?;
-        match tokio::time::timeout_at(at.into(), events.next()).await {
-            Ok(item) => Some((item?, Some(events))),
-            Err(_) => {
-                let sentence = "The task had not come to rest by the request's deadline.";
-                Some((Err(Error::new(ErrorKind::DeadlineExceeded, sentence)), None))
-            }
+/// The same events up to that time; then this error is the last item.
+pub(crate) fn until(events: Events, at: Instant, error: Error) -> Events {
+    let items = stream::unfold(Some((events.0, error)), move |events| async move {
+        let (mut events, error) = events?;
+        // Also where there is always one more.
+        let item = match Instant::now() < at {
+            true => tokio::time::timeout_at(at, events.next()).await.ok(),
+            false => None,
+        };
+        match item {
+            Some(item) => Some((item?, Some((events, error)))),
+            None => Some((Err(error), None)),
         }
     });
-    Events(bounded.boxed())
+    Events(items.boxed())
 }

@@ -11,7 +11,8 @@ use http::{
 
 use super::{Body, HttpEndpoint};
 use crate::{
-    call::Caller,
+    auth::Login,
+    call::{Caller, Credentials},
     wire::{rest, status},
 };
 
@@ -32,8 +33,11 @@ impl HttpEndpoint {
             // No request has two callers.
             (_, Some(_)) => Some(&b""[..]),
         };
-        match self.handler.owner(&caller.owner, authorization, || self.handler.now()) {
-            Ok(owner) => Ok(Caller { owner, ..caller }),
+        match self.handler.login(&caller.owner, authorization, || self.handler.now()) {
+            Ok(Login { owner, expires }) => {
+                let credentials = authorization.and_then(Credentials::new);
+                Ok(Caller { owner, credentials, login_expires: expires, ..caller })
+            }
             Err(error) => {
                 let http = status::of(error.kind()).http;
                 let mut response = self.refuse(path, error);

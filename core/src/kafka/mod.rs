@@ -20,7 +20,9 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::{
-    call::{Call, Caller, Cursor, Event, Events, Reply, ReplyAddress, TraceContext, check},
+    call::{
+        Call, Caller, Credentials, Cursor, Event, Events, Reply, ReplyAddress, TraceContext, check,
+    },
     error::{Error, ErrorKind},
     handler::DefaultRequestHandler,
     types::{GetTaskRequest, StreamResponse, Timestamp},
@@ -237,9 +239,9 @@ impl KafkaEndpoint {
         let key = record.key.clone().unwrap_or_default();
         let reply_to = Some(ReplyAddress { topic: topic.as_str().into(), key });
         let transport = Some(Arc::from(kafka::BINDING));
-        let at_least_once = true;
-        let caller =
-            Caller { owner, cut: until, at_least_once, trace, transport, reply_to, ..told };
+        let credentials = record.authorization().and_then(Credentials::new);
+        let told = Caller { owner, credentials, at_least_once: true, ..told };
+        let caller = Caller { cut: until, trace, transport, reply_to, ..told };
         let extensions = self.active_extensions(&caller);
         let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
         let (owner, resume) = (Arc::clone(&caller.owner), caller.resume);

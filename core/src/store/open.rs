@@ -37,7 +37,7 @@ use super::{MemoryStore, TaskStore};
 /// # }
 /// ```
 pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
-    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
     match scheme {
         "memory" => memory(rest),
         #[cfg(feature = "dynamodb")]
@@ -46,7 +46,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
         "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url).await?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" => super::redis::open(url).await,
-        _ => Err(unknown(scheme)),
+        _ => Err(unknown()),
     }
 }
 
@@ -56,7 +56,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn TaskStore>, String> {
 /// # Errors
 /// One sentence for the user when it cannot be made.
 pub async fn prepare(url: &str) -> Result<(), String> {
-    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
     match scheme {
         "memory" => memory(rest).map(drop),
         #[cfg(feature = "dynamodb")]
@@ -66,7 +66,7 @@ pub async fn prepare(url: &str) -> Result<(), String> {
         // Keys need no making: that it can be used is all.
         #[cfg(feature = "redis")]
         "redis" | "rediss" => super::redis::open(url).await.map(drop),
-        _ => Err(unknown(scheme)),
+        _ => Err(unknown()),
     }
 }
 
@@ -74,12 +74,12 @@ fn memory(rest: &str) -> Result<Arc<dyn TaskStore>, String> {
     match (rest, rest.strip_prefix("?bytes=").map(str::parse)) {
         ("", _) => Ok(Arc::new(MemoryStore::default())),
         (_, Some(Ok(bytes))) => Ok(Arc::new(MemoryStore::new(bytes))),
-        _ => Err(format!("`memory:{rest}` is no store: write memory: or memory:?bytes=N.")),
+        _ => Err("This memory: is no store: write memory: or memory:?bytes=N.".to_owned()),
     }
 }
 
-/// Not the whole URL: it may hold a password.
-fn unknown(scheme: &str) -> String {
+/// Without anything of the URL, in which a password may stand anywhere: it may be all there is.
+fn unknown() -> String {
     let mut known = vec!["memory:"];
     for (scheme, is_built) in [
         ("dynamodb:", cfg!(feature = "dynamodb")),
@@ -88,5 +88,55 @@ fn unknown(scheme: &str) -> String {
     ] {
         known.extend(is_built.then_some(scheme));
     }
-    format!("`{scheme}:` is no store this build knows; it knows {}.", known.join(", "))
+    format!("It is the URL of no store that this build knows; it knows {}.", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whatever_is_wrong_with_a_url_nothing_of_it_is_repeated() {
+        for url in [
+            "secret",
+            "secret:",
+            "user:secret@host",
+            ":secret",
+            "secret://host",
+            "floppy://u:secret@h/x",
+            "memory:secret",
+            "memory:?bytes=secret",
+            "memory:?secret=1",
+            "dynamodb:secret",
+            "dynamodb://secret@t/",
+            "dynamodb://u:secret@t",
+            "dynamodb://table?secret",
+            "dynamodb://table?a&secret=",
+            "dynamodb://table?ttl=secret",
+            "dynamodb://table?endpoint=secret",
+            "dynamodb://table?endpoint=http://u:secret@h",
+            "postgres:secret",
+            "postgres://u:secret@h:x/db",
+            "postgres://u:a@h/db?secret",
+            "postgres://u:a@h/db?x=1&secret=",
+            "postgres://u:a@h/db?ttl=secret",
+            "postgres://u:a@h/db?pool=secret",
+            "postgres://u:a@h/db?schema=secret!",
+            "postgres://u:a@h/db?sslmode=secret",
+            "postgres://u:a@h/db?port=secret",
+            "redis:secret",
+            "redis://u:secret@h:x",
+            "redis://u:a@h/secret",
+            "redis://u:a@h?secret",
+            "redis://u:a@h?x&secret=",
+            "redis://u:a@h?ttl=secret",
+            "redis://u:a@h?prefix=secret!",
+            "rediss://u:a@h#secret",
+        ] {
+            for told in [open(url).await.err(), prepare(url).await.err()] {
+                let told = told.unwrap_or_else(|| panic!("{url}"));
+                assert!(!told.contains("secret") && told.ends_with('.'), "{url}: {told}");
+            }
+        }
+    }
 }

@@ -81,13 +81,23 @@ pub enum SendMessageResponse {
 
 impl<'de> Deserialize<'de> for StreamResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PayloadVisitor)
+        let payload = deserializer.deserialize_map(PayloadVisitor)?;
+        payload.ok_or_else(|| de::Error::custom("expected a task, a message or an update"))
+    }
+}
+
+/// An event as a client reads it: none where it is of a kind that is not known here.
+pub(crate) struct KnownEvent(pub(crate) Option<StreamResponse>);
+
+impl<'de> Deserialize<'de> for KnownEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PayloadVisitor).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for SendMessageResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_map(PayloadVisitor)? {
+        match StreamResponse::deserialize(deserializer)? {
             StreamResponse::Task(task) => Ok(Self::Task(task)),
             StreamResponse::Message(message) => Ok(Self::Message(message)),
             _ => Err(de::Error::custom("expected a task or a message, not an update")),
@@ -112,13 +122,13 @@ enum PayloadField {
 }
 
 impl<'de> Visitor<'de> for PayloadVisitor {
-    type Value = StreamResponse;
+    type Value = Option<StreamResponse>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str("an object with one of task, message, statusUpdate, artifactUpdate")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StreamResponse, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut payload = None;
         while let Some(field) = map.next_key()? {
             let found = match field {
@@ -143,6 +153,6 @@ impl<'de> Visitor<'de> for PayloadVisitor {
                 ));
             }
         }
-        payload.ok_or_else(|| de::Error::custom("expected a task, a message or an update"))
+        Ok(payload)
     }
 }

@@ -8,13 +8,15 @@ use std::{fmt::Display, sync::Arc};
 use futures_util::{StreamExt, stream};
 use serde::{
     Deserialize, Serialize, Serializer,
+    de::DeserializeOwned,
     ser::{Error as _, SerializeMap},
 };
 
-use super::{is_object, shortened, without_position};
+use super::{is_object, newer, shortened, without_position};
 use crate::{
     call::{Event, Events, Reply, ReplyKind},
     error::{Error, ErrorKind},
+    types::{KnownEvent, StreamResponse},
 };
 
 /// A reply to be written.
@@ -41,18 +43,36 @@ impl Serialize for Body<'_> {
 /// [`ErrorKind::InvalidAgentResponse`] when it is no such reply.
 pub(super) fn read_reply(kind: ReplyKind, text: &str) -> Result<Reply, Error> {
     Ok(match kind {
-        ReplyKind::Sent => Reply::Sent(read(text)?),
-        ReplyKind::Task => Reply::Task(read(text)?),
-        ReplyKind::Tasks => Reply::Tasks(read(text)?),
-        ReplyKind::PushConfig => Reply::PushConfig(read(text)?),
-        ReplyKind::PushConfigs => Reply::PushConfigs(read(text)?),
+        ReplyKind::Sent => Reply::Sent(read_newer(text)?),
+        ReplyKind::Task => Reply::Task(read_newer(text)?),
+        ReplyKind::Tasks => Reply::Tasks(read_newer(text)?),
+        ReplyKind::PushConfig => Reply::PushConfig(read_newer(text)?),
+        ReplyKind::PushConfigs => Reply::PushConfigs(read_newer(text)?),
         ReplyKind::Nothing => Reply::Nothing,
-        ReplyKind::Card => Reply::Card(Arc::new(read(text)?)),
+        ReplyKind::Card => Reply::Card(Arc::new(read_newer(text)?)),
         ReplyKind::Events => {
-            let event = Event { cursor: None, response: read(text)?, last: true };
+            let event = Event { cursor: None, response: read_newer(text)?, last: true };
             Reply::Events(Events(stream::iter([Ok(event)]).boxed()))
         }
     })
+}
+
+/// Reads one event of a stream; none of a kind that is not known here.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_event(text: &str) -> Result<Option<StreamResponse>, Error> {
+    read_newer::<KnownEvent>(text).map(|event| event.0)
+}
+
+/// Reads a `T`, also as a newer server writes it.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_newer<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    let read_again =
+        |error| newer::without_the_unknown(text).and_then(|it| read(&it).ok()).ok_or(error);
+    read(text).or_else(read_again)
 }
 
 /// The answer as text.

@@ -297,9 +297,10 @@ pub fn read_response(kind: ReplyKind, body: &[u8]) -> Response<Reply> {
     respond_read(body, |result| answer::read_reply(kind, result))
 }
 
-/// Reads what [`write_event`] wrote; as [`read_response`].
-pub fn read_event(body: &[u8]) -> Response<StreamResponse> {
-    respond_read(body, |result| answer::read(result))
+/// Reads what [`write_event`] wrote; as [`read_response`]. An event of a kind that is not known here
+/// is none.
+pub fn read_event(body: &[u8]) -> Response<Option<StreamResponse>> {
+    respond_read(body, answer::read_event)
 }
 
 fn respond_read<T>(body: &[u8], read: impl FnOnce(&str) -> Result<T, Error>) -> Response<T> {

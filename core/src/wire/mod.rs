@@ -15,10 +15,12 @@ mod answer;
 mod brief;
 pub mod jsonrpc;
 pub mod kafka;
+mod newer;
 #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "a server reads, and names none"))]
 pub(crate) mod parameters;
 mod query;
 pub mod rest;
+pub mod shown;
 pub mod sse;
 pub mod status;
 

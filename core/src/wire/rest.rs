@@ -343,14 +343,18 @@ pub fn write_event(out: &mut Vec<u8>, item: &Result<Event, Error>) {
     }
 }
 
-/// Reads what [`write_event`] wrote: an event, or the error that ends the stream.
+/// Reads what [`write_event`] wrote: an event, or the error that ends the stream. An event of a kind
+/// that is not known here is none.
 ///
 /// # Errors
 /// That error; [`ErrorKind::InvalidAgentResponse`] when it is neither.
-pub fn read_event(data: &[u8]) -> Result<StreamResponse, Error> {
+pub fn read_event(data: &[u8]) -> Result<Option<StreamResponse>, Error> {
     let text = answer::text(data)?;
-    // A body without an event may be an error; no event is a failed body.
-    answer::read(text).map_err(|no_event| status::told_in(text, None).unwrap_or(no_event))
+    match answer::read_event(text) {
+        Ok(Some(event)) => Ok(Some(event)),
+        // A body without an event may be an error; no event is a failed body.
+        none => status::told_in(text, None).map_or(none, Err),
+    }
 }
 
 #[cfg(test)]

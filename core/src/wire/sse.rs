@@ -19,6 +19,9 @@ use crate::task::Cursor;
 /// quiet stream for a dead one.
 pub const HEARTBEAT: &[u8] = b":\n\n";
 
+/// What some servers begin a text with, of which it says nothing.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Adds one event to `out`: `id: 12-3`, where it has a place in a journal, and `data: ` with the
 /// JSON that `write_data` adds.
 ///
@@ -56,7 +59,8 @@ pub struct Received {
 }
 
 /// Takes a stream apart, however its bytes come: lines may end in LF, CRLF or CR, and events may be
-/// cut anywhere. Comments, other fields and events without data are skipped.
+/// cut anywhere. A byte order mark, comments, other fields and events without data are skipped, and
+/// so is an event that the stream's end cuts off.
 ///
 /// ```
 /// let mut decoder = a2a_core::wire::sse::Decoder::default();
@@ -72,6 +76,8 @@ pub struct Decoder {
     searched: usize,
     /// Whether the line before ended in CR, so that a LF that follows belongs to it.
     after_cr: bool,
+    /// Whether its beginning has come, where a byte order mark may stand.
+    begun: bool,
     id: Option<String>,
     data: Option<Vec<u8>>,
 }
@@ -100,10 +106,22 @@ impl Decoder {
     /// How many bytes it holds of an event that has not come whole yet. Nothing bounds it but
     /// whoever reads.
     pub fn held(&self) -> usize {
-        self.buffer.len() + self.data.as_ref().map_or(0, Vec::len)
+        let id = self.id.as_ref().map_or(0, String::len);
+        self.buffer.len() + id + self.data.as_ref().map_or(0, Vec::len)
     }
 
     fn next_line(&mut self) -> Option<BytesMut> {
+        if !self.begun {
+            if self.buffer.len() < BYTE_ORDER_MARK.len()
+                && BYTE_ORDER_MARK.starts_with(&self.buffer)
+            {
+                return None;
+            }
+            self.begun = true;
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.buffer.advance(BYTE_ORDER_MARK.len());
+            }
+        }
         if self.after_cr && !self.buffer.is_empty() {
             self.after_cr = false;
             if self.buffer[0] == b'\n' {
@@ -128,6 +146,8 @@ impl Decoder {
         let value = value.strip_prefix(b":").unwrap_or(value);
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match name {
+            // As browsers have it.
+            b"id" if value.contains(&0) => {}
             b"id" => self.id = Some(String::from_utf8_lossy(value).into_owned()),
             b"data" => match &mut self.data {
                 Some(data) => {
@@ -182,6 +202,20 @@ mod tests {
             ("id: 7\n\ndata: a\n\n", vec![received(None, "a")]),
             (":\n\ndata:\n\n\n\ndata: b\n\n", vec![received(None, ""), received(None, "b")]),
             ("data: unfinished\n", vec![]),
+            ("data: a\n\ndata: unfinished", vec![received(None, "a")]),
+            ("\u{feff}data: a\n\n", vec![received(None, "a")]),
+            ("\u{feff}\u{feff}data: a\n\n", vec![]),
+            ("data: a\n\u{feff}data: b\n\n", vec![received(None, "a")]),
+            (
+                "data: a\r\ndata: b\n\r\ndata: c\r\n\r",
+                vec![received(None, "a\nb"), received(None, "c")],
+            ),
+            ("id: 1\nid: 2\0\ndata: a\n\n", vec![received(Some("1"), "a")]),
+            (
+                "retry\nretry: never\nid\nDATA: x\n data: y\ndata: a\n\n",
+                vec![received(Some(""), "a")],
+            ),
+            (":data: a\n: \u{0}\ndata: b\n\n", vec![received(None, "b")]),
         ] {
             assert_eq!(decode(&[stream.as_bytes()]), events, "{stream:?}");
             // One byte at a time.

@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use super::write;
 use crate::error::{Error, ErrorKind, FieldViolation};
 
+/// How many bytes of an error's sentence a client keeps.
+pub const SENTENCE: usize = 4096;
+
 /// How an [`ErrorKind`] is told to callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -211,7 +214,11 @@ pub(super) fn read_error(object: &str, http: Option<StatusCode>) -> Error {
     let told: Told = serde_json::from_str(object).unwrap_or_default();
     let bare = || serde_json::from_str::<String>(object).ok();
     let message = told.message.or_else(bare).filter(|message| !message.is_empty());
-    let message = message.unwrap_or_else(|| "The agent failed and did not say why.".to_owned());
+    let mut message = message.unwrap_or_else(|| "The agent failed and did not say why.".to_owned());
+    if message.len() > SENTENCE {
+        message.truncate(message.floor_char_boundary(SENTENCE));
+        message.push('…');
+    }
     let details = told.details.map(read_details).unwrap_or_default();
     let by_reason = details.reason.and_then(|reason| TABLE.into_iter().find(|it| it.4 == reason));
     let by_reason = by_reason.map(|(kind, ..)| kind);

@@ -23,6 +23,9 @@ use serde_json::{Value, json};
 
 use crate::world::*;
 
+mod bound;
+mod streams;
+
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "agent";
 /// In seconds since 1970.
@@ -127,6 +130,10 @@ fn refused(signer: &Signer) -> Vec<(&'static str, String)> {
     let turned: String = signature.chars().rev().collect();
     let public = signer.jwk["x"].as_str().unwrap().as_bytes();
     let other = Signer::new("one", "ES256");
+    let typed = |typ: &str| {
+        let header = json!({ "alg": signer.algorithm, "kid": "one", "typ": typ });
+        signer.sign_under(&header, &claims(json!({})))
+    };
     vec![
         ("expired", signed(json!({ "exp": NOW - 60 }))),
         ("without an end", signed(json!({ "exp": null }))),
@@ -155,6 +162,7 @@ fn refused(signer: &Signer) -> Vec<(&'static str, String)> {
             let header = json!({ "alg": signer.algorithm, "kid": "one", "crit": ["exp"] });
             signer.sign_under(&header, &claims(json!({})))
         }),
+        ("another type", typed("logout+jwt")),
         ("an unsigned head", good.replace("Bearer ", "Bearer e30.")),
         ("not JWT", "Bearer abc".to_owned()),
         ("nothing", "Bearer ".to_owned()),

@@ -12,6 +12,10 @@ use futures_util::StreamExt;
 
 use crate::scripted::{Answer, Scripted, cut, ended, json, silent, whole};
 
+mod behalf;
+mod hostile;
+mod newer;
+mod origins;
 mod streams;
 
 fn interface(url: &str, binding: &str) -> AgentInterface {
@@ -68,7 +72,8 @@ async fn what_is_no_answer_is_told_so() {
     let long = "x".repeat(1000);
     let none = |text: &str| Answer::Bytes(text.to_owned());
     let short = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
-    let redirect = "HTTP/1.1 302 Found\r\nlocation: http://other/\r\ncontent-length: 0\r\n\r\n";
+    let redirect = "HTTP/1.1 302 Found\r\nlocation: http://me:s3cret@other/x?s3cret\r\n\
+                    content-length: 0\r\n\r\n";
     let denied = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"gone"}}"#;
     for (binding, answer, kind, sentence) in [
         (
@@ -104,7 +109,7 @@ async fn what_is_no_answer_is_told_so() {
         ("HTTP+JSON", json("200 OK", r#"{"id":5}"#), InvalidAgentResponse, "id is wrong"),
         ("", whole("404 Not Found", "text/html", "<html>"), MethodNotFound, "404 Not Found"),
         ("", whole("401 Unauthorized", "text/plain", ""), Unauthenticated, "401 Unauthorized"),
-        ("", none(redirect), InvalidAgentResponse, "redirects to http://other/"),
+        ("", none(redirect), InvalidAgentResponse, "redirects to http://other/x, which is not"),
         ("", none("SSH-2.0-OpenSSH_9\r\n"), Unavailable, "broke"),
     ] {
         for spoken in
@@ -229,11 +234,14 @@ async fn the_card_is_found_below_the_address_with_the_credentials() {
     for (url, sentence) in [
         ("nowhere", "url is no address: "),
         ("http:", "url is no address: "),
-        ("mailto:a@b", "url begins with mailto:, and http:"),
-        ("gopher://h/", "url begins with gopher:, and http:"),
+        ("mailto:a@b", "url must begin with http:, https: or kafka:"),
+        ("s3cret:x@h", "url must begin with http:, https: or kafka:"),
+        ("http://me:s3cret@h/", "url must hold no credentials; they belong into a header"),
+        ("https://s3cret@h/", "url must hold no credentials; they belong into a header"),
     ] {
         let error = Client::connect(url).await.unwrap_err();
         assert!(error.message().starts_with(sentence), "{url}: {error}");
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }
 }
 

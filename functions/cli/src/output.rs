@@ -5,7 +5,6 @@
 //! know: calls, exit codes.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     io::{self, IsTerminal, Write},
 };
@@ -13,7 +12,8 @@ use std::{
 use a2a_core::{
     AgentCard, Cursor, Error, Event, ListTaskPushNotificationConfigsResponse, ListTasksResponse,
     SendMessageResponse, StreamResponse, Task, TaskPushNotificationConfig, TaskState, TaskStatus,
-    client::kafka::registry::Entry, wire::status,
+    client::kafka::registry::Entry,
+    wire::{shown, status},
 };
 use serde::Serialize;
 
@@ -168,8 +168,8 @@ impl Output {
         let _ = self.end_line();
         let told = Failed { error: status::jsonrpc_error(error) };
         let _ = match serde_json::to_string(&told) {
-            Ok(told) if self.json => writeln!(io::stderr(), "{told}"),
-            _ => writeln!(io::stderr(), "{}", self.painted(&harmless(error.message()), RED)),
+            Ok(told) if self.json => writeln!(io::stderr(), "{}", shown::escaped(&told, None)),
+            _ => writeln!(io::stderr(), "{}", self.painted(&shown::line(error.message()), RED)),
         };
     }
 
@@ -219,7 +219,7 @@ impl Output {
 
     /// Adds to a text that is still growing.
     fn grow(&mut self, text: &str, ends: bool) -> io::Result<()> {
-        let text = harmless(text);
+        let text = shown::text(text);
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         self.open_line = if text.is_empty() { self.open_line } else { !text.ends_with('\n') };
@@ -247,12 +247,14 @@ impl Output {
             TaskState::InputRequired | TaskState::AuthRequired => YELLOW,
             _ => DIM,
         };
-        writeln!(io::stderr(), "{}", self.painted(&harmless(text), colour))
+        // A line of the agent's must not look like one of ours.
+        let text = shown::text(text).replace('\n', "\n  ");
+        writeln!(io::stderr(), "{}", self.painted(&text, colour))
     }
 
     pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
         self.end_line()?;
-        writeln!(io::stderr(), "{}", self.painted(&harmless(text), DIM))
+        writeln!(io::stderr(), "{}", self.painted(&shown::line(text), DIM))
     }
 
     fn painted(&self, text: &str, colour: &str) -> String {
@@ -277,29 +279,8 @@ const YELLOW: &str = "33";
 
 /// One of the protocol's objects, on a line.
 fn object(value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
+    let line = serde_json::to_string(value)?;
     let mut out = io::stdout().lock();
-    out.write_all(&line)?;
+    writeln!(out, "{}", shown::escaped(&line, None))?;
     out.flush()
-}
-
-/// The text without what would steer a terminal.
-fn harmless(text: &str) -> Cow<'_, str> {
-    let steers = |sign: char| sign.is_control() && !matches!(sign, '\n' | '\t');
-    if !text.contains(steers) {
-        return text.into();
-    }
-    text.chars().map(|sign| if steers(sign) { '\u{fffd}' } else { sign }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_agent_says_steers_no_terminal() {
-        assert_eq!(harmless("a\tb\nc 승률"), "a\tb\nc 승률");
-        assert_eq!(harmless("\u{1b}]0;x\u{7}\r\u{9b}2J"), "\u{fffd}]0;x\u{fffd}\u{fffd}\u{fffd}2J");
-    }
 }

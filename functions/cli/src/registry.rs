@@ -63,7 +63,7 @@ fn of(options: &Options) -> Result<Registry, Failure> {
         let why = "must name a Kafka cluster, as kafka://HOST:PORT does";
         return Err(Failure::Usage(Error::invalid_field("url", why)));
     };
-    let registry = Registry::new(brokers, &KafkaOptions::default())?;
+    let registry = Registry::new(brokers, &KafkaOptions::default()).map_err(of_names)?;
     Ok(registry.within(Duration::from_secs(options.timeout)))
 }
 

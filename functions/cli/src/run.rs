@@ -126,8 +126,14 @@ fn connector(options: &Options) -> Result<Connector, Error> {
         return Err(Error::invalid_field("header", "is not sent over Kafka"));
     }
     let mut connector = Connector::new();
-    for (name, value) in &options.header {
-        connector = connector.header(name, value)?;
+    for header in &options.header {
+        // Not by clap, which repeats what is wrong: it may be a secret.
+        let why = || Error::invalid_field("header", "must be 'Name: value'");
+        let (name, value) = header.split_once(':').ok_or_else(why)?;
+        connector = connector.header(name.trim(), value.trim())?;
+    }
+    for origin in options.bearer_to.iter().filter(|origin| !origin.is_empty()) {
+        connector = connector.bearer_to(origin)?;
     }
     if let Some(token) = options.bearer.as_deref().filter(|token| !token.is_empty()) {
         connector = connector.bearer(token)?;

@@ -6,19 +6,22 @@ use std::borrow::Cow;
 
 use a2a_core::{
     AgentCard, Artifact, Part, PartContent, Task, TaskPushNotificationConfig, TaskState,
-    client::kafka::registry::Entry, wire::kafka::BINDING,
+    client::kafka::registry::Entry,
+    wire::{kafka::BINDING, shown},
 };
 
 /// A state as people write it: `input-required`.
 pub(crate) fn state(state: TaskState) -> String {
+    if state == TaskState::Unspecified {
+        return "unknown".to_owned();
+    }
     let name = state.name();
     name.strip_prefix("TASK_STATE_").unwrap_or(name).to_ascii_lowercase().replace('_', "-")
 }
 
 /// Who the agent is, what it can do, and how it is reached.
 pub(crate) fn card(card: &AgentCard) -> String {
-    let mut lines = vec![format!("{} {}", card.name, card.version)];
-    lines.push(card.description.clone());
+    let mut lines = vec![format!("{} {}", card.name, card.version), line_of(&card.description)];
     let capabilities = [
         ("streams", card.capabilities.streaming),
         ("push notifications", card.capabilities.push_notifications),
@@ -39,7 +42,8 @@ pub(crate) fn card(card: &AgentCard) -> String {
         lines.push(format!("  {} at {}{tenant}", interface.protocol_binding, interface.url));
     }
     lines.retain(|line| !line.is_empty());
-    lines.join("\n")
+    // No line of the card's must look like another.
+    Vec::from_iter(lines.iter().map(|line| shown::line(line))).join("\n")
 }
 
 /// An agent in a line of a cluster's list: its name, where it is reached over Kafka (else, where
@@ -57,7 +61,7 @@ pub(crate) fn agent(entry: &Entry, differs: bool) -> String {
         ),
         false => format!("{}  {at}  {what}", entry.agent),
     };
-    line.trim_end().to_owned()
+    shown::line(line.trim_end()).into_owned()
 }
 
 /// How many agents these are, and which are there more than once.
@@ -77,7 +81,8 @@ pub(crate) fn agents(entries: &[Entry]) -> String {
 
 /// A push configuration in a line: its id and its webhook.
 pub(crate) fn push_config(config: &TaskPushNotificationConfig) -> String {
-    format!("{}  {}", config.id.as_deref().unwrap_or_default(), config.url)
+    let line = format!("{}  {}", config.id.as_deref().unwrap_or_default(), config.url);
+    shown::line(&line).into_owned()
 }
 
 /// A task in a line of a list.
@@ -86,7 +91,8 @@ pub(crate) fn line(task: &Task) -> String {
     let says = task.status.message.as_ref().map(|message| message.text()).unwrap_or_default();
     let says: String = line_of(&says).chars().take(60).collect();
     let state = state(task.status.state);
-    format!("{}  {state:<14}  {when}  {says}", task.id).trim_end().to_owned()
+    let line = format!("{}  {state:<14}  {when}  {says}", task.id);
+    shown::line(line.trim_end()).into_owned()
 }
 
 /// So many things.
@@ -119,7 +125,8 @@ pub(crate) fn artifact(artifact: &Artifact) -> String {
 
 /// What stands above an artifact.
 pub(crate) fn title(artifact: &Artifact) -> Option<String> {
-    artifact.name.as_deref().filter(|name| !name.is_empty()).map(|name| format!("# {name}"))
+    let name = artifact.name.as_deref().filter(|name| !name.is_empty());
+    name.map(|name| format!("# {}", shown::line(name)))
 }
 
 /// Parts one after the other: texts as they are, since they may be pieces of one; what is no text
@@ -143,12 +150,13 @@ pub(crate) fn parts(parts: &[Part]) -> String {
 fn thing(part: &Part) -> String {
     let media_type = part.media_type.as_deref().map(|it| format!(", {it}")).unwrap_or_default();
     let name = part.filename.as_deref().unwrap_or("file");
-    match &part.content {
-        PartContent::Text(text) => text.to_string(),
+    let thing = match &part.content {
+        PartContent::Text(text) => return text.to_string(),
+        PartContent::Data(data) => return shown::escaped(data.as_str(), None).into_owned(),
         PartContent::Raw(bytes) => format!("[{name}, {} bytes{media_type}]", bytes.len()),
         PartContent::Url(url) => format!("[{name} at {url}{media_type}]"),
-        PartContent::Data(data) => data.as_str().to_owned(),
-    }
+    };
+    shown::line(&thing).into_owned()
 }
 
 #[cfg(test)]

@@ -47,8 +47,9 @@ fn bearer(
     let keys = if jwks.starts_with('{') {
         jwks
     } else {
-        read = std::fs::read_to_string(jwks)
-            .map_err(|error| format!("{JWKS} names the file {jwks:?}: {error}."))?;
+        read = std::fs::read_to_string(jwks).map_err(|error| {
+            format!("{JWKS} is no JSON, and no file that can be read: {error}.")
+        })?;
         &read
     };
     let bearer = Bearer::new(keys, issuer, audience);
@@ -71,7 +72,12 @@ mod tests {
         }
         let refused = |jwks| bearer(Some(jwks), Some("i"), Some("a")).unwrap_err();
         assert!(refused("{}").contains("no JSON Web Key Set"));
-        assert!(refused("/no/such/file").contains("\"/no/such/file\""));
+        let secret = r#"{"keys": "s3cret", "s3cret": 1}"#;
+        for wrong in ["s3cret", "/no/such/s3cret", secret, &secret[..20], r#"{"keys":["s3cret"]}"#]
+        {
+            assert!(!refused(wrong).contains("s3cret"), "{wrong}");
+        }
+        assert!(refused("s3cret").contains("no file that can be read: "));
     }
 
     #[test]

@@ -15,6 +15,10 @@ use crate::environment::{Environment, PEERS};
 /// capitals, with `_` for all that is no letter and no digit: `A2A_PEER_TOKEN_DATA`.
 pub const TOKEN: &str = "A2A_PEER_TOKEN_";
 
+/// What the variable's name begins with that names further origins, with commas between, where the
+/// token may go if the peer's card leads there: `A2A_PEER_BEARER_TO_DATA`.
+pub const TOKEN_TO: &str = "A2A_PEER_BEARER_TO_";
+
 /// The peers that these lists name: each `NAME=URL`, or several with commas between, of any URL that
 /// [`Connector::connect`] takes. None of them need be there yet: it is looked for when it is
 /// first called.
@@ -40,6 +44,12 @@ pub fn client(name: &str, url: &str, environment: &Environment) -> Result<Client
         connector = connector
             .bearer(&token)
             .map_err(|_| format!("{variable} holds no token: it cannot be sent in a header."))?;
+    }
+    let variable = variable.replacen(TOKEN, TOKEN_TO, 1);
+    for origin in environment.get(&variable)?.iter().flat_map(|list| list.split(',')) {
+        connector = connector.bearer_to(origin).map_err(|_| {
+            format!("{variable} names no origins, such as https://agents.example.com.")
+        })?;
     }
     connector.at(url).map_err(|error| {
         let why = error.message().trim_end_matches('.');
@@ -142,8 +152,11 @@ mod tests {
             ),
             (
                 &["a=floppy://secret"],
-                "The peer `a` cannot be called: url begins with floppy:, and http:, https: or kafka: is \
-                 spoken.",
+                "The peer `a` cannot be called: url must begin with http:, https: or kafka:.",
+            ),
+            (
+                &["a=http://me:secret@h"],
+                "The peer `a` cannot be called: url must hold no credentials; they belong into a header.",
             ),
         ] {
             let lists = Vec::from_iter(given.iter().map(|&it| it.to_owned()));
@@ -158,9 +171,10 @@ mod tests {
     #[test]
     fn a_client_shows_neither_its_token_nor_its_url() {
         let token = Environment::of([("A2A_PEER_TOKEN_DATA", "secret")]);
-        let client = client("data", "http://me:secret@h/", &token).unwrap();
+        let client = client("data", "http://hidden/", &token).unwrap();
         let shown = format!("{client:?}");
-        assert!(shown.contains("authorization") && !shown.contains("secret"), "{shown}");
+        let hides = !shown.contains("secret") && !shown.contains("hidden");
+        assert!(shown.contains("authorization") && hides, "{shown}");
     }
 
     #[test]

@@ -134,7 +134,7 @@ mod tests {
             "A2A_STORE is not set. It holds the URL of the task store, for example memory:."
         );
         let unknown = refused([(STORE, "floppy://:secret@host")]).await;
-        let told = "A2A_STORE: `floppy:` is no store this build knows; it knows memory:";
+        let told = "A2A_STORE: It is the URL of no store that this build knows; it knows memory:";
         assert!(unknown.starts_with(told) && !unknown.contains("secret"), "{unknown}");
         assert_eq!(
             refused([(NAME, "a b"), (STORE, "memory:")]).await,

@@ -1,6 +1,6 @@
 //! The command line, with an environment variable for each option.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 use a2a_core::{
     Agent,
@@ -11,7 +11,7 @@ use clap::{Parser, builder::FalseyValueParser};
 
 /// Runs agents over HTTP and over Kafka on this machine. Started bare it needs nothing
 /// installed: tasks are kept in memory, and a Kafka broker runs inside this process.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "a2a-local", version)]
 pub struct Config {
     /// Which agents to serve, with commas between; without, the first one that is built in
@@ -20,7 +20,8 @@ pub struct Config {
     /// Where an agent is that an agent calls, by any transport: http://..., https://... or
     /// kafka://HOST:PORT/agent.NAME.requests. It may start later. One that is served here and not
     /// named is called over this process's own broker or, without Kafka, within the process. A
-    /// bearer token for it is taken from A2A_PEER_TOKEN_NAME
+    /// bearer token for it is taken from A2A_PEER_TOKEN_NAME; it goes nowhere else, unless its card
+    /// leads to an origin that A2A_PEER_BEARER_TO_NAME names
     #[arg(long, env = "A2A_PEERS", value_name = "NAME=URL,...", hide_env_values = true)]
     pub peer: Vec<String>,
     /// Another name for the agent, where one is served. It names the topics agent.NAME.requests
@@ -110,6 +111,13 @@ pub struct Config {
     pub lease_seconds: u64,
 }
 
+impl fmt::Debug for Config {
+    /// Nothing of it: there are secrets in it.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.debug_struct("Config").finish_non_exhaustive()
+    }
+}
+
 impl Config {
     /// Those of these agents that are to be served, in their own order, each with its port.
     ///
@@ -163,6 +171,10 @@ impl Config {
         match self.kafka.as_deref().filter(|servers| !servers.is_empty()) {
             Some(_) if self.no_kafka => {
                 Err("--kafka cannot be used with --no-kafka (A2A_KAFKA, A2A_NO_KAFKA).".to_owned())
+            }
+            // They are shown where they do not answer.
+            Some(servers) if servers.contains('@') => {
+                Err("--kafka (A2A_KAFKA) must hold no credentials: HOST:PORT.".to_owned())
             }
             Some(servers) => Ok(Brokers::Real(servers.to_owned())),
             None if self.no_kafka => Ok(Brokers::None),
@@ -269,6 +281,8 @@ mod tests {
         assert!(said(&["--port", "70000"]).contains("70000"));
         let both = Config::parse_from(["a2a-local", "--kafka", "h:1", "--no-kafka"]);
         assert!(both.brokers().unwrap_err().contains("cannot be used with"));
+        let secret = Config::parse_from(["a2a-local", "--kafka", "u:secret@h:1"]).brokers();
+        assert!(secret.is_err_and(|told| !told.contains("secret")));
         assert!(said(&["--reply-topics", "a b"]).contains("`a b` is no pattern of topics"));
         assert!(said(&["--concurrency", "0"]).contains("1..=1000000"));
     }

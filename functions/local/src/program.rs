@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use a2a_core::Agent;
+use a2a_core::{Agent, wire::shown};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,7 +29,7 @@ fn end(outcome: Result<(), String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
-            eprintln!("{sentence}");
+            eprintln!("{}", shown::line(&sentence));
             ExitCode::FAILURE
         }
     }

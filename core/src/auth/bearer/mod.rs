@@ -16,6 +16,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use self::key::Key;
 use crate::{
+    auth::Login,
     call::Caller,
     error::{Error, ErrorKind},
     types::{AgentCard, Scopes, SecurityRequirement, SecurityScheme, Timestamp},
@@ -25,6 +26,9 @@ use crate::{
 const LEEWAY: f64 = 30.0;
 /// No token is longer, in bytes.
 const LONGEST: usize = 8 << 10;
+/// The sentence for a token that its thief could not use elsewhere (RFC 9449, RFC 8705).
+const BOUND: &str = "The token is bound to a key, which is not checked here: bring a bearer token that \
+                     is bound to none.";
 /// What the card calls the scheme.
 const SCHEME: &str = "bearer";
 
@@ -33,7 +37,9 @@ const SCHEME: &str = "bearer";
 /// A token is signed by a key of the set, with an algorithm of that key's own kind: RSA of 2,048 bits
 /// or more (RS and PS, 256 to 512), P-256 (ES256), P-384 (ES384) or Ed25519 (`EdDSA`). It has not
 /// expired, its issuer is the issuer, the audience is among its own (or, where it names none, is
-/// its `client_id`, as in access tokens of Cognito), and it names a subject.
+/// its `client_id`, as in access tokens of Cognito), and it names a subject. It is of no other type
+/// than `JWT` or `at+jwt`, where it says so, and bound to no key (DPoP, mutual TLS): whoever had taken
+/// such a token could use it here.
 pub struct Bearer {
     keys: Vec<Key>,
     issuer: String,
@@ -50,6 +56,7 @@ struct Set {
 struct Header {
     alg: String,
     kid: Option<String>,
+    typ: Option<String>,
     crit: Option<serde::de::IgnoredAny>,
 }
 
@@ -62,6 +69,7 @@ struct Claims {
     nbf: Option<f64>,
     aud: Option<Audience>,
     client_id: Option<String>,
+    cnf: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -78,8 +86,11 @@ impl Bearer {
     /// # Errors
     /// Half a sentence when it is no set of keys, or holds none that can be used.
     pub fn new(jwks: &str, issuer: &str, audience: &str) -> Result<Self, String> {
-        let set: Set = serde_json::from_str(jwks)
-            .map_err(|error| format!("it is no JSON Web Key Set: {error}"))?;
+        // Nothing of it is repeated: it may be another key than was meant.
+        let set: Set = serde_json::from_str(jwks).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            format!("it is no JSON Web Key Set (line {line}, column {column})")
+        })?;
         let keys: Vec<Key> = set.keys.into_iter().filter_map(Key::of).collect();
         if keys.is_empty() {
             return Err("no key in it is a public one for signatures".to_owned());
@@ -91,17 +102,33 @@ impl Bearer {
     /// one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unauthenticated`]; the caller is not told what is wrong with the token, and the
-    /// token is nowhere in it.
+    /// [`ErrorKind::Unauthenticated`]; the caller is not told what is wrong with the token, unless it
+    /// is bound to a key, and the token is nowhere in it.
     pub fn owner(&self, authorization: Option<&[u8]>, now: Timestamp) -> Result<Arc<str>, Error> {
+        self.login(authorization, now).map(|login| login.owner)
+    }
+
+    /// The same, and until when.
+    pub(crate) fn login(
+        &self,
+        authorization: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<Login, Error> {
         let Some(credentials) = authorization else {
             return Err(unauthenticated("This agent wants a bearer token."));
         };
         let claims = self.check(credentials, now).map_err(|why| {
             tracing::debug!(why, "a token was refused");
-            unauthenticated("The bearer token is not valid here.")
+            unauthenticated(if why == BOUND {
+                BOUND
+            } else {
+                "The bearer token is not valid here."
+            })
         })?;
-        Ok(Caller::named(&claims.iss, &claims.sub))
+        // One that was taken late is not ended at once.
+        let late = if claims.exp * 1_000.0 > now.as_millis() as f64 { 0.0 } else { LEEWAY };
+        let expires = Some(Timestamp::from_millis(((claims.exp + late) * 1_000.0) as i64));
+        Ok(Login { owner: Caller::named(&claims.iss, &claims.sub), expires })
     }
 
     /// Has a card say that callers bring such tokens (specification section 4.5).
@@ -121,10 +148,15 @@ impl Bearer {
         if credentials.len() > LONGEST {
             return Err("it is too long");
         }
-        let token = token_of(credentials).ok_or("it is no bearer token")?;
+        let token = token_of(credentials)?;
         let (signed, signature) = token.rsplit_once('.').ok_or(NOT_JWT)?;
         let (header, claims) = signed.split_once('.').ok_or(NOT_JWT)?;
         let header: Header = read(header).ok_or(NOT_JWT)?;
+        match header.typ.map(|typ| typ.to_ascii_lowercase()).as_deref().map(short_type) {
+            None | Some("jwt" | "at+jwt") => {}
+            Some("dpop+jwt") => return Err(BOUND),
+            Some(_) => return Err("it is a token of another type"),
+        }
         if header.crit.is_some() {
             return Err("it wants something understood that is not");
         }
@@ -147,6 +179,7 @@ impl Bearer {
             () if claims.iss != self.issuer => Err("its issuer is another"),
             () if !audience => Err("it is for another audience"),
             () if claims.sub.is_empty() => Err("it names nobody"),
+            () if claims.cnf.is_some() => Err(BOUND),
             () => Ok(claims),
         }
     }
@@ -173,9 +206,18 @@ impl fmt::Debug for Bearer {
 }
 
 /// The token in `Bearer TOKEN` (RFC 6750, section 2.1).
-fn token_of(credentials: &[u8]) -> Option<&str> {
-    let (scheme, token) = std::str::from_utf8(credentials).ok()?.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
+fn token_of(credentials: &[u8]) -> Result<&str, &'static str> {
+    let text = std::str::from_utf8(credentials).unwrap_or_default().trim();
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start()),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("dpop") => Err(BOUND),
+        _ => Err("it is no bearer token"),
+    }
+}
+
+/// The type without what a header may leave out (RFC 7515, section 4.1.9).
+fn short_type(typ: &str) -> &str {
+    typ.strip_prefix("application/").unwrap_or(typ)
 }
 
 fn read<T: DeserializeOwned>(part: &str) -> Option<T> {

@@ -33,12 +33,7 @@ impl AgentAddress {
         let (brokers, requests) = rest
             .split_once('/')
             .ok_or_else(|| invalid("names no topic: kafka://HOST:PORT/agent.NAME.requests"))?;
-        if brokers.contains('@') {
-            return Err(invalid("must hold no credentials; they belong into Kafka's settings"));
-        }
-        if !brokers.split(',').all(is_broker) {
-            return Err(invalid("must name its brokers HOST:PORT, with commas between"));
-        }
+        check_brokers(brokers)?;
         let default = agent(requests).map(responses);
         let mut reply_to = None;
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -69,6 +64,23 @@ impl AgentAddress {
     /// The topic for answers to whoever named no other, where it is known.
     pub(super) fn own_topic(&self) -> Option<String> {
         self.agent().map(responses)
+    }
+}
+
+/// Whether these are brokers: `HOST:PORT` with commas between. They are shown where none answers.
+///
+/// # Errors
+/// As [`AgentAddress::read`].
+pub(super) fn check_brokers(brokers: &str) -> Result<(), Error> {
+    let invalid = |why: &str| Err(Error::invalid_field("url", why));
+    match brokers {
+        it if it.contains('@') => {
+            invalid("must hold no credentials; they belong into Kafka's settings")
+        }
+        it if !it.split(',').all(is_broker) => {
+            invalid("must name its brokers HOST:PORT, with commas between")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -43,7 +43,6 @@ pub(super) struct Cluster {
 static CLUSTERS: Mutex<BTreeMap<(String, Settings), Weak<Cluster>>> = Mutex::new(BTreeMap::new());
 
 /// A record to be produced.
-#[derive(Debug)]
 pub(super) struct Record {
     pub(super) topic: String,
     pub(super) key: String,

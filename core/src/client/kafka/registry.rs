@@ -22,11 +22,13 @@ use rdkafka::{
 };
 
 use super::{
+    address::check_brokers,
     cluster::{Cluster, Record, Unsent},
     options::KafkaOptions,
     settings::{self, ConnectionErrors, is_of_batch},
 };
 use crate::{
+    client::bounds,
     env::Env,
     error::{Error, ErrorKind},
     wire::kafka::registry::TOPIC,
@@ -48,8 +50,9 @@ impl Registry {
     /// The registry of the cluster at `HOST:PORT`, or several with commas between.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidParams`] when librdkafka refuses a setting.
+    /// [`ErrorKind::InvalidParams`] when they are no brokers, or librdkafka refuses a setting.
     pub fn new(brokers: &str, options: &KafkaOptions) -> Result<Self, Error> {
+        check_brokers(brokers)?;
         Cluster::of(brokers, &options.settings).map(Self::of)
     }
 
@@ -201,7 +204,13 @@ impl Registry {
         let mut entries = Vec::new();
         while unread > 0 {
             match consumer.poll(left()) {
-                Some(Ok(message)) => take(&mut entries, &message),
+                Some(Ok(message)) => {
+                    take(&mut entries, &message);
+                    let bytes: usize = entries.iter().map(|(_, bytes, _)| bytes).sum();
+                    if entries.len() > bounds::REGISTRY_ENTRIES || bytes > bounds::REGISTRY_BYTES {
+                        return Err(too_large());
+                    }
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => unread -= 1,
                 Some(Err(error)) if is_of_batch(&error) => {
                     if !skip(&consumer, &all, left()) {
@@ -213,7 +222,7 @@ impl Registry {
                 None => return Err(unavailable(KafkaError::NoMessageReceived)),
             }
         }
-        Ok(entries)
+        Ok(entries.into_iter().map(|(written, _, entry)| (written, entry)).collect())
     }
 
     /// A consumer, and the beginning of each of the topic's partitions.
@@ -244,6 +253,14 @@ impl Registry {
     }
 }
 
+fn too_large() -> Error {
+    let (entries, bytes) = (bounds::REGISTRY_ENTRIES, bounds::REGISTRY_BYTES);
+    let sentence = format!(
+        "The topic {TOPIC} holds over {entries} entries, or {bytes} bytes: it is not read."
+    );
+    Error::new(ErrorKind::Unavailable, sentence)
+}
+
 /// Where an entry is in the order of all: its time, its offset, its partition.
 type Written = (Option<i64>, i64, i32);
 
@@ -268,18 +285,18 @@ fn skip(
 }
 
 /// A record takes the place of the one before it under its key.
-fn take(entries: &mut Vec<(Written, Entry)>, message: &BorrowedMessage<'_>) {
+fn take(entries: &mut Vec<(Written, usize, Entry)>, message: &BorrowedMessage<'_>) {
     let key = message.key().unwrap_or_default();
     if let Some((agent, instance)) = Entry::names(key) {
-        entries.retain(|(_, entry)| entry.agent != agent || entry.instance != instance);
+        entries.retain(|(.., entry)| entry.agent != agent || entry.instance != instance);
     }
-    let Some(value) = message.payload() else { return };
+    let Some(value) = message.payload().filter(|it| it.len() <= bounds::CARD) else { return };
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     let headers = headers.map(|it| (it.key, it.value.unwrap_or_default()));
     match Entry::decode(key, value, headers) {
         Ok(entry) => {
             let written = (message.timestamp().to_millis(), message.offset(), message.partition());
-            entries.push((written, entry));
+            entries.push((written, value.len(), entry));
         }
         Err(error) => tracing::debug!(%error, "passed over"),
     }

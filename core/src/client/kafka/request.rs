@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     call::{Call, Reply},
-    client::Parameters,
+    client::{Parameters, behalf::may_travel},
     env::Env,
     error::{Error, ErrorKind},
     types::Timestamp,
@@ -70,8 +70,13 @@ impl Request {
             )
             .then_some(&*key),
         };
-        let authorization =
-            connection.options.bearer.as_ref().map(|token| format!("Bearer {token}"));
+        let authorization = match &parameters.credentials {
+            Some(credentials) => {
+                may_travel(connection.options.may_bear)?;
+                Some(credentials.expose().to_owned())
+            }
+            None => connection.options.bearer.as_ref().map(|token| format!("Bearer {token}")),
+        };
         let beside = Beside {
             extensions: &parameters.extensions,
             idempotency_key,

@@ -114,12 +114,13 @@ impl Reader {
         if self.done {
             return None;
         }
-        let item = self.event().await;
-        self.done = item.as_ref().map_or(true, |event| event.last);
-        Some(item)
+        let item = self.event().await.transpose();
+        self.done = !matches!(item, Some(Ok(Event { last: false, .. })));
+        item
     }
 
-    async fn event(&mut self) -> Result<Event, Error> {
+    /// None where the last one is of a kind that is not known here.
+    async fn event(&mut self) -> Result<Option<Event>, Error> {
         let (interval, timeout) =
             (self.connection.interval(&self.parameters), self.parameters.timeout);
         // Only silence while somebody listens counts.
@@ -132,9 +133,15 @@ impl Reader {
                 biased;
                 reply = self.queue.next() => match reply {
                     Some(reply) => {
-                        let event = self.read(&reply)?;
+                        let Some(event) = self.read(&reply)? else {
+                            if reply.headers.last {
+                                return Ok(None);
+                            }
+                            heard = Instant::now();
+                            continue;
+                        };
                         if !is_broken_off(&event) {
-                            return Ok(event);
+                            return Ok(Some(event));
                         }
                         // What an agent may do with a stream that lasts.
                         sleep(RESUME_BACKOFF).await;
@@ -159,8 +166,8 @@ impl Reader {
         }
     }
 
-    /// The event of an answer.
-    fn read(&mut self, reply: &ReplyRecord) -> Result<Event, Error> {
+    /// The event of an answer; none of a kind that is not known here.
+    fn read(&mut self, reply: &ReplyRecord) -> Result<Option<Event>, Error> {
         self.connection.heard(reply);
         if reply.id == self.request.correlation_id() {
             self.answered = true;
@@ -168,14 +175,15 @@ impl Reader {
         }
         let id = reply.id.to_string();
         let event = client::decode_event(&id, reply.headers, &reply.value)?;
-        self.after = event.cursor.max(self.after);
+        self.after = reply.headers.cursor.max(self.after);
+        let Some(event) = event else { return Ok(None) };
         self.task = match &event.response {
             StreamResponse::Task(task) => Some(Arc::clone(&task.id)),
             StreamResponse::StatusUpdate(event) => Some(Arc::clone(&event.task_id)),
             StreamResponse::ArtifactUpdate(event) => Some(Arc::clone(&event.task_id)),
             StreamResponse::Message(_) => self.task.take(),
         };
-        Ok(event)
+        Ok(Some(event))
     }
 
     /// Asks for what comes after the last event: under a new correlation id, as what is under way

@@ -42,10 +42,12 @@ impl TableAddress {
         let table = table.strip_prefix("//").unwrap_or_default().trim_end_matches('/');
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         if !(3..=255).contains(&table.len()) || !table.bytes().all(fits) {
-            return Err(format!(
-                "`{table}` is no name of a DynamoDB table: write dynamodb://TABLE, with 3 to 255 of \
-                 A-Z, a-z, 0-9, _, - and dots."
-            ));
+            // Nothing of it is repeated: it may be a password.
+            return Err(
+                "The URL has no name of a DynamoDB table: write dynamodb://TABLE, with 3 to \
+                        255 of A-Z, a-z, 0-9, _, - and dots."
+                    .to_owned(),
+            );
         }
         let mut address =
             Self { table: table.to_owned(), endpoint: None, region: None, ttl: Some(TTL) };
@@ -58,23 +60,26 @@ impl TableAddress {
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "endpoint" => {
-                let is_http =
-                    |url: &url::Url| url.has_host() && matches!(url.scheme(), "http" | "https");
+                let is_http = |url: &url::Url| {
+                    let has_login = !url.username().is_empty() || url.password().is_some();
+                    url.has_host() && matches!(url.scheme(), "http" | "https") && !has_login
+                };
                 let url = url::Url::parse(value).ok().filter(is_http);
                 self.endpoint =
                     Some(url.ok_or("`endpoint` is no URL such as http://127.0.0.1:8000.")?);
             }
             "region" if !value.is_empty() => self.region = Some(value.to_owned()),
             "ttl" => {
-                let seconds: u64 = value
-                    .parse()
-                    .map_err(|_| format!("`ttl={value}` is no number of seconds; 0 is never."))?;
+                let seconds: u64 =
+                    value.parse().map_err(|_| "`ttl` is no number of seconds; 0 is never.")?;
                 self.ttl = (seconds > 0).then(|| Duration::from_secs(seconds));
             }
             _ => {
-                return Err(format!(
-                    "`{name}={value}` says nothing to DynamoDB: there are endpoint, region and ttl."
-                ));
+                return Err(
+                    "A parameter of the URL says nothing to DynamoDB: there are endpoint, \
+                            region and ttl."
+                        .to_owned(),
+                );
             }
         }
         Ok(())
@@ -151,13 +156,13 @@ mod tests {
         for (rest, named) in [
             ("", "no name of a DynamoDB table"),
             ("tasks", "no name of a DynamoDB table"),
-            ("//a", "`a` is no name"),
-            ("//key:secret@tasks", "is no name"),
+            ("//a", "no name of a DynamoDB table"),
+            ("//key:secret@tasks", "no name of a DynamoDB table"),
             ("//tasks?endpoint=8000", "`endpoint` is no URL"),
             ("//tasks?endpoint=ftp://host", "`endpoint` is no URL"),
-            ("//tasks?region=", "`region=` says nothing"),
-            ("//tasks?ttl=month", "`ttl=month`"),
-            ("//tasks?tll=1", "`tll=1`"),
+            ("//tasks?region=", "says nothing"),
+            ("//tasks?ttl=month", "`ttl` is no number"),
+            ("//tasks?tll=1", "there are endpoint, region and ttl"),
         ] {
             let error = TableAddress::parse(rest).unwrap_err();
             assert!(error.contains(named), "{rest}: {error}");

@@ -63,11 +63,15 @@ impl FromStr for DatabaseAddress {
                 "ttl" => ttl = number(&name, &value, 0..=MAX_TTL)?,
                 "pool" => pool = number(&name, &value, 1..=1_000)?,
                 "sslmode" if value.parse::<PgSslMode>().is_err() => {
-                    return Err(format!("The store's URL says sslmode={value}, which is none."));
+                    return Err("The store's URL says an sslmode that is none.".to_owned());
                 }
                 known if OF_THE_CLIENT.contains(&known) => rest.push((name, value)),
                 _ => {
-                    return Err(format!("The store's URL has a parameter {name:?}: what is that?"));
+                    return Err(
+                        "The store's URL has a parameter that is none: there are schema, ttl, \
+                                pool, and libpq's."
+                            .to_owned(),
+                    );
                 }
             }
         }
@@ -76,7 +80,7 @@ impl FromStr for DatabaseAddress {
             url.set_query(None);
         }
         let options = PgConnectOptions::from_url(&url)
-            .map_err(|error| format!("The store's URL cannot be used: {error}."))?;
+            .map_err(|_| "The store's URL cannot be used: libpq has no such port or parameter.")?;
         let options = match options.get_application_name() {
             Some(_) => options,
             None => options.application_name("a2a-serverless"),
@@ -97,7 +101,7 @@ fn checked_schema(name: String) -> Result<String, String> {
         return Ok(name);
     }
     Err(format!(
-        "The store's URL says schema={name:?}: a schema has up to {MAX_SCHEMA} of a-z, 0-9 and _, \
+        "The store's URL names no schema: one has up to {MAX_SCHEMA} of a-z, 0-9 and _, \
          no digit first, and does not begin with pg_."
     ))
 }
@@ -108,7 +112,7 @@ where
 {
     value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
         let (first, last) = range.into_inner();
-        format!("The store's URL says {name}={value:?}: expected a number from {first} to {last}.")
+        format!("The store's URL says a {name} that is no number from {first} to {last}.")
     })
 }
 
@@ -143,7 +147,7 @@ mod tests {
             ("postgres://u:secret@db/x?schema=pg_a", "schema"),
             ("postgres://u:secret@db/x?schema=", "schema"),
             ("postgres://u:secret@db/x?sslmode=perhaps", "sslmode"),
-            ("postgres://u@db/x?pasword=secret", "pasword"),
+            ("postgres://u@db/x?pasword=secret", "schema, ttl, pool"),
         ] {
             let sentence = url.parse::<DatabaseAddress>().err().unwrap();
             assert!(sentence.contains(named), "{sentence}");

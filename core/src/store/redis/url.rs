@@ -38,7 +38,7 @@ impl ServerAddress {
             match &*name {
                 "prefix" => prefix = checked_prefix(&value)?,
                 "ttl" => ttl = seconds(&value)?,
-                _ => return Err(wrong(&format!("it knows no `{name}`, only prefix and ttl"))),
+                _ => return Err(wrong("it knows prefix and ttl, and no other parameter")),
             }
         }
         if url.fragment().is_some() {
@@ -117,7 +117,7 @@ mod tests {
             ("redis://u:secret@h?prefix={}", "prefix"),
             ("redis://u:secret@h?ttl=soon", "ttl"),
             ("redis://u:secret@h?ttl=-1", "ttl"),
-            ("redis://u:secret@h?tls=1", "`tls`"),
+            ("redis://u:secret@h?tls=1", "no other parameter"),
             ("redis://u:secret#@h", "form"),
         ] {
             let Err(told) = ServerAddress::parse(url) else { panic!("{url}") };

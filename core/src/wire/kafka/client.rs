@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What travels beside a call.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Beside<'a> {
     /// The URIs of the extensions the client knows.
     pub extensions: &'a [Arc<str>],
@@ -40,7 +40,7 @@ pub struct Beside<'a> {
 pub type Headers = Vec<(&'static str, String)>;
 
 /// A request as a record, its topic and its key apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// JSON-RPC; its id is the record's key.
     pub value: Vec<u8>,
@@ -102,13 +102,14 @@ pub fn decode(id: &str, kind: ReplyKind, value: &[u8]) -> Result<Reply, Error> {
     mine(id, jsonrpc::read_response(kind, value))
 }
 
-/// Reads one event of a stream.
+/// Reads one event of a stream; none of a kind that is not known here.
 ///
 /// # Errors
 /// As [`decode`]; the stream ends with it.
-pub fn decode_event(id: &str, headers: EventHeaders, value: &[u8]) -> Result<Event, Error> {
+pub fn decode_event(id: &str, headers: EventHeaders, value: &[u8]) -> Result<Option<Event>, Error> {
+    let EventHeaders { cursor, last } = headers;
     let response = mine(id, jsonrpc::read_event(value))?;
-    Ok(Event { cursor: headers.cursor, response, last: headers.last })
+    Ok(response.map(|response| Event { cursor, response, last }))
 }
 
 /// An agent that could not read a request's id says so under none.
@@ -167,7 +168,7 @@ mod tests {
             ("authorization", "Bearer secret"),
         ];
         assert_eq!(headers[2..], said.map(|(name, value)| (name, value.to_owned())));
-        assert_eq!(encode("c-1", &Call::GetAgentCard, &beside), None);
+        assert!(encode("c-1", &Call::GetAgentCard, &beside).is_none());
     }
 
     #[test]
@@ -220,8 +221,10 @@ mod tests {
             let answer = kafka::event_answer(&record, &form, &Ok(event.clone()));
             let headers = answer.headers.iter().map(|(name, value)| (&**name, &**value));
             let read = decode_event("c-1", EventHeaders::read(headers), &answer.value).unwrap();
-            assert_eq!(read, event);
+            assert_eq!(read, Some(event));
         }
+        let newer = br#"{"jsonrpc":"2.0","id":"c-1","result":{"heartbeat":{}}}"#;
+        assert_eq!(decode_event("c-1", EventHeaders::default(), newer).unwrap(), None);
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     types::{AgentCard, Timestamp},
-    wire::write,
+    wire::{answer, write},
 };
 
 /// The topic, on every cluster.
@@ -81,8 +81,9 @@ impl Entry {
         };
         let (agent, instance) =
             Self::names(key).ok_or_else(|| invalid("its key is not AGENT/INSTANCE"))?;
-        let card: AgentCard =
-            serde_json::from_slice(value).map_err(|error| invalid(&error.to_string()))?;
+        let card: AgentCard = answer::text(value)
+            .and_then(answer::read_newer)
+            .map_err(|error| invalid(error.message().trim_end_matches('.')))?;
         let mut expires =
             headers.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case(EXPIRES));
         let read = |value| time(std::str::from_utf8(value).ok()?.trim()).ok();

@@ -81,6 +81,7 @@ impl BalanceExecutor {
         queue: &EventQueue,
     ) -> Result<(), Stopped> {
         queue.working(()).await?;
+        let peer = self.peer.on_behalf_of(context);
         let asked = Race::ALL.map(|race| {
             let question = language.text(
                 format_args!("{} win rate", race.english()),
@@ -93,7 +94,7 @@ impl BalanceExecutor {
             // The client's message is the answer to what the peer asked.
             let parts = known.is_some().then(|| context.message().parts.clone());
             let asked = Asked { parts: parts.unwrap_or(asked.parts), ..asked };
-            asked.ask(&self.peer, known, queue)
+            asked.ask(&peer, known, queue)
         });
         let mut figures = Vec::new();
         let mut waits: Option<(TaskState, Vec<Part>)> = None;
@@ -138,7 +139,7 @@ impl BalanceExecutor {
         );
         let asked = self.asked(context, PEER, heading, Some(context.message().parts.clone()));
         let known = known(context, &asked.artifact);
-        match asked.ask(&self.peer, known, queue).await? {
+        match asked.ask(&self.peer.on_behalf_of(context), known, queue).await? {
             Answer::Done(_, said) => queue.complete(said).await,
             Answer::Waits(state, question) => ask_client(state, question, queue).await,
             Answer::None(why) => queue.fail(no_answer(&why, language)).await,
@@ -157,7 +158,6 @@ impl BalanceExecutor {
             artifact: artifact(about),
             // This message is not in there yet.
             key: key(context, said(context) + 1, about),
-            context_id: context.context_id().into(),
             passed_on: parts.is_some(),
             parts: parts.unwrap_or_else(|| vec![Part::text(&*heading)]),
             heading,
@@ -181,11 +181,11 @@ impl AgentExecutor for BalanceExecutor {
     async fn cancel(&self, context: RequestContext) -> Result<(), AgentError> {
         let mut parameters = self.peer.parameters().clone();
         parameters.timeout = context.deadline().saturating_duration_since(Instant::now());
-        let peer = self.peer.clone().with_parameters(parameters);
+        let peer = self.peer.on_behalf_of(&context).with_parameters(parameters);
         let artifacts = context.task().into_iter().flat_map(|task| &task.artifacts);
         let tasks = artifacts.filter_map(peer::task_of);
         let canceled = join_all(tasks.map(|task| peer::cancel(&peer, task)));
-        let asked = peer::cancel_asked(&peer, context.context_id(), unheard(&context));
+        let asked = peer::cancel_asked(&peer, unheard(&context));
         let (canceled, asked) = join(canceled, asked).await;
         canceled.into_iter().chain([asked]).collect::<Result<(), _>>().map_err(peer::not_canceled)
     }

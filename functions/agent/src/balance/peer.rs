@@ -38,8 +38,6 @@ pub(super) struct Asked {
     /// A name for it that is the same each time this agent is run for the same message: what the
     /// peer is sent again under it, it does once.
     pub(super) key: String,
-    /// The conversation, which is this agent's own.
-    pub(super) context_id: Arc<str>,
     /// The question itself.
     pub(super) parts: Vec<Part>,
     /// What the peer makes is this agent's answer, and not just its thinking.
@@ -74,17 +72,11 @@ pub(super) async fn cancel(peer: &Client, task: String) -> Result<(), Error> {
 
 /// Ends the peer's work on the questions of these keys, of which it has not told a task: they are on
 /// their way to it, or its first word on the way back. So it is looked for what comes of them, for a
-/// while: a task in that conversation with a message that is called after the key.
-pub(super) async fn cancel_asked(
-    peer: &Client,
-    context_id: &str,
-    mut keys: Vec<String>,
-) -> Result<(), Error> {
+/// while: a task in this conversation with a message that is called after the key.
+pub(super) async fn cancel_asked(peer: &Client, mut keys: Vec<String>) -> Result<(), Error> {
     let (until, mut pause) = (Instant::now() + ON_ITS_WAY, Duration::from_millis(20));
     while !keys.is_empty() {
-        let request =
-            ListTasksRequest { context_id: Some(context_id.into()), ..ListTasksRequest::default() };
-        for task in peer.list(request).await?.tasks {
+        for task in peer.list(ListTasksRequest::default()).await?.tasks {
             let is_of = |key: &String| task.history.iter().any(|it| *it.message_id == **key);
             if let Some(place) = keys.iter().position(is_of) {
                 keys.swap_remove(place);
@@ -130,7 +122,6 @@ impl Asked {
             }
         }
         let message = Message {
-            context_id: Some(Arc::clone(&self.context_id)),
             task_id: known.map(Arc::from),
             ..Message::user(self.key.as_str(), self.parts.clone())
         };

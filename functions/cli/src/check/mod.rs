@@ -28,7 +28,7 @@ mod record;
 mod records;
 mod streams;
 
-use a2a_core::ErrorKind;
+use a2a_core::{ErrorKind, wire::shown};
 use serde::Serialize;
 
 use self::{list::Requirement, outcome::Outcome, probe::Probe};
@@ -75,6 +75,7 @@ pub(crate) async fn run(
         }
         let Requirement { number, section, what, .. } = requirement;
         let line = Line { number, section, what, outcome: word, why };
+        let why = &*shown::line(why);
         let because = if why.is_empty() { String::new() } else { format!("\n{:26}{why}", "") };
         output.row(&line, &format!("{number:<5}{section:<7}{word:<10}    {what}{because}"))?;
     }

@@ -43,8 +43,9 @@ fn answer(mut stream: TcpStream, card: &str, answers: &[(&str, &str)]) {
     let listed = answers.iter().find(|(request, _)| head[0].starts_with(request));
     let body = if is_card { card } else { listed.unwrap_or_else(|| panic!("{head:?}")).1 };
     let length = body.len();
+    let status = if body.starts_with(r#"{"error""#) { "400 Bad Request" } else { "200 OK" };
     let response = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/a2a+json\r\ncontent-length: {length}\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/a2a+json\r\ncontent-length: {length}\r\n\
          connection: close\r\n\r\n{body}"
     );
     stream.write_all(response.as_bytes()).unwrap();

@@ -5,6 +5,7 @@
 //! | [`cases`] | only the transport changes: one script, every transport, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
 //! | [`balance`] | an agent that calls another one, over both transports |
+//! | [`isolation`] | two callers of such an agent, who never meet at the other one |
 //! | [`engines::peers`] | the same with its peer elsewhere: over HTTP, over a real Kafka, as a function |
 //! | [`engines::several`] | several agents in one runner, each on its own |
 //! | [`engines::real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
@@ -22,6 +23,7 @@
 //! | [`transports`] | a step's way through each transport, and its reply in one common form |
 //! | [`kafka_client`], [`kafka_agent`] | a Kafka client, and an agent behind a broker |
 //! | [`process`] | the runner as a child process |
+//! | [`tokens`] | bearer tokens of one issuer |
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
 
@@ -30,6 +32,7 @@ mod balance;
 mod cases;
 mod engines;
 mod expect;
+mod isolation;
 mod kafka_agent;
 mod kafka_client;
 mod kafka_document;
@@ -39,5 +42,6 @@ mod process;
 mod raw_batch;
 mod runner;
 mod script;
+mod tokens;
 mod transports;
 mod undecodable;

@@ -15,16 +15,12 @@ use a2a_lambda::{
     environment::PEERS,
     setup::{AGENT, STORE},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::{
-    rand::SystemRandom,
-    signature::{Ed25519KeyPair, KeyPair},
-};
 use serde_json::{Value, json};
 
 use crate::{
     kafka_client::KafkaClient,
     process::{PATIENCE, Process, http},
+    tokens::Issuer,
 };
 
 const JSON: [&str; 2] = ["content-type: application/json", "a2a-version: 1.0"];
@@ -263,26 +259,11 @@ fn without_kafka_it_is_called_within_the_process() {
     assert_eq!(balance.runner.ended().code, Some(0));
 }
 
-/// A set of keys, and a token that one of them signed.
-fn credentials() -> (String, String) {
-    let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-    let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
-    let x = base64(key.public_key().as_ref());
-    let jwks = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": x }] });
-    let claims =
-        json!({ "iss": "issuer", "sub": "balance", "aud": "data", "exp": 4_102_444_800_u64 });
-    let claims = base64(claims.to_string().as_bytes());
-    let signed = format!("{}.{claims}", base64(br#"{"alg":"EdDSA"}"#));
-    let signature = base64(key.sign(signed.as_bytes()).as_ref());
-    (jwks.to_string(), format!("{signed}.{signature}"))
-}
-
 #[test]
 fn a_peer_that_is_guarded_is_shown_a_token() {
-    let (jwks, token) = credentials();
-    let guards = ["--jwks", &jwks, "--jwt-issuer", "issuer", "--jwt-audience", "data"];
-    let peer = Peer::data(&guards);
+    let issuer = Issuer::new();
+    let (guards, token) = (issuer.guards(), issuer.token("balance"));
+    let peer = Peer::data(&guards.each_ref().map(|it| &**it));
     for url in peer.urls() {
         let verbose = ("RUST_LOG", "debug");
         let shown = [("A2A_PEER_TOKEN_DATA", &*token), verbose];
