@@ -64,6 +64,11 @@ pub struct Limits {
     /// How many bytes of requests are in flight in all. Past it, and past three quarters of it for a
     /// request of more than 16 KiB, a new one is answered with 503 and `Retry-After`.
     pub bytes_in_flight: usize,
+    /// How many runs are at work at once. Past it a new one is refused as unavailable: over HTTP with
+    /// 503 and `Retry-After`, over Kafka its record waits.
+    pub runs: usize,
+    /// The same for each caller.
+    pub runs_per_caller: usize,
 }
 
 impl Default for Limits {
@@ -93,6 +98,8 @@ impl Default for Limits {
             body_time: Duration::from_secs(30),
             read_stall: Duration::from_secs(30),
             bytes_in_flight: 64 << 20,
+            runs: 16_384,
+            runs_per_caller: 16_384,
         }
     }
 }

@@ -79,9 +79,15 @@ impl HttpEndpoint {
     /// When the card cannot be written as JSON.
     pub fn located_at(&self, address: &str) -> Result<Self, Error> {
         let card = AgentCard::clone(self.handler.card()).located_at(address);
-        let base = base_of(&card);
         let card = Arc::new(CardDocument::new(&card, self.handler.now())?);
-        Ok(Self { card, base, ..self.clone() })
+        Ok(Self { card, ..self.clone() })
+    }
+
+    /// The same endpoint for requests that come with this address's path before their own: a proxy
+    /// may take it off, or not.
+    #[must_use]
+    pub fn below(self, address: &str) -> Self {
+        Self { base: path_of(address), ..self }
     }
 
     /// The same endpoint for one invocation; see [`DefaultRequestHandler::invocation`].
@@ -289,8 +295,13 @@ fn base_of(card: &AgentCard) -> Arc<str> {
     let over_http = [AgentInterface::JSONRPC, AgentInterface::HTTP_JSON];
     let mut interfaces = card.supported_interfaces.iter();
     let interface = interfaces.find(|it| over_http.contains(&&*it.protocol_binding));
-    let url = interface.and_then(|it| it.url.parse::<http::Uri>().ok());
-    url.map(|url| url.path().trim_end_matches('/').into()).unwrap_or_default()
+    interface.map(|it| path_of(&it.url)).unwrap_or_default()
+}
+
+/// Without a slash at its end.
+fn path_of(address: &str) -> Arc<str> {
+    let address = address.parse::<http::Uri>();
+    address.map(|address| address.path().trim_end_matches('/').into()).unwrap_or_default()
 }
 
 fn full(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Response<Body> {

@@ -32,6 +32,10 @@ pub(crate) fn request(
     for (name, value) in headers {
         builder = builder.header(*name, *value);
     }
+    let named = builder.headers_ref().is_some_and(|headers| headers.contains_key("content-type"));
+    if !named && !body.is_empty() {
+        builder = builder.header("content-type", JSON);
+    }
     builder.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
 

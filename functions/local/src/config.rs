@@ -58,6 +58,14 @@ pub struct Config {
     #[arg(long, env = "A2A_CONNECTIONS", default_value_t = 2_048)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections: u32,
+    /// How many runs are at work at once: past it HTTP answers 503, and a record waits
+    #[arg(long, env = "A2A_RUNS", default_value_t = 16_384)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub runs: u32,
+    /// The same for each caller
+    #[arg(long, env = "A2A_RUNS_PER_CALLER", default_value_t = 16_384)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub runs_per_caller: u32,
     /// Real brokers, instead of the embedded one: HOST:PORT, or several with commas
     #[arg(long, env = "A2A_KAFKA", value_name = "HOST:PORT")]
     pub kafka: Option<String>,

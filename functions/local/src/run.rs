@@ -159,6 +159,8 @@ fn configured(
     limits.run_time = Duration::from_secs(config.run_seconds);
     limits.lease = Duration::from_secs(config.lease_seconds);
     limits.connection_idle = Duration::from_secs(config.idle_seconds);
+    limits.runs = config.runs as usize;
+    limits.runs_per_caller = config.runs_per_caller as usize;
     limits.connections = config.connections as usize;
     let mut handler = handler.with_limits(limits);
     if let Some(secret) = &config.secret {

@@ -37,7 +37,7 @@ const STREAMS: u32 = 64;
 
 /// Serves connections until `stop`, then lets the calls in flight finish. A client that does not
 /// read its answer, or does not finish its request, is not waited for.
-pub(crate) async fn serve(
+pub async fn serve(
     listener: TcpListener,
     endpoint: HttpEndpoint,
     health: Health,
@@ -139,3 +139,6 @@ async fn connection(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

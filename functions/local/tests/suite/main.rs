@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cases`] | only the transport changes: one script, every transport, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
+//! | [`http_server`] | the runner's HTTP server: heads, connections, origins |
 //! | [`balance`] | an agent that calls another one, over both transports |
 //! | [`engines::peers`] | the same with its peer elsewhere: over HTTP, over a real Kafka, as a function |
 //! | [`engines::several`] | several agents in one runner, each on its own |
@@ -29,6 +30,7 @@ mod balance;
 mod cases;
 mod engines;
 mod expect;
+mod http_server;
 mod kafka_agent;
 mod kafka_client;
 mod kafka_document;
