@@ -26,7 +26,7 @@ use a2a_core::{
 };
 use http::Response;
 use lambda_http::{
-    Adapter, RequestExt, StreamAdapter, lambda_runtime, service_fn, tower::ServiceExt,
+    Adapter, RequestExt, Service, StreamAdapter, lambda_runtime, service_fn, tower::ServiceExt,
 };
 
 pub use tolerance::tolerated;
@@ -53,7 +53,9 @@ pub fn main(agents: impl Into<Vec<Agent>>) -> ExitCode {
         });
         let end = match environment.get(ANSWERS)?.as_deref() {
             None | Some("streamed") => {
-                let service = StreamAdapter::from(service).map_request(tolerance::of);
+                let service = service_fn(move |event| {
+                    StreamAdapter::from(service.clone()).call(tolerance::of(event))
+                });
                 lambda_runtime::run_concurrent(service).await
             }
             Some("buffered") => {

@@ -91,7 +91,10 @@ fn a_head_is_refused_without_its_body() {
 
 #[test]
 fn with_tokens_a_body_that_never_ends_is_not_waited_for() {
-    let jwks = r#"{"keys":[]}"#;
+    // The example of RFC 7517, appendix A.1.
+    let jwks = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","kid":"1","alg":"ES256",
+        "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
     let more = ["--jwks", jwks, "--jwt-issuer", "https://i", "--jwt-audience", "a"];
     let (_runner, address) = runner(&more);
     for path in ["/", "/message:send"] {
