@@ -133,6 +133,7 @@ impl HttpEndpoint {
     /// Answers with an error that needs no body, as the path's binding has it, and with HTTP's own
     /// status for it.
     pub fn refuse(&self, path: &str, error: Error) -> Response<Body> {
+        let path = path.strip_prefix(&*self.base).unwrap_or(path);
         if !jsonrpc::is_path(path) {
             return super::rest_error(&error);
         }
