@@ -12,6 +12,7 @@ use http::{
 
 use super::{
     Body, HttpEndpoint,
+    admitted::Admitted,
     encoding::{self, Encoding},
 };
 use crate::{
@@ -19,21 +20,6 @@ use crate::{
     error::{Error, ErrorKind},
     wire::{is_json_type, jsonrpc, rest, status},
 };
-
-/// A request whose head was found right; its body is still to come.
-#[derive(Debug)]
-pub struct Admitted {
-    pub(super) caller: Caller,
-    pub(super) parts: Parts,
-    encoding: Option<Encoding>,
-}
-
-impl Admitted {
-    /// Whose tasks it is about.
-    pub fn caller(&self) -> &Caller {
-        &self.caller
-    }
-}
 
 impl HttpEndpoint {
     /// Judges a request by its head: host, origin, path and method, credentials, then what it says of

@@ -5,6 +5,7 @@
 //! know: sockets, Lambda, method names and codes (those are `wire`'s).
 
 mod admission;
+mod admitted;
 mod body;
 mod card;
 mod credentials;
@@ -36,7 +37,7 @@ use crate::{
     },
 };
 
-pub use admission::Admitted;
+pub use admitted::Admitted;
 pub use body::Body;
 use card::CardDocument;
 pub use origins::Origins;
