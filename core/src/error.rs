@@ -41,6 +41,10 @@ pub enum ErrorKind {
     InvalidParams,
     /// The request is over a limit.
     TooLarge,
+    /// The request's body is of a type, or in an encoding, that is not read here.
+    UnsupportedMediaType,
+    /// The caller sends more requests than it may; a retry may work later.
+    TooManyRequests,
     /// The caller did not say who it is.
     Unauthenticated,
     /// The caller may not do this.
@@ -158,7 +162,7 @@ impl Error {
 
     /// Whether a retry of the call may succeed. A Kafka record that failed so is redelivered.
     pub fn is_retriable(&self) -> bool {
-        self.kind == ErrorKind::Unavailable
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::TooManyRequests)
     }
 }
 

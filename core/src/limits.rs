@@ -49,6 +49,26 @@ pub struct Limits {
     pub related: u32,
     /// A page of tasks, where the caller does not say.
     pub page: u32,
+    /// How many connections an HTTP server has open, and no more than half of its descriptors. Past
+    /// it the one without a request in flight for longest is closed; a new one where there is none.
+    pub connections: usize,
+    /// How long a connection stays open without a request: longer than load balancers keep theirs,
+    /// which would send a request as it closes.
+    pub connection_idle: Duration,
+    /// How long the head of a request may take to arrive; its connection is closed then.
+    pub head_time: Duration,
+    /// How long the body of a request may take to arrive; 400 then.
+    pub body_time: Duration,
+    /// How long a reader may take nothing of its answer; its connection is closed then.
+    pub read_stall: Duration,
+    /// How many bytes of requests are in flight in all. Past it, and past three quarters of it for a
+    /// request of more than 16 KiB, a new one is answered with 503 and `Retry-After`.
+    pub bytes_in_flight: usize,
+    /// How many runs are at work at once. Past it a new one is refused as unavailable: over HTTP with
+    /// 503 and `Retry-After`, over Kafka its record waits.
+    pub runs: usize,
+    /// The same for each caller.
+    pub runs_per_caller: usize,
 }
 
 impl Default for Limits {
@@ -72,6 +92,14 @@ impl Default for Limits {
             run_outage: Duration::from_secs(60),
             related: 20,
             page: 50,
+            connections: 2_048,
+            connection_idle: Duration::from_secs(75),
+            head_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(30),
+            read_stall: Duration::from_secs(30),
+            bytes_in_flight: 64 << 20,
+            runs: 16_384,
+            runs_per_caller: 16_384,
         }
     }
 }

@@ -21,6 +21,7 @@
 //! | `follow` | a journal as a stream of events |
 //! | `liveness`, `takeover`, `sweeper` | expired leases, and taking over the work behind them |
 //! | `page` | page tokens |
+//! | `places` | how many runs are at work at once |
 
 mod answer;
 mod batch;
@@ -29,6 +30,7 @@ mod ends;
 mod follow;
 mod liveness;
 mod page;
+mod places;
 mod read;
 mod recorded;
 mod recorder;

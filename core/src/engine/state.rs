@@ -10,7 +10,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{liveness::Liveness, page::PageKey, writer::Writer};
+use super::{liveness::Liveness, page::PageKey, places::Places, writer::Writer};
 use crate::{
     agent::{AgentExecutor, RequestContext, Scope},
     call::Caller,
@@ -31,6 +31,8 @@ pub(crate) struct Engine {
     pub(crate) env: Env,
     /// Runs that go on without their caller.
     pub(crate) runs: TaskTracker,
+    /// Of all runs at work.
+    pub(crate) places: Places,
     /// How many of them were released before they were done.
     pub(crate) released: Arc<AtomicUsize>,
     /// Ends the streams of tasks that no run is at work on.
@@ -54,6 +56,7 @@ impl Engine {
             limits: Arc::default(),
             env: Env::system(),
             runs: TaskTracker::new(),
+            places: Places::default(),
             released: Arc::default(),
             shutdown: CancellationToken::new(),
             release: CancellationToken::new(),

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, future::BoxFuture};
 use super::{
     answer::{AnswerReceiver, Want},
     ends::{Ends, interrupted, still_at_work},
+    places::Place,
     start::Start,
     state::Engine,
     writer::Writer,
@@ -106,11 +107,17 @@ impl Engine {
                 }
                 Admission::GiveUp => Box::pin(self.fail_orphan(writer)).await?,
                 Admission::Begin | Admission::Restart(_) => {
+                    // What was begun once goes on; a new run must find a place.
+                    let place = match decision {
+                        Admission::Begin => Some(self.places.take(&caller.owner, &self.limits)?),
+                        _ => None,
+                    };
                     if named.is_some() && decision == Admission::Begin {
                         self.bind_key(caller, &key).await?;
                     }
                     let start = Start::new(decision, writer, &slots);
                     if let Some((run, answer)) = self.start(caller, start, &request, want).await? {
+                        let run = placed(run, place);
                         if want == Want::Created && matches!(decision, Admission::Restart(_)) {
                             // Its answer is the first attempt's.
                             self.runs.spawn(run);
@@ -224,5 +231,16 @@ fn not_started(error: Error, expired: bool) -> Error {
         ErrorKind::TaskNotFound if expired => Error::expired(),
         ErrorKind::TaskNotFound => interrupted(),
         _ => error,
+    }
+}
+
+/// The same run, which has its place until it ends.
+fn placed(run: BoxFuture<'static, ()>, place: Option<Place>) -> BoxFuture<'static, ()> {
+    match place {
+        None => run,
+        Some(place) => Box::pin(async move {
+            let _place = place;
+            run.await;
+        }),
     }
 }

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED},
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED},
 };
 
 use super::body::Body;
@@ -46,12 +46,12 @@ impl CardDocument {
     }
 
     /// Specification section 8.6: cacheable, and revalidated by its tag.
-    pub(super) fn response(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+    pub(super) fn response(&self, headers: &HeaderMap) -> Response<Body> {
         let tags = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|tags| tags.to_str().ok());
         let known = tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| {
             tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes()
         });
-        let body = if known || *method == Method::HEAD { Bytes::new() } else { self.body.clone() };
+        let body = if known { Bytes::new() } else { self.body.clone() };
         let mut response = Response::new(Body::Full(Some(body)));
         if known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -59,9 +59,6 @@ impl CardDocument {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(parameters::JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(CARD_AGE));
-        if *method == Method::HEAD {
-            headers.insert(CONTENT_LENGTH, self.body.len().into());
-        }
         headers.insert(ETAG, self.etag.clone());
         headers.insert(LAST_MODIFIED, self.modified.clone());
         response

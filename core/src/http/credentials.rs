@@ -41,7 +41,6 @@ impl HttpEndpoint {
             Err(error) => {
                 let http = status::of(error.kind()).http;
                 let mut response = self.refuse(path, error);
-                *response.status_mut() = http;
                 if http == StatusCode::UNAUTHORIZED {
                     let challenge = match authorization {
                         None => "Bearer",

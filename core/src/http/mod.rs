@@ -4,9 +4,13 @@
 //! Owns: headers, media types, caching of the card, event streams and their heartbeat. Must never
 //! know: sockets, Lambda, method names and codes (those are `wire`'s).
 
+mod admission;
+mod admitted;
 mod body;
 mod card;
 mod credentials;
+mod encoding;
+mod origins;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,16 +18,17 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
 };
 
 use crate::{
     call::{Call, Caller, Event, Events, IdempotencyKey, Reply, TraceContext, check},
-    error::{Error, ErrorKind},
+    error::Error,
     handler::DefaultRequestHandler,
-    types::AgentCard,
+    limits::Limits,
+    types::{AgentCard, AgentInterface},
     wire::{
-        is_json_type, jsonrpc,
+        jsonrpc,
         parameters::{
             self, A2A_IDEMPOTENCY_KEY, EXTENSIONS, IDEMPOTENCY_KEY, LAST_EVENT_ID, TRACEPARENT,
             TRACESTATE, VERSION,
@@ -32,8 +37,10 @@ use crate::{
     },
 };
 
+pub use admitted::Admitted;
 pub use body::Body;
 use card::CardDocument;
+pub use origins::Origins;
 
 /// How often a silent stream says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -50,6 +57,9 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static(parameters::EVENT_STR
 pub struct HttpEndpoint {
     handler: DefaultRequestHandler,
     card: Arc<CardDocument>,
+    /// The path of the agent's address, without a slash at its end.
+    base: Arc<str>,
+    origins: Origins,
 }
 
 impl HttpEndpoint {
@@ -58,8 +68,9 @@ impl HttpEndpoint {
     /// # Errors
     /// When the card cannot be written as JSON.
     pub fn new(handler: DefaultRequestHandler) -> Result<Self, Error> {
+        let (base, origins) = (base_of(handler.card()), Origins::default());
         let card = Arc::new(CardDocument::new(handler.card(), handler.now())?);
-        Ok(Self { handler, card })
+        Ok(Self { handler, card, base, origins })
     }
 
     /// The same endpoint as its clients reach it at this address, such as
@@ -70,13 +81,27 @@ impl HttpEndpoint {
     pub fn located_at(&self, address: &str) -> Result<Self, Error> {
         let card = AgentCard::clone(self.handler.card()).located_at(address);
         let card = Arc::new(CardDocument::new(&card, self.handler.now())?);
-        Ok(Self { handler: self.handler.clone(), card })
+        Ok(Self { card, ..self.clone() })
+    }
+
+    /// The same endpoint for requests that come with this address's path before their own: a proxy
+    /// may take it off, or not.
+    #[must_use]
+    pub fn below(self, address: &str) -> Self {
+        Self { base: path_of(address), ..self }
     }
 
     /// The same endpoint for one invocation; see [`DefaultRequestHandler::invocation`].
     #[must_use]
     pub fn invocation(&self) -> Self {
-        Self { handler: self.handler.invocation(), card: Arc::clone(&self.card) }
+        Self { handler: self.handler.invocation(), ..self.clone() }
+    }
+
+    /// The same endpoint, which these web pages may call.
+    #[must_use]
+    pub fn shared_with(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
     }
 
     /// Answers one request. `caller` is who the transport's own authentication says it is, unless
@@ -84,32 +109,33 @@ impl HttpEndpoint {
     /// is read here.
     pub async fn serve(&self, caller: Caller, request: Request<Bytes>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let caller = match self.authenticated(caller, &parts) {
-            Ok(caller) => caller,
-            Err(refused) => return *refused,
-        };
-        let mut response = match (jsonrpc::is_path(parts.uri.path()), &parts.method) {
-            (true, &Method::POST) => self.jsonrpc(caller, &parts, &body).await,
-            (true, _) => rest_error(
-                &Error::new(ErrorKind::MethodNotAllowed, "JSON-RPC requests are posted here.")
-                    .with("allow", "POST"),
-            ),
-            (false, _) => self.rest(caller, &parts, &body).await,
+        match self.admit(caller, parts) {
+            Ok(admitted) => self.serve_admitted(admitted, body).await,
+            Err(refused) => *refused,
+        }
+    }
+
+    /// Answers a request whose head was judged, now that its body is there.
+    pub async fn serve_admitted(&self, admitted: Admitted, body: Bytes) -> Response<Body> {
+        let body = self.body(&admitted, body);
+        let Admitted { caller, parts, .. } = admitted;
+        let mut response = match body {
+            Err(error) => self.refuse(parts.uri.path(), error),
+            Ok(body) if jsonrpc::is_path(parts.uri.path()) => {
+                self.jsonrpc(caller, &parts, &body).await
+            }
+            Ok(body) => self.rest(caller, &parts, &body).await,
         };
         if let Some(active) = self.active_extensions(&parts.headers) {
             response.headers_mut().insert(EXTENSIONS, active);
         }
-        response
-    }
-
-    /// Answers with an error before anything of the request is read, as the path's binding has it.
-    pub fn refuse(&self, path: &str, error: Error) -> Response<Body> {
-        if !jsonrpc::is_path(path) {
-            return rest_error(&error);
+        self.origins.share(parts.headers.get(ORIGIN), response.headers_mut());
+        if parts.method == Method::HEAD {
+            let length = http_body::Body::size_hint(response.body()).exact().unwrap_or_default();
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+            *response.body_mut() = Body::Full(None);
         }
-        let mut body = Vec::new();
-        jsonrpc::write_response(&mut body, &jsonrpc::Id::Null, &Err(error));
-        full(StatusCode::OK, JSON, body)
+        response
     }
 
     /// Waits until every run that goes on without its caller has ended.
@@ -120,6 +146,16 @@ impl HttpEndpoint {
     /// Whether no run goes on without its caller now.
     pub fn is_settled(&self) -> bool {
         self.handler.is_settled()
+    }
+
+    /// Answers what is no request of HTTP's, whatever it asked for.
+    pub fn malformed(&self, error: &Error) -> Response<Body> {
+        rest_error(error)
+    }
+
+    /// The bounds it is served within.
+    pub fn limits(&self) -> &Limits {
+        self.handler.limits()
     }
 
     /// How many bytes a request's body may have.
@@ -133,12 +169,7 @@ impl HttpEndpoint {
         parts: &http::request::Parts,
         body: &Bytes,
     ) -> Response<Body> {
-        // Before parsing: what is not JSON by its own word is not to be judged as JSON.
-        let refused = self.check_body(parts, body).err();
-        let request = match refused {
-            Some(error) => jsonrpc::Request::refused(error),
-            None => jsonrpc::decode(body),
-        };
+        let request = jsonrpc::decode(body);
         let jsonrpc::Request { id, call, .. } = request;
         let outcome = match (call, self.with_parameters(caller, parts)) {
             (Ok(call), Ok(caller)) => self.handler.call(caller, call).await,
@@ -165,16 +196,14 @@ impl HttpEndpoint {
         body: &Bytes,
     ) -> Response<Body> {
         let (path, query) = (parts.uri.path(), parts.uri.query());
-        let decoded = self
-            .check_body(parts, body)
-            .and_then(|()| rest::decode(&parts.method, path, query, body))
+        let decoded = rest::decode(&parts.method, path, query, body)
             .and_then(|call| Ok((call, self.with_parameters(caller, parts)?)));
         let (call, caller) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => return rest_error(&error),
         };
         if call == Call::GetAgentCard {
-            return self.card.response(&parts.method, &parts.headers);
+            return self.card.response(&parts.headers);
         }
         match self.handler.call(caller, call).await {
             Ok(Reply::Events(events)) => event_stream(events, rest::write_event),
@@ -186,25 +215,6 @@ impl HttpEndpoint {
                 }
             }
             Err(error) => rest_error(&error),
-        }
-    }
-
-    fn check_body(&self, parts: &http::request::Parts, body: &Bytes) -> Result<(), Error> {
-        let limit = self.body_limit();
-        if body.len() > limit {
-            let sentence = format!("The request's body is over the limit of {limit} bytes.");
-            return Err(Error::new(ErrorKind::TooLarge, sentence));
-        }
-        match parts.headers.get(CONTENT_TYPE) {
-            Some(content_type)
-                if !body.is_empty() && !is_json_type(content_type.to_str().unwrap_or_default()) =>
-            {
-                Err(Error::new(
-                    ErrorKind::ContentTypeNotSupported,
-                    "Requests are sent as application/a2a+json or application/json.",
-                ))
-            }
-            _ => Ok(()),
         }
     }
 
@@ -269,10 +279,30 @@ fn rest_error(error: &Error) -> Response<Body> {
     if let Some(allow) = allow.and_then(|(_, allow)| HeaderValue::from_str(allow).ok()) {
         response.headers_mut().insert(ALLOW, allow);
     }
-    if row.http == StatusCode::SERVICE_UNAVAILABLE {
+    retry_later(&mut response);
+    response
+}
+
+/// Says when to come back, where that may help.
+fn retry_later(response: &mut Response<Body>) {
+    if matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+    {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    response
+}
+
+/// The path of the agent's address over HTTP, below which it is served too.
+fn base_of(card: &AgentCard) -> Arc<str> {
+    let over_http = [AgentInterface::JSONRPC, AgentInterface::HTTP_JSON];
+    let mut interfaces = card.supported_interfaces.iter();
+    let interface = interfaces.find(|it| over_http.contains(&&*it.protocol_binding));
+    interface.map(|it| path_of(&it.url)).unwrap_or_default()
+}
+
+/// Without a slash at its end.
+fn path_of(address: &str) -> Arc<str> {
+    let address = address.parse::<http::Uri>();
+    address.map(|address| address.path().trim_end_matches('/').into()).unwrap_or_default()
 }
 
 fn full(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Response<Body> {

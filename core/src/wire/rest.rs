@@ -46,9 +46,7 @@ pub fn decode(
     query: Option<&str>,
     body: &[u8],
 ) -> Result<Call, Error> {
-    let (tenant, resource) = locate(path).ok_or_else(|| {
-        Error::new(ErrorKind::MethodNotFound, format!("There is nothing at {}.", shortened(path)))
-    })?;
+    let (tenant, resource) = located(path)?;
     let tenant = tenant.map(segment).transpose()?;
     let mut call = resource.call(method, query, body)?;
     if let (Some(tenant), Some(field)) = (tenant, call.tenant_mut()) {
@@ -65,6 +63,20 @@ pub fn decode(
 /// Whether the agent's card is there, which everybody may read.
 pub fn is_card(path: &str) -> bool {
     matches!(locate(path), Some((None, Resource::Card)))
+}
+
+/// Whether there is such a path, and it is served under that method.
+///
+/// # Errors
+/// [`ErrorKind::MethodNotFound`] and [`ErrorKind::MethodNotAllowed`], as of [`decode`].
+pub fn check(method: &Method, path: &str) -> Result<(), Error> {
+    located(path)?.1.check(method)
+}
+
+fn located(path: &str) -> Result<(Option<&str>, Resource<'_>), Error> {
+    locate(path).ok_or_else(|| {
+        Error::new(ErrorKind::MethodNotFound, format!("There is nothing at {}.", shortened(path)))
+    })
 }
 
 /// What a path names. Ids are still percent-encoded.
@@ -124,17 +136,25 @@ impl<'a> Resource<'a> {
     fn allow(self) -> &'static str {
         match self {
             Self::Send | Self::Stream | Self::Cancel(_) => "POST",
-            Self::Tasks | Self::Task(_) | Self::ExtendedCard => "GET",
-            Self::Subscribe(_) | Self::Configs(_) => "GET, POST",
-            Self::Config(..) => "GET, DELETE",
-            Self::Card => "GET, HEAD",
+            Self::Tasks | Self::Task(_) | Self::ExtendedCard | Self::Card => "GET, HEAD",
+            // No HEAD: a stream has no length, and would be begun for nothing.
+            Self::Subscribe(_) => "GET, POST",
+            Self::Configs(_) => "GET, HEAD, POST",
+            Self::Config(..) => "GET, HEAD, DELETE",
         }
+    }
+
+    fn check(self, method: &Method) -> Result<(), Error> {
+        let is_allowed = self.allow().split(", ").any(|allowed| allowed == method.as_str());
+        if is_allowed { Ok(()) } else { Err(not_allowed(method, self.allow())) }
     }
 
     /// Names to calls; [`encode`] is its inverse. What the path says overrides what is said
     /// elsewhere.
     fn call(self, method: &Method, query: Option<&str>, body: &[u8]) -> Result<Call, Error> {
-        let (get, post) = (method == Method::GET, method == Method::POST);
+        self.check(method)?;
+        let get = matches!(*method, Method::GET | Method::HEAD);
+        let post = method == Method::POST;
         Ok(match self {
             Self::Send if post => Call::SendMessage(json(body)?),
             Self::Stream if post => Call::SendStreamingMessage(json(body)?),
@@ -174,7 +194,7 @@ impl<'a> Resource<'a> {
                 })
             }
             Self::ExtendedCard if get => Call::GetExtendedAgentCard(query::read(query)?),
-            Self::Card if get || method == Method::HEAD => Call::GetAgentCard,
+            Self::Card if get => Call::GetAgentCard,
             _ => return Err(not_allowed(method, self.allow())),
         })
     }

@@ -32,7 +32,7 @@ pub struct Status {
 /// The codes of every meaning, in the order of [`ErrorKind`]. JSON-RPC codes from -32050 down are
 /// this project's own: what HTTP says with a status, and JSON-RPC has no word for. Where several
 /// meanings have one code, the code alone means the first of them.
-pub(super) const TABLE: [(ErrorKind, i32, u16, &str, &str); 20] = {
+pub(super) const TABLE: [(ErrorKind, i32, u16, &str, &str); 22] = {
     use ErrorKind::*;
     const FAILED: &str = "FAILED_PRECONDITION";
     const INVALID: &str = "INVALID_ARGUMENT";
@@ -52,6 +52,8 @@ pub(super) const TABLE: [(ErrorKind, i32, u16, &str, &str); 20] = {
         (MethodNotAllowed, -32601, 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
         (InvalidParams, -32602, 400, INVALID, "INVALID_PARAMS"),
         (TooLarge, -32600, 413, INVALID, "TOO_LARGE"),
+        (UnsupportedMediaType, -32005, 415, INVALID, "UNSUPPORTED_MEDIA_TYPE"),
+        (TooManyRequests, -32054, 429, "RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS"),
         (Unauthenticated, -32050, 401, "UNAUTHENTICATED", "UNAUTHENTICATED"),
         (PermissionDenied, -32051, 403, "PERMISSION_DENIED", "PERMISSION_DENIED"),
         (Unavailable, -32052, 503, "UNAVAILABLE", "UNAVAILABLE"),

@@ -167,7 +167,9 @@ async fn the_trace_of_a_request_is_recorded_with_it() {
     let headers = [("traceparent", "00-1-2-01"), ("tracestate", "a=b")];
     let over_http = HttpEndpoint::new(world.handler.clone()).unwrap();
     let body = kafka::message("complete").to_string();
-    let mut request = http::Request::post("/message:send").header("idempotency-key", "k");
+    let mut request = http::Request::post("/message:send")
+        .header("idempotency-key", "k")
+        .header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(name, value);
     }

@@ -32,6 +32,10 @@ pub(crate) fn request(
     for (name, value) in headers {
         builder = builder.header(*name, *value);
     }
+    let named = builder.headers_ref().is_some_and(|headers| headers.contains_key("content-type"));
+    if !named && !body.is_empty() {
+        builder = builder.header("content-type", A2A_JSON);
+    }
     builder.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
 
@@ -162,7 +166,7 @@ async fn media_types_are_judged_before_the_body() {
     let endpoint = endpoint(&world);
     let valid = message("complete").to_string();
     for (content_type, taken) in [
-        (None, true),
+        (Some(""), false),
         (Some("application/json"), true),
         (Some("application/json; charset=utf-8"), true),
         (Some("APPLICATION/A2A+JSON"), true),
@@ -172,15 +176,15 @@ async fn media_types_are_judged_before_the_body() {
     ] {
         let headers: Vec<_> = content_type.map(|it| ("content-type", it)).into_iter().collect();
         let sent = ask(&endpoint, "POST", "/message:send", &headers, &valid).await;
-        assert_eq!(sent.status, if taken { 200 } else { 400 }, "{content_type:?}");
+        assert_eq!(sent.status, if taken { 200 } else { 415 }, "{content_type:?}");
         if !taken {
             for body in [&*valid, "{", "\u{0}"] {
                 let sent = ask(&endpoint, "POST", "/message:send", &headers, body).await;
-                assert_eq!(sent.error(), "CONTENT_TYPE_NOT_SUPPORTED", "{body}");
+                assert_eq!(sent.error(), "UNSUPPORTED_MEDIA_TYPE", "{body}");
                 let sent = ask(&endpoint, "POST", "/", &headers, body).await;
                 assert_eq!(
                     (sent.status, &*sent.error(), &sent.json()["id"]),
-                    (200, "-32005", &Value::Null)
+                    (415, "-32005", &Value::Null)
                 );
             }
         }
@@ -261,8 +265,8 @@ async fn paths_and_methods_that_are_not_there() {
         ("GET", "/", "POST"),
         ("DELETE", "/v1", "POST"),
         ("GET", "/message:send", "POST"),
-        ("POST", "/tasks/t", "GET"),
-        ("DELETE", "/tasks", "GET"),
+        ("POST", "/tasks/t", "GET, HEAD"),
+        ("DELETE", "/tasks", "GET, HEAD"),
         ("GET", "/tasks/t:cancel", "POST"),
         ("PUT", "/tasks/t:subscribe", "GET, POST"),
         ("POST", "/.well-known/agent-card.json", "GET, HEAD"),
@@ -284,8 +288,8 @@ async fn bodies_over_the_limit_are_refused() {
     let answer = ask(&endpoint, "POST", "/message:send", &[], &large.to_string()).await;
     assert_eq!((answer.status, &*answer.error()), (413, "TOO_LARGE"));
     let answer = ask(&endpoint, "POST", "/", &[], &rpc("SendMessage", &large)).await;
-    assert_eq!((answer.status, &*answer.error()), (200, "-32600"));
-    for (path, status, error) in [("/tasks", 413, "TOO_LARGE"), ("/", 200, "-32600")] {
+    assert_eq!((answer.status, &*answer.error()), (413, "-32600"));
+    for (path, status, error) in [("/tasks", 413, "TOO_LARGE"), ("/", 413, "-32600")] {
         let refused = endpoint.refuse(path, Error::new(ErrorKind::TooLarge, "Too large."));
         let answer = read(refused).await;
         assert_eq!((answer.status, &*answer.error()), (status, error));

@@ -6,12 +6,14 @@
 //! | module | owns |
 //! |---|---|
 //! | `event` | which request an event is: its path and its address |
+//! | `tolerance` | events that are no requests as they stand |
 //! | `caller` | who calls, as the gateway says |
 //! | `body` | what goes out, and how long that keeps the invocation open |
 
 mod body;
 mod caller;
 mod event;
+mod tolerance;
 
 use std::{
     process::ExitCode,
@@ -20,13 +22,19 @@ use std::{
 
 use a2a_core::{
     Agent, Caller, DefaultRequestHandler,
-    http::{Body, HttpEndpoint},
+    http::{Body, HttpEndpoint, Origins},
 };
 use http::Response;
-use lambda_http::{RequestExt, run_concurrent, run_with_streaming_response_concurrent, service_fn};
+use lambda_http::{
+    Adapter, RequestExt, Service, StreamAdapter, lambda_runtime, service_fn, tower::ServiceExt,
+};
+
+pub use tolerance::tolerated;
 
 /// The address the agent card names, where the gateway's own is not how clients reach it.
 const PUBLIC_URL: &str = "A2A_PUBLIC_URL";
+/// Origins whose web pages may call, with commas between.
+const CORS: &str = "A2A_CORS";
 /// How answers go out: `streamed`, or `buffered` for what invokes the function without streaming,
 /// as an HTTP API does: it takes the head of a streamed answer for a part of the body.
 const ANSWERS: &str = "A2A_HTTP_ANSWERS";
@@ -34,20 +42,28 @@ const ANSWERS: &str = "A2A_HTTP_ANSWERS";
 /// Serves one of these agents as a Lambda function; a whole program.
 pub fn main(agents: impl Into<Vec<Agent>>) -> ExitCode {
     a2a_lambda::main(agents, async |environment, handler| {
+        let cors = environment.get(CORS)?.unwrap_or_default();
+        let origins = Origins::new(cors.split(',')).map_err(|why| format!("{CORS}: {why}"))?;
         let function = HttpFunction::new(handler, environment.get(PUBLIC_URL)?)?;
+        let function = function.shared_with(origins);
         let streamed = function.clone();
         let service = service_fn(move |request| {
             let function = streamed.clone();
             async move { Ok::<_, lambda_http::Error>(function.serve(request).await) }
         });
         let end = match environment.get(ANSWERS)?.as_deref() {
-            None | Some("streamed") => run_with_streaming_response_concurrent(service).await,
+            None | Some("streamed") => {
+                let service = service_fn(move |event| {
+                    StreamAdapter::from(service.clone()).call(tolerance::of(event))
+                });
+                lambda_runtime::run_concurrent(service).await
+            }
             Some("buffered") => {
-                run_concurrent(service_fn(move |request| {
+                let service = Adapter::from(service_fn(move |request| {
                     let function = function.clone();
                     async move { body::whole(function.serve(request).await).await }
-                }))
-                .await
+                }));
+                lambda_runtime::run_concurrent(service.map_request(tolerance::of)).await
             }
             Some(other) => {
                 return Err(format!("{ANSWERS} is `{other}`: use streamed or buffered."));
@@ -75,9 +91,15 @@ impl HttpFunction {
     pub fn new(handler: DefaultRequestHandler, public_url: Option<String>) -> Result<Self, String> {
         let mut endpoint = HttpEndpoint::new(handler).map_err(|error| error.to_string())?;
         if let Some(url) = &public_url {
-            endpoint = endpoint.located_at(url).map_err(|error| error.to_string())?;
+            endpoint = endpoint.located_at(url).map_err(|error| error.to_string())?.below(url);
         }
         Ok(Self { endpoint, fixed: public_url.is_some(), located: Arc::default() })
+    }
+
+    /// The same function, which these web pages may call.
+    #[must_use]
+    pub fn shared_with(self, origins: Origins) -> Self {
+        Self { endpoint: self.endpoint.shared_with(origins), ..self }
     }
 
     /// Answers one event. The body goes on until everything the request began has its outcome, or

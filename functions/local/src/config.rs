@@ -1,9 +1,15 @@
 //! The command line, with an environment variable for each option.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use a2a_core::{
     Agent,
+    http::Origins,
     kafka::{ReplyTopics, Topics},
 };
 use a2a_kafka::GiveUp;
@@ -38,6 +44,30 @@ pub struct Config {
     /// Where one agent is served
     #[arg(long, env = "A2A_PUBLIC_URL")]
     pub public_url: Option<String>,
+    /// Origins whose web pages may call, such as https://app.example.com, with commas between; * is
+    /// every one. Without, browsers are refused
+    #[arg(long, env = "A2A_CORS", value_name = "ORIGIN,...", value_delimiter = ',')]
+    pub cors: Vec<String>,
+    /// Further hosts under which a runner on loopback that asks for no tokens is called, as the
+    /// header Host names them: HOST:PORT, with commas between
+    #[arg(long, env = "A2A_ALLOWED_HOSTS", value_name = "HOST:PORT,...", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+    /// How many seconds an HTTP connection stays open without a request
+    #[arg(long, env = "A2A_IDLE_SECONDS", default_value_t = 75)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub idle_seconds: u64,
+    /// How many HTTP connections are open at once
+    #[arg(long, env = "A2A_CONNECTIONS", default_value_t = 2_048)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub connections: u32,
+    /// How many runs are at work at once: past it HTTP answers 503, and a record waits
+    #[arg(long, env = "A2A_RUNS", default_value_t = 16_384)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub runs: u32,
+    /// The same for each caller
+    #[arg(long, env = "A2A_RUNS_PER_CALLER", default_value_t = 16_384)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub runs_per_caller: u32,
     /// Real brokers, instead of the embedded one: HOST:PORT, or several with commas
     #[arg(long, env = "A2A_KAFKA", value_name = "HOST:PORT")]
     pub kafka: Option<String>,
@@ -152,6 +182,29 @@ impl Config {
             Some(port) => Ok(port),
             None => Err(format!("There are not enough ports from {} on (--port).", self.port)),
         }
+    }
+
+    /// Which web pages may call the agent that listens there, and under which hosts it is called:
+    /// everybody's browser reaches a server on loopback, so one that asks for no tokens is careful.
+    ///
+    /// # Errors
+    /// One sentence for the user when one of them is no origin.
+    pub fn origins(&self, at: SocketAddr) -> Result<Origins, String> {
+        let origins =
+            Origins::new(&self.cors).map_err(|why| format!("--cors (A2A_CORS): {why}"))?;
+        if !at.ip().is_loopback() || self.jwks.is_some() {
+            return Ok(origins);
+        }
+        let own = ["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+        let port = at.port();
+        let own = own.into_iter().map(|name| match port {
+            80 => name,
+            _ => format!("{name}:{port}"),
+        });
+        let public = self.public_url.as_ref().and_then(|url| url.parse::<http::Uri>().ok());
+        let public = public.and_then(|url| Some(url.authority()?.to_string()));
+        let own = own.chain([at.to_string()]).chain(public);
+        Ok(origins.only_at(own.chain(self.allowed_hosts.iter().cloned())))
     }
 
     /// When a record that cannot be done is given up.

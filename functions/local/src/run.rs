@@ -89,7 +89,9 @@ impl Runner {
             let health = Health::default();
             let kafka = kafka.as_ref().map(|kafka| kafka.of(&handler, config, &health));
             let drain = Duration::from_secs(config.drain_seconds);
-            agents.push(Serving::start(handler, (listener, address), health, kafka, drain)?);
+            let origins = config.origins(address)?;
+            let at = (listener, address);
+            agents.push(Serving::start(handler, at, health, kafka, drain, origins)?);
         }
         Ok(Self { agents, broker: kafka.map(|kafka| kafka.broker) })
     }
@@ -156,6 +158,10 @@ fn configured(
     let mut limits = Limits::default();
     limits.run_time = Duration::from_secs(config.run_seconds);
     limits.lease = Duration::from_secs(config.lease_seconds);
+    limits.connection_idle = Duration::from_secs(config.idle_seconds);
+    limits.runs = config.runs as usize;
+    limits.runs_per_caller = config.runs_per_caller as usize;
+    limits.connections = config.connections as usize;
     let mut handler = handler.with_limits(limits);
     if let Some(secret) = &config.secret {
         handler = handler.with_secret(secret.as_bytes());

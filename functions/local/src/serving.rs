@@ -5,7 +5,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use a2a_core::{AgentCard, DefaultRequestHandler, http::HttpEndpoint};
+use a2a_core::{
+    AgentCard, DefaultRequestHandler,
+    http::{HttpEndpoint, Origins},
+};
 use a2a_kafka::RecordHandler;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -39,9 +42,11 @@ impl Serving {
         health: Health,
         kafka: Option<(Source, RecordHandler, Work)>,
         drain: Duration,
+        origins: Origins,
     ) -> Result<Self, String> {
         let stop = CancellationToken::new();
         let endpoint = HttpEndpoint::new(handler.clone()).map_err(|error| error.to_string())?;
+        let endpoint = endpoint.shared_with(origins);
         let http = tokio::spawn(http::serve(listener, endpoint, health, stop.clone()));
         let sweeper = tokio::spawn(handler.sweeper().run(stop.clone()));
         let registered = kafka.as_ref().map(|(source, ..)| {

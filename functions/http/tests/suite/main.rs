@@ -13,4 +13,5 @@
 mod bad_input;
 mod freeze;
 mod golden;
+mod rough;
 mod support;

@@ -17,7 +17,7 @@ use a2a_core::{
     AgentError, AgentExecutor, DefaultRequestHandler, Env, EventQueue, MemoryStore, Message, Part,
     RequestContext, TaskState, TaskStatus, TaskStatusUpdateEvent, TaskStore, Timestamp,
     async_trait,
-    http::Body,
+    http::{Body, Origins},
     store::Change,
     task::{Entry, Fold, Started, Submitted, TaskKey},
 };
@@ -43,6 +43,11 @@ impl Function {
     /// An agent that does what it is told.
     pub(crate) fn obedient() -> Self {
         Self::new(Obedient)
+    }
+
+    /// The same function, which these web pages may call.
+    pub(crate) fn shared_with(self, origins: &[&str]) -> Self {
+        Self(self.0.shared_with(Origins::new(origins).unwrap()))
     }
 
     fn new(agent: impl AgentExecutor) -> Self {
@@ -90,7 +95,7 @@ impl Function {
         let event: LambdaRequest = serde_json::from_value(event.clone()).unwrap();
         let mut context = Context::default();
         context.deadline = deadline;
-        let request: lambda_http::Request = event.into();
+        let request: lambda_http::Request = a2a_http::tolerated(event).into();
         self.0.serve(request.with_lambda_context(context)).await
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cases`] | only the transport changes: one script, every transport, the same replies |
 //! | [`runner`] | the runner as a process: what it prints, answers, refuses, and how it ends |
+//! | [`http_server`] | the runner's HTTP server: heads, connections, origins |
 //! | [`balance`] | an agent that calls another one, over both transports |
 //! | [`isolation`] | two callers of such an agent, who never meet at the other one |
 //! | [`engines::peers`] | the same with its peer elsewhere: over HTTP, over a real Kafka, as a function |
@@ -32,6 +33,7 @@ mod balance;
 mod cases;
 mod engines;
 mod expect;
+mod http_server;
 mod isolation;
 mod kafka_agent;
 mod kafka_client;

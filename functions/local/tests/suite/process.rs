@@ -169,6 +169,7 @@ impl Lines {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -187,15 +188,21 @@ pub(crate) fn http(
     body: &str,
 ) -> Response {
     let mut stream = connect(address);
-    let mut request = head(method, path, headers, body.len());
+    let mut request = head(address, method, path, headers, body.len());
     request.push_str(body);
     stream.write_all(request.as_bytes()).unwrap();
     respond(stream)
 }
 
 /// A request's head; the caller sends the body later.
-pub(crate) fn head(method: &str, path: &str, headers: &[&str], length: usize) -> String {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+pub(crate) fn head(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    length: usize,
+) -> String {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for line in headers {
         head.push_str(line);
         head.push_str("\r\n");
@@ -215,5 +222,5 @@ pub(crate) fn respond(mut stream: TcpStream) -> Response {
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Response { status, body: body.to_owned() }
+    Response { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
 }

@@ -103,7 +103,9 @@ fn sigterm_ends_it_as_sigint_does() {
 fn half_a_request(address: &str) -> TcpStream {
     let mut stream = connect(address);
     let headers = ["content-type: application/json", "expect: 100-continue"];
-    stream.write_all(head("POST", "/message:send", &headers, BODY.len()).as_bytes()).unwrap();
+    stream
+        .write_all(head(address, "POST", "/message:send", &headers, BODY.len()).as_bytes())
+        .unwrap();
     let mut interim = [0; 25];
     stream.read_exact(&mut interim).unwrap();
     assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");

@@ -114,7 +114,7 @@ impl Instance {
         headers.extend(after.map(|id| format!("last-event-id: {id}")));
         let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
         let mut stream = connect(&self.address);
-        stream.write_all(head("POST", path, &headers, 0).as_bytes()).unwrap();
+        stream.write_all(head(&self.address, "POST", path, &headers, 0).as_bytes()).unwrap();
         let (mut events, mut id) = (Vec::new(), String::new());
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             if let Some(text) = line.strip_prefix("id: ").or_else(|| line.strip_prefix("id:")) {
