@@ -174,13 +174,13 @@ fn what_is_not_there_and_what_is_not_allowed() {
     for (line, allow) in [
         ("GET /message:send", "POST"),
         ("PUT /v1/message:stream", "POST"),
-        ("POST /tasks", "GET"),
-        ("DELETE /x/tasks/t", "GET"),
+        ("POST /tasks", "GET, HEAD"),
+        ("DELETE /x/tasks/t", "GET, HEAD"),
         ("GET /tasks/t:cancel", "POST"),
         ("DELETE /tasks/t:subscribe", "GET, POST"),
-        ("PUT /tasks/t/pushNotificationConfigs", "GET, POST"),
-        ("POST /tasks/t/pushNotificationConfigs/c", "GET, DELETE"),
-        ("POST /extendedAgentCard", "GET"),
+        ("PUT /tasks/t/pushNotificationConfigs", "GET, HEAD, POST"),
+        ("POST /tasks/t/pushNotificationConfigs/c", "GET, HEAD, DELETE"),
+        ("POST /extendedAgentCard", "GET, HEAD"),
         ("POST /.well-known/agent-card.json", "GET, HEAD"),
     ] {
         let error = read(line, "").unwrap_err();

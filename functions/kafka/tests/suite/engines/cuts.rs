@@ -33,7 +33,7 @@ async fn environment(agent: &Agent, store: &str, done: &str) -> Function {
         ("STEPS_DONE", done),
         ("RUST_LOG", "warn"),
     ];
-    let started = Function::start(example("steps"), &variables).await;
+    let started = Function::start(example("long"), &variables).await;
     started.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
