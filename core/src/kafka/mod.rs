@@ -230,9 +230,10 @@ impl KafkaEndpoint {
         let key = record.key.clone().unwrap_or_default();
         let reply_to = Some(ReplyAddress { topic: topic.as_str().into(), key });
         let transport = Some(Arc::from(kafka::BINDING));
-        let at_least_once = true;
-        let caller =
-            Caller { owner, cut: until, at_least_once, trace, transport, reply_to, ..told };
+        // What stands around an answer has an eighth.
+        let page_bytes = Some(self.max_answer - self.max_answer / 8);
+        let caller = Caller { owner, cut: until, page_bytes, trace, transport, reply_to, ..told };
+        let caller = Caller { at_least_once: true, ..caller };
         let extensions = self.active_extensions(&caller);
         let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
         let (owner, resume) = (Arc::clone(&caller.owner), caller.resume);

@@ -26,6 +26,7 @@ mod kafka_parameters;
 mod kafka_redelivery;
 mod listing;
 mod memory;
+mod memory_weight;
 mod misbehave;
 mod orphans;
 mod polite;
