@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{
-    StreamExt,
-    stream::{self, BoxStream, ReadyChunks},
+    FutureExt, StreamExt,
+    stream::{self, BoxStream, Fuse},
 };
 use http::{
     HeaderValue, Response,
@@ -33,8 +33,7 @@ pub(super) fn event_stream(
     most: usize,
     write: impl Fn(&mut Vec<u8>, &Item) + Send + 'static,
 ) -> Response<Body> {
-    let items = events.0.ready_chunks(CHUNK_EVENTS);
-    let chunks = Chunks { items, ready: Vec::new().into_iter(), cut: None, most, write };
+    let chunks = Chunks { items: events.0.fuse(), cut: None, most, write };
     let next = |mut chunks: Chunks<_>| async move { Some((chunks.next().await?, chunks)) };
     let mut response = Response::new(Body::Stream(stream::unfold(chunks, next).boxed()));
     let headers = response.headers_mut();
@@ -49,9 +48,7 @@ pub(super) fn event_stream(
 type Item = Result<Event, Error>;
 
 struct Chunks<W> {
-    items: ReadyChunks<BoxStream<'static, Item>>,
-    /// What has come and is not written yet: its content is the journal's own.
-    ready: std::vec::IntoIter<Item>,
+    items: Fuse<BoxStream<'static, Item>>,
     /// The next event, and how many of its bytes have gone out.
     cut: Option<(Item, usize)>,
     most: usize,
@@ -60,27 +57,34 @@ struct Chunks<W> {
 
 impl<W: Fn(&mut Vec<u8>, &Item)> Chunks<W> {
     async fn next(&mut self) -> Option<Bytes> {
-        if self.cut.is_none() && self.ready.len() == 0 {
-            match tokio::time::timeout(HEARTBEAT, self.items.next()).await {
-                Ok(items) => self.ready = items?.into_iter(),
+        let first = match self.cut.take() {
+            Some(cut) => cut,
+            None => match tokio::time::timeout(HEARTBEAT, self.items.next()).await {
+                Ok(item) => (item?, 0),
                 Err(_) => return Some(Bytes::from_static(sse::HEARTBEAT)),
-            }
-        }
-        Some(self.chunk())
+            },
+        };
+        Some(self.chunk(first))
     }
 
-    /// As many events as fit, or the next piece of one that does not fit alone. Such an event is
-    /// written anew for each of its pieces, so that no more than a piece is held meanwhile.
-    fn chunk(&mut self) -> Bytes {
-        let mut out = Vec::with_capacity((self.ready.len() * 384).min(self.most));
-        while let Some((item, gone)) = self.cut.take().or_else(|| Some((self.ready.next()?, 0))) {
+    /// As many events as are ready and fit, or the next piece of one that does not fit alone. Such an
+    /// event is written anew for each of its pieces, so that no more than a piece is held meanwhile.
+    fn chunk(&mut self, first: (Item, usize)) -> Bytes {
+        let mut out = Vec::with_capacity(1_024.min(self.most));
+        let mut next = Some(first);
+        for _ in 0..CHUNK_EVENTS {
+            // Whoever waits for more asks again.
+            let ready = || Some((self.items.next().now_or_never()??, 0));
+            let Some((item, gone)) = next.take().or_else(ready) else { break };
             let start = out.len();
             let cursor = item.as_ref().ok().and_then(|event| event.cursor);
             sse::write(&mut out, cursor, |out| (self.write)(out, &item));
             out.drain(start..start + gone);
             if out.len() > self.most {
-                let (fits, sent) =
-                    if start == 0 { (self.most, gone + self.most) } else { (start, 0) };
+                let (fits, sent) = match start {
+                    0 => (self.most, gone + self.most),
+                    start => (start, 0),
+                };
                 self.cut = Some((item, sent));
                 // Without the room that the whole event took.
                 return Bytes::copy_from_slice(&out[..fits]);

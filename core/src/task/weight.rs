@@ -85,7 +85,7 @@ fn weight_of_artifact(artifact: &Artifact) -> usize {
 
 fn weight_of_parts(parts: &[Part]) -> usize {
     /// What a part takes beside its content: many empty parts are not free.
-    const PART: usize = 100;
+    const PART: usize = 120;
     let content = |part: &Part| match &part.content {
         PartContent::Text(text) | PartContent::Url(text) => text.len(),
         PartContent::Raw(bytes) => bytes.len(),

@@ -17,6 +17,7 @@ mod delivery;
 mod faulty;
 mod fold;
 mod handler;
+mod held;
 mod http;
 mod http_streams;
 mod idempotency;

@@ -25,13 +25,13 @@ use crate::{
 
 /// What a task costs beside its content: the maps' rows, the journal, allocations. Measured, as the
 /// next ones are; `memory_weight` in the suite holds them against the process.
-const TASK_BYTES: usize = 1_600;
+const TASK_BYTES: usize = 1_200;
 /// What an entry costs beside its content.
-const ENTRY_BYTES: usize = 300;
+const ENTRY_BYTES: usize = 200;
 /// What the run at work on a task costs: the executor's future, its queue.
-const RUN_BYTES: usize = 0;
+const RUN_BYTES: usize = 5_500;
 /// What a reader who follows a task costs.
-const TAIL_BYTES: usize = 0;
+const TAIL_BYTES: usize = 2_000;
 
 #[derive(Debug)]
 pub(super) struct Shelf {
@@ -288,7 +288,8 @@ impl Kept {
 /// What a journal weighs beside its slots.
 fn weight_around(key: &TaskKey, head: &Head) -> usize {
     let named = head.history_at.as_ref().map_or(0, Vec::len) * size_of::<Version>();
-    let run = if head.phase == Phase::Running { RUN_BYTES } else { 0 };
+    let at_work = matches!(head.phase, Phase::Running | Phase::Claimed);
+    let run = if at_work { RUN_BYTES } else { 0 };
     let texts = [&key.tenant, &key.id, &head.owner, &head.context_id];
     TASK_BYTES + run + named + texts.map(|text| text.len()).iter().sum::<usize>()
 }
