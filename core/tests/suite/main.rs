@@ -7,6 +7,7 @@
 
 mod arrows;
 mod bearer;
+mod bounds;
 mod builds;
 mod chaos_store;
 mod client;
