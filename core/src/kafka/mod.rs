@@ -44,7 +44,6 @@ pub struct KafkaEndpoint {
     reply_topics: Arc<ReplyTopics>,
     max_answer: usize,
     stream_time: Duration,
-    broker_time: bool,
 }
 
 /// A record to be produced.
@@ -83,7 +82,6 @@ impl KafkaEndpoint {
             reply_topics,
             max_answer: MAX_ANSWER,
             stream_time: STREAM_TIME,
-            broker_time: false,
         }
     }
 
@@ -116,14 +114,6 @@ impl KafkaEndpoint {
     #[must_use]
     pub fn with_stream_time(mut self, time: Duration) -> Self {
         self.stream_time = time;
-        self
-    }
-
-    /// The same endpoint, for a topic whose records have the broker's time
-    /// (`message.timestamp.type=LogAppendTime`) or not, as by default: credentials are judged by it.
-    #[must_use]
-    pub fn with_broker_time(mut self, broker_time: bool) -> Self {
-        self.broker_time = broker_time;
         self
     }
 
@@ -168,8 +158,7 @@ impl KafkaEndpoint {
 
     /// Whose request it is: by the broker's time where the record has that, else as of now.
     fn judge(&self, of_transport: &Arc<str>, record: &Record) -> Result<Arc<str>, Error> {
-        let is_brokers = self.broker_time && record.timestamp > 0;
-        let time = || match is_brokers {
+        let time = || match record.broker_time {
             true => Timestamp::from_millis(record.timestamp),
             false => self.handler.now(),
         };
@@ -183,7 +172,7 @@ impl KafkaEndpoint {
         refused: &Error,
         record: &Record,
     ) -> Result<Option<Arc<str>>, Error> {
-        if refused.kind() != ErrorKind::Unauthenticated || self.broker_time {
+        if refused.kind() != ErrorKind::Unauthenticated || record.broker_time {
             return Ok(None);
         }
         let time = || Timestamp::from_millis(record.timestamp);

@@ -333,6 +333,7 @@ impl Guarded {
             partition: 0,
             offset,
             timestamp: 1,
+            broker_time: false,
             key: Some(Bytes::from_static(b"corr")),
             value: Some(Bytes::from(value.to_string())),
             headers,

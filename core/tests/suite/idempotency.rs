@@ -209,6 +209,7 @@ fn record(offset: i64, key: &[u8], text: &str) -> Record {
         partition: 0,
         offset,
         timestamp: 1,
+        broker_time: false,
         key: Some(Bytes::from_static(b"corr")),
         value: Some(Bytes::from(json!({ "message": { "text": text } }).to_string())),
         headers: vec![("a2a-idempotency-key".to_owned(), Bytes::copy_from_slice(key))],

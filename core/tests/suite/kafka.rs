@@ -24,6 +24,7 @@ pub(crate) fn record(offset: i64, value: &str) -> Record {
         partition: 3,
         offset,
         timestamp: 1_800_000_000_000,
+        broker_time: false,
         key: Some(Bytes::from_static(b"corr-1")),
         value: Some(Bytes::copy_from_slice(value.as_bytes())),
         headers: Vec::new(),

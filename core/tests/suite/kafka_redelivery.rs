@@ -105,9 +105,10 @@ async fn credentials_are_judged_once() {
 #[tokio::test(start_paused = true)]
 async fn the_brokers_time_judges_credentials() {
     let (world, clock) = until_new_year();
-    let endpoint = endpoint(&world).with_broker_time(true);
+    let endpoint = endpoint(&world);
     clock.fetch_add(120_000, Ordering::SeqCst);
     let send = by("alice", record(1, &rpc("SendMessage", &message("complete"))));
+    let send = Record { broker_time: true, ..send };
     let first = ask(&endpoint, &send).await;
     assert_eq!(body(&first)["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED");
     let late = Record { timestamp: 1_800_000_090_000, ..send };

@@ -30,6 +30,10 @@ pub struct Unreadable {
     pub raw: String,
 }
 
+/// The type of a timestamp that is its producer's word, and of one that is the broker's.
+const CREATE_TIME: &str = "CREATE_TIME";
+const LOG_APPEND_TIME: &str = "LOG_APPEND_TIME";
+
 /// A record as leniently as it can be read: everything but its position may be missing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +44,8 @@ struct Raw<'a> {
     offset: i64,
     #[serde(borrow, default)]
     timestamp: Option<&'a RawValue>,
+    #[serde(default)]
+    timestamp_type: Option<String>,
     #[serde(default)]
     key: Option<String>,
     #[serde(default)]
@@ -70,6 +76,7 @@ pub fn read(partition: &str, raw: &RawValue) -> Result<Record, Unreadable> {
         partition: record.partition,
         offset: record.offset,
         timestamp: record.timestamp.and_then(timestamp).unwrap_or_default(),
+        broker_time: record.timestamp_type.as_deref() == Some(LOG_APPEND_TIME),
         key: record.key.map(decode),
         value: record.value.map(decode),
         headers: record.headers.into_iter().flatten().flatten().filter_map(header).collect(),
@@ -174,7 +181,7 @@ impl<'a> From<&'a Record> for Written<'a> {
             partition: record.partition,
             offset: record.offset,
             timestamp: record.timestamp,
-            timestamp_type: "CREATE_TIME",
+            timestamp_type: if record.broker_time { LOG_APPEND_TIME } else { CREATE_TIME },
             key: record.key.as_ref().map(|key| STANDARD.encode(key)),
             value: record.value.as_ref().map(|value| STANDARD.encode(value)),
             headers: record.headers.iter().map(header).collect(),
@@ -223,11 +230,12 @@ mod tests {
     prop_compose! {
         fn any_record()(
             offset in 0..i64::MAX, timestamp in 0..4_000_000_000_000_i64,
+            broker_time: bool,
             key in proptest::option::of(any::<Vec<u8>>()), value in proptest::option::of(any::<Vec<u8>>()),
             headers in proptest::collection::vec(("[a-z-]{1,12}", any::<Vec<u8>>()), 0..3),
         ) -> Record {
             Record {
-                topic: "agent.data.requests".to_owned(), partition: 3, offset, timestamp,
+                topic: "agent.data.requests".to_owned(), partition: 3, offset, timestamp, broker_time,
                 key: key.map(Bytes::from), value: value.map(Bytes::from),
                 headers: headers.into_iter().map(|(name, bytes)| (name, bytes.into())).collect(),
             }

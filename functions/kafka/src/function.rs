@@ -2,16 +2,16 @@
 //!
 //! Owns: what its environment says of Kafka. Must never know: what an event holds.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, str::FromStr, time::Duration};
 
 use a2a_core::{
     Agent, DefaultRequestHandler,
-    kafka::{KafkaEndpoint, Topics},
+    kafka::{self, KafkaEndpoint, Topics},
 };
 use a2a_lambda::Environment;
 use lambda_runtime::{LambdaEvent, run_concurrent, service_fn};
 
-use crate::{GiveUp, KafkaEvent, KafkaFunction, RecordHandler, login};
+use crate::{GiveUp, KafkaEvent, KafkaFunction, RecordHandler, login, producer::MAX_MESSAGE};
 
 /// The brokers that take the answers.
 const BROKERS: &str = "A2A_KAFKA";
@@ -24,6 +24,9 @@ const DEAD_LETTER: &str = "A2A_KAFKA_DEAD_LETTER";
 /// Which topics clients may have their answers on; see
 /// [`ReplyTopics`](a2a_core::kafka::ReplyTopics).
 const REPLY_TOPICS: &str = "A2A_KAFKA_REPLY_TOPICS";
+/// How many bytes an answer may have: `max.message.bytes` of its topic, where that is not Kafka's
+/// default; see [`KafkaEndpoint::with_max_answer`].
+const MAX_ANSWER: &str = "A2A_KAFKA_MAX_ANSWER_BYTES";
 /// How long after its first attempt, in seconds, a record is given up; see [`GiveUp`]. 0 is never.
 const MAX_AGE: &str = "A2A_KAFKA_MAX_AGE_SECONDS";
 
@@ -63,22 +66,32 @@ fn function(
     let scope = environment.get(SCOPE)?.unwrap_or_default();
     let reply_topics = environment.get(REPLY_TOPICS)?.unwrap_or_default().parse();
     let reply_topics = reply_topics.map_err(|why| format!("{REPLY_TOPICS}: {why}."))?;
+    let max_answer = number(environment, MAX_ANSWER, "of bytes")?.unwrap_or(kafka::MAX_ANSWER);
     let endpoint = KafkaEndpoint::new(handler, &name, scope)
         .with_topics(topics)
-        .with_reply_topics(reply_topics);
+        .with_reply_topics(reply_topics)
+        .with_max_answer(max_answer.min(MAX_MESSAGE));
     let records = RecordHandler::new(endpoint, producer).give_up_after(give_up(environment)?);
     Ok(KafkaFunction::new(records))
 }
 
 fn give_up(environment: &Environment) -> Result<GiveUp, String> {
     let mut give_up = GiveUp::default();
-    if let Some(text) = environment.get(MAX_AGE)? {
-        let seconds: u64 = text.parse().map_err(|_| {
-            format!("{MAX_AGE} is `{text}`: use a number of seconds, or 0 for no limit.")
-        })?;
+    if let Some(seconds) = number(environment, MAX_AGE, "of seconds, or 0 for no limit")? {
         give_up.age = (seconds > 0).then(|| Duration::from_secs(seconds));
     }
     Ok(give_up)
+}
+
+/// The number in that variable, where it is set.
+fn number<N: FromStr>(
+    environment: &Environment,
+    variable: &str,
+    of_what: &str,
+) -> Result<Option<N>, String> {
+    let Some(text) = environment.get(variable)? else { return Ok(None) };
+    let number = text.parse();
+    number.map(Some).map_err(|_| format!("{variable} is `{text}`: use a number {of_what}."))
 }
 
 #[cfg(test)]
@@ -120,6 +133,7 @@ mod tests {
     async fn options_are_read() {
         for (variable, wrong, sentence) in [
             (REPLY_TOPICS, "a b", "A2A_KAFKA_REPLY_TOPICS: `a b` is no pattern of topics"),
+            (MAX_ANSWER, "6MB", "A2A_KAFKA_MAX_ANSWER_BYTES is `6MB`: use a number of bytes."),
             (MAX_AGE, "1h", "A2A_KAFKA_MAX_AGE_SECONDS is `1h`: use a number of seconds"),
         ] {
             let variables = [(BROKERS, "host:9092"), ("A2A_STORE", "memory:"), (variable, wrong)];

@@ -12,10 +12,7 @@ use a2a_core::{
 use a2a_kafka::producer::MAX_MESSAGE;
 use rdkafka::{
     ClientConfig,
-    admin::{
-        AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
-        TopicReplication,
-    },
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     error::KafkaError,
     mocking::MockCluster,
@@ -102,46 +99,23 @@ pub async fn create_missing(brokers: &str, all: &[&str], partitions: i32) -> Res
     Ok(())
 }
 
-/// What of an agent's topics' settings is looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct TopicSettings {
-    /// How many bytes an answer may have: `max.message.bytes` of the responses topic.
-    pub max_answer: usize,
-    /// Whether requests have the broker's time: `message.timestamp.type` is `LogAppendTime`.
-    pub broker_time: bool,
+/// How many bytes an answer on that topic may have (`max.message.bytes`); [`MAX_ANSWER`], where this
+/// runner has no right to ask.
+pub async fn max_answer(brokers: &str, responses: &str) -> usize {
+    let told = describe(brokers, responses).await;
+    let told =
+        told.inspect_err(|error| tracing::info!(%error, "the topic's settings are not known"));
+    told.ok().flatten().unwrap_or(MAX_ANSWER).min(MAX_MESSAGE)
 }
 
-impl Default for TopicSettings {
-    /// Kafka's own.
-    fn default() -> Self {
-        Self { max_answer: MAX_ANSWER, broker_time: false }
-    }
-}
-
-/// What an agent's topics are set to; Kafka's defaults, where this runner has no right to ask.
-pub async fn settings(brokers: &str, topics: &Topics) -> TopicSettings {
-    let told = describe(brokers, topics).await;
-    told.inspect_err(|error| tracing::info!(%error, "the topics' settings are not known"))
-        .unwrap_or_default()
-}
-
-async fn describe(brokers: &str, topics: &Topics) -> Result<TopicSettings, KafkaError> {
+async fn describe(brokers: &str, topic: &str) -> Result<Option<usize>, KafkaError> {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).set("log_level", "0").create()?;
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    let asked = [&topics.responses, &topics.requests].map(|topic| ResourceSpecifier::Topic(topic));
-    let mut settings = TopicSettings::default();
-    for topic in admin.describe_configs(&asked, &options).await?.into_iter().flatten() {
-        let value = |name: &str| topic.get(name).and_then(|entry| entry.value.as_deref());
-        match &topic.specifier {
-            OwnedResourceSpecifier::Topic(name) if *name == topics.responses => {
-                let bytes = value("max.message.bytes").and_then(|it| it.parse().ok());
-                settings.max_answer = bytes.unwrap_or(MAX_ANSWER).min(MAX_MESSAGE);
-            }
-            _ => settings.broker_time = value("message.timestamp.type") == Some("LogAppendTime"),
-        }
-    }
-    Ok(settings)
+    let told = admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &options).await?;
+    let told = told.into_iter().next().transpose().map_err(KafkaError::AdminOp)?;
+    let bytes = told.and_then(|it| it.get("max.message.bytes").and_then(|it| it.value.clone()));
+    Ok(bytes.and_then(|it| it.parse().ok()))
 }
 
 fn all(topics: &Topics) -> [&str; 3] {

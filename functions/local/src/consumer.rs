@@ -11,7 +11,7 @@ use std::{
 use a2a_core::wire::kafka::{Record, header};
 use bytes::Bytes;
 use rdkafka::{
-    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
+    ClientConfig, ClientContext, Message, Offset, Timestamp, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer},
     error::KafkaError,
     message::{BorrowedMessage, Headers},
@@ -227,6 +227,7 @@ pub fn record(message: &BorrowedMessage<'_>) -> Record {
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis().unwrap_or_default(),
+        broker_time: matches!(message.timestamp(), Timestamp::LogAppendTime(_)),
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),
         headers: header::bounded(headers.map(|it| (it.key, it.value.unwrap_or_default()))),

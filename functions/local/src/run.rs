@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use a2a_core::{
     Agent, AgentCard, DefaultRequestHandler, Limits, TaskStore,
     client::Client,
-    kafka::{KafkaEndpoint, Topics},
+    kafka::{KafkaEndpoint, MAX_ANSWER, Topics},
     store::{self, AgentStore},
     wire::kafka::interface,
 };
@@ -18,7 +18,7 @@ use futures_util::future::select_all;
 use tokio::net::TcpListener;
 
 use crate::{
-    broker::{self, EmbeddedBroker, TopicSettings},
+    broker::{self, EmbeddedBroker},
     config::{Brokers, Config},
     consumer::Source,
     health::Health,
@@ -191,17 +191,17 @@ impl Broker {
     /// With these topics, and a producer of answers.
     async fn open(self, config: &Config, topics: &[Topics]) -> Result<Kafka, String> {
         let address = &self.address;
-        let mut settings = BTreeMap::new();
+        let mut max_answers = BTreeMap::new();
         if self.embedded.is_none() {
             for topics in topics {
                 broker::create_topics(address, topics, config.partitions).await?;
-                let set = broker::settings(address, topics).await;
-                settings.insert(topics.requests.clone(), set);
+                let bytes = broker::max_answer(address, &topics.responses).await;
+                max_answers.insert(topics.responses.clone(), bytes);
             }
         }
         let producer = KafkaProducer::new(address)
             .map_err(|error| format!("Answers cannot be produced to {address}: {error}."))?;
-        Ok(Kafka { broker: self, producer: Arc::new(producer), settings })
+        Ok(Kafka { broker: self, producer: Arc::new(producer), max_answers })
     }
 }
 
@@ -209,8 +209,8 @@ impl Broker {
 struct Kafka {
     broker: Broker,
     producer: Arc<KafkaProducer>,
-    /// Of each agent, by its requests topic.
-    settings: BTreeMap<String, TopicSettings>,
+    /// How many bytes an answer may have, by its topic.
+    max_answers: BTreeMap<String, usize>,
 }
 
 impl Kafka {
@@ -227,9 +227,8 @@ impl Kafka {
         let endpoint = KafkaEndpoint::new(handler.clone(), name, "")
             .with_reply_topics(config.reply_topics.clone().unwrap_or_default())
             .with_stream_time(Duration::from_secs(60 * config.kafka_stream_minutes));
-        let settings = self.settings.get(&endpoint.topics().requests).copied().unwrap_or_default();
-        let endpoint =
-            endpoint.with_max_answer(settings.max_answer).with_broker_time(settings.broker_time);
+        let max_answer = self.max_answers.get(&endpoint.topics().responses).copied();
+        let endpoint = endpoint.with_max_answer(max_answer.unwrap_or(MAX_ANSWER));
         let real = self.broker.embedded.is_none();
         let source = Source {
             brokers: self.broker.address.clone(),

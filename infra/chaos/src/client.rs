@@ -196,10 +196,12 @@ fn transaction(
 ) -> KafkaResult<DeliveryFuture> {
     producer.begin_transaction()?;
     let sent = producer.send_result(outgoing(topic, record)).map_err(|(error, _)| error)?;
+    // What is aborted before it was written never was there: readers are to meet it.
+    finish(producer, (|producer| producer.flush(TRY), end.1))?;
     finish(producer, end).map(|()| sent)
 }
 
-/// Ends a transaction, however long the broker is unavailable, unless the run is over.
+/// Does this, however long the broker is unavailable, unless the run is over.
 fn finish(producer: &FutureProducer, (end, over): (End, &AtomicBool)) -> KafkaResult<()> {
     loop {
         match end(producer) {
@@ -209,8 +211,8 @@ fn finish(producer: &FutureProducer, (end, over): (End, &AtomicBool)) -> KafkaRe
     }
 }
 
-/// Whether the transaction may end yet. Before it commits, the client flushes what was sent: that takes as long as the
-/// broker is away.
+/// Whether the transaction may end yet: what was sent is flushed before, which takes as long as the
+/// broker is unavailable.
 fn is_retriable(error: &KafkaError) -> bool {
     match error {
         KafkaError::Transaction(error) => error.is_retriable(),

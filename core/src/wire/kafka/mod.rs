@@ -58,6 +58,8 @@ pub struct Record {
     pub offset: i64,
     /// Milliseconds since 1970-01-01 UTC.
     pub timestamp: i64,
+    /// Whether that is the broker's time (`LogAppendTime`) and not its producer's word.
+    pub broker_time: bool,
     /// The correlation id.
     pub key: Option<Bytes>,
     /// The request.

@@ -29,6 +29,7 @@ fn record(value: &[u8]) -> Record {
         partition: 2,
         offset: 7,
         timestamp: 1_700_000_000_000,
+        broker_time: false,
         key: Some(Bytes::from_static(b"corr-1")),
         value: Some(Bytes::copy_from_slice(value)),
         headers: Vec::new(),

@@ -63,6 +63,7 @@ impl Agent {
             partition: 0,
             offset: first_offset + i64::try_from(index).unwrap(),
             timestamp: 1_767_225_600_000,
+            broker_time: false,
             key: Some((*key).to_owned().into()),
             value: Some(value.to_string().into()),
             headers: Vec::new(),

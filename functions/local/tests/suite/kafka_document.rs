@@ -109,6 +109,7 @@ impl Shown {
             partition: 0,
             offset,
             timestamp: 1_769_860_800_000 + offset,
+            broker_time: false,
             key: self.key.as_deref().map(bytes),
             value: (!self.value.is_empty()).then(|| bytes(&self.value)),
             headers: headers.collect(),

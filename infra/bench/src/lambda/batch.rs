@@ -114,6 +114,7 @@ impl<'a> Batches<'a> {
                 topic: self.topic.to_owned(),
                 partition: at.partition,
                 offset: at.offset,
+                broker_time: false,
                 timestamp: at.timestamp.to_millis().unwrap_or_default(),
                 key: Some(key.into()),
                 value: Some(self.value.clone()),

@@ -146,6 +146,7 @@ fn record(asked: &Asked, value: Vec<u8>, offset: i64) -> Record {
         partition: 0,
         offset,
         timestamp: 1_767_225_600_000 + offset,
+        broker_time: false,
         key: Some(asked.key.clone().into()),
         value: Some(value.into()),
         headers: headers(asked).into_iter().map(|(name, value)| (name, value.into())).collect(),
