@@ -14,6 +14,7 @@ use super::{
 use crate::{
     call::Caller,
     error::Error,
+    limits::Limits,
     store::{ListPosition, ReadLimit, StoreError},
     task::{Fold, Head, Phase, Slot, TaskKey, Version, admit},
     types::{GetTaskRequest, ListTasksRequest, ListTasksResponse, Task},
@@ -67,9 +68,9 @@ impl Engine {
                 })
                 .buffered(READS)
         );
-        let most =
-            caller.page_bytes.map_or(self.limits.page_bytes, |it| it.min(self.limits.page_bytes));
-        let mut room = Room::new(most.saturating_sub(AROUND_PAGE));
+        let Limits { page_bytes, answer, .. } = *self.limits;
+        let most = [page_bytes, answer].into_iter().chain(caller.page_bytes).min();
+        let mut room = Room::new(most.unwrap_or_default().saturating_sub(AROUND_PAGE));
         let (mut tasks, mut next, mut last) = (Vec::new(), page.next, None);
         while let Some((position, task)) = reads.next().await {
             if let Some(task) = task? {

@@ -196,6 +196,45 @@ async fn answers(limits: &Limits, call: &Call) -> Vec<(&'static str, String, Arc
     vec![("json-rpc", rpc, rpc_store), ("rest", rest, rest_store), ("kafka", kafka, kafka_store)]
 }
 
+/// A number as people write it.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|it| std::str::from_utf8(it).unwrap());
+    groups.collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn the_readme_has_the_table() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+    let readme = readme.unwrap();
+    let Limits { body, id, ids, parts, metadata, entry, answer, page_bytes, chunk, .. } =
+        Limits::default();
+    for (name, value) in [
+        ("body", body),
+        ("id", id),
+        ("ids", ids),
+        ("parts", parts),
+        ("metadata", metadata),
+        ("entry", entry),
+        ("answer", answer),
+        ("page_bytes", page_bytes),
+        ("chunk", chunk),
+        ("streams_per_caller", Limits::default().streams_per_caller),
+    ] {
+        let row = format!("| `{name}` | {} ", grouped(value));
+        assert!(readme.contains(&row), "README has no row {row:?}");
+    }
+    for fixed in [
+        Limits::REQUEST_ID.max(Limits::CORRELATION_KEY),
+        Limits::IDEMPOTENCY_KEY,
+        Limits::HEADERS,
+        Limits::HEADER_BYTES,
+        Limits::HEADERS_BYTES,
+    ] {
+        assert!(readme.contains(&grouped(fixed)), "{fixed}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_bound_is_hit() {
     for (field, held) in walk() {

@@ -53,9 +53,8 @@ async fn a_lower_bound_is_rounded_up() {
         let time = format!("{at}{fraction}Z");
         let query = format!("statusTimestampAfter={time}");
         let rest = wire::rest::decode(&::http::Method::GET, "/tasks", Some(&query), b"").unwrap();
-        let rpc = format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"ListTasks","params":{{"status_timestamp_after":"{time}"}}}}"#
-        );
+        let params = serde_json::json!({"status_timestamp_after": time});
+        let rpc = crate::http::rpc("ListTasks", &params);
         for call in [rest, wire::jsonrpc::decode(rpc.as_bytes()).call.unwrap()] {
             let Call::ListTasks(request) = call else { panic!("{call:?}") };
             assert_eq!(list(&world, request).await.total_size, total, "{time}");
