@@ -330,6 +330,7 @@ impl KafkaEndpoint {
             self.parse(record, &owner.unwrap_or_default());
         if error.kind() == ErrorKind::TooLarge
             && let Some(task) = call.ok().and_then(|call| task_of_call(&call, &caller))
+            && task.len() <= self.handler.limits().id
             && !error.metadata().iter().any(|(name, _)| name == TASK_ID)
         {
             error = error.with(TASK_ID, &*task);

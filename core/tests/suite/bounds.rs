@@ -277,6 +277,35 @@ async fn an_append_is_tried_so_often() {
     assert_eq!(store.1.load(Ordering::SeqCst), 4, "once, and three times more");
 }
 
+/// Or the answer that says so would be too large as well.
+#[tokio::test(start_paused = true)]
+async fn no_answer_carries_a_long_id_back() {
+    let kafka = KafkaEndpoint::new(World::new().handler, "script", "");
+    let long = "i".repeat(900_000);
+    let mut named = message("complete");
+    named["message"]["taskId"] = json!(long);
+    for (method, params) in [
+        ("SendMessage", named),
+        ("GetTask", json!({"id": long})),
+        ("CancelTask", json!({"id": long})),
+        ("SubscribeToTask", json!({"id": long, "tenant": long})),
+        (&*long, json!({})),
+    ] {
+        let mut asked = record(1, &crate::kafka::rpc(method, &params));
+        let refused = || Error::new(ErrorKind::TooLarge, "The broker says so.");
+        let mut answers = deliver(&kafka, &asked).await.unwrap();
+        answers.push(kafka.refuse(&asked, refused()));
+        asked.key = Some(long.clone().into());
+        answers.extend(deliver(&kafka, &asked).await.unwrap());
+        asked.value = Some(json!({"jsonrpc": 1, "id": long}).to_string().into());
+        answers.extend(deliver(&kafka, &asked).await.unwrap());
+        for answer in answers {
+            let size = answer.value.len() + answer.key.map_or(0, |key| key.len());
+            assert!(size < 3_000, "{method:.20}: {size}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn extensions_in_headers_are_bounded_too() {
     let world = World::new();

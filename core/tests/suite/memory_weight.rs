@@ -46,7 +46,10 @@ fn long(number: u64, length: usize) -> String {
     format!("{number:0length$}")
 }
 
-const SHAPES: [(&str, fn(u64) -> Sent); 14] = [
+/// A shape's name, and its messages.
+type Shape = (&'static str, fn(u64) -> Sent);
+
+const SHAPES: [Shape; 14] = [
     ("short", |_| said("hi")),
     ("long ids", |number| {
         with("hi", |it| {
