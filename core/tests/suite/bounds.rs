@@ -91,7 +91,7 @@ async fn an_answer_over_the_limit_says_so() {
         assert!(told.contains("is over the limit of 3000 bytes for an answer; ask for"), "{told}");
     }
     let small = call(&handler, "ListTasks", json!({})).await;
-    assert_eq!(small["result"]["tasks"].as_array().unwrap().len(), 2, "{small}");
+    assert!(small["result"]["tasks"][0]["id"].is_string(), "without artifacts: {small}");
     // As the sentence says, it is had in pieces.
     let (first, path) = ([("last-event-id", "1-0")], format!("/tasks/{id}:subscribe"));
     let pieces = ask(&over_http(&handler), "GET", &path, &first, "").await.events();

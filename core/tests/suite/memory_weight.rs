@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How large the store is that is filled.
-const BOUND: usize = 16_000_000;
+const BOUND: usize = 10_000_000;
 /// What tells the process of a shape which one it is.
 const SHAPE: &str = "A2A_TEST_SHAPE";
 
