@@ -242,7 +242,7 @@ impl DefaultRequestHandler {
     /// already: what was begun in time. Errors have an order: the protocol's, the deadline's, the
     /// call's own, the task's.
     fn is_expired(&self, caller: &Caller, call: &Call) -> Result<bool, Error> {
-        check::protocol(call, caller, &self.card)?;
+        check::protocol(call, caller, &self.card, self.limits())?;
         let is_expired = self.engine.is_expired(caller);
         let may_be_recorded = matches!(
             call,
@@ -252,7 +252,7 @@ impl DefaultRequestHandler {
     }
 
     async fn serve(&self, caller: Arc<Caller>, call: Call) -> Result<Reply, Error> {
-        check::call(&call, &self.card)?;
+        check::call(&call, &self.card, self.limits())?;
         if let Call::SendMessage(request) | Call::SendStreamingMessage(request) = &call
             && self.check_media_types
         {

@@ -8,8 +8,33 @@ use std::time::Duration;
 pub struct Limits {
     /// A request's largest body, in bytes. 4 MiB: with base64 it still fits Lambda's 6 MB payload.
     pub body: usize,
-    /// The largest event an agent may emit, in bytes of text and data.
+    /// The longest id that a caller or an agent may choose, in bytes: of a task, a context, a message,
+    /// an artifact, a push configuration, a tenant, an extension, a media type. It comes back in
+    /// every answer and event. A longer one is refused as an invalid parameter, by its field's name.
+    pub id: usize,
+    /// How many ids one list of a request holds: extensions, references, output modes. More are
+    /// refused as an invalid parameter.
+    pub ids: usize,
+    /// How many parts a message holds. More are refused as an invalid parameter.
+    pub parts: usize,
+    /// How many bytes the metadata of a request have together: its own, its message's and its parts'.
+    /// More are refused as an invalid parameter.
+    pub metadata: usize,
+    /// The largest event an agent may emit, in bytes of text and data. With a larger one its run
+    /// fails, in a sentence that says so.
     pub entry: usize,
+    /// The largest answer, in bytes of JSON: a task, or the task that a stream begins with. In place of
+    /// a larger one there is an error that says how to ask for less.
+    pub answer: usize,
+    /// How many bytes of JSON a page of tasks has: it ends early, with its token. One task is a
+    /// page of its own, however large an answer it is.
+    pub page_bytes: usize,
+    /// The largest piece of a stream that is held for its reader, in bytes. A larger event goes out
+    /// in several.
+    pub chunk: usize,
+    /// How many streams one caller has at once. One more is refused as unavailable, so that it may
+    /// be asked for again; a Kafka record waits.
+    pub streams_per_caller: usize,
     /// How many events wait between an agent and the journal before the agent is made to wait.
     pub queue: usize,
     /// How many events are appended at once.
@@ -71,11 +96,36 @@ pub struct Limits {
     pub runs_per_caller: usize,
 }
 
+/// What the bindings' documents fix, so that a client may rely on it. Past one of these a request is
+/// refused as invalid, without the text that is too long.
+impl Limits {
+    /// Bytes of a JSON-RPC request's id, as JSON: it is in every answer, and each event of a stream.
+    pub const REQUEST_ID: usize = 1_024;
+    /// Bytes of a record's key, the correlation id. A longer one is cut in the answer that refuses it.
+    pub const CORRELATION_KEY: usize = 1_024;
+    /// Bytes of an idempotency key.
+    pub const IDEMPOTENCY_KEY: usize = 255;
+    /// Headers of a record. Each costs its reader memory, also an empty one.
+    pub const HEADERS: usize = 128;
+    /// Bytes of a record's header that is read here. Room for any token.
+    pub const HEADER_BYTES: usize = 8_192;
+    /// Bytes of the names and values of a record's headers together.
+    pub const HEADERS_BYTES: usize = 65_536;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 4 << 20,
+            id: 1_024,
+            ids: 128,
+            parts: 1_024,
+            metadata: 1 << 20,
             entry: 4 << 20,
+            answer: 16 << 20,
+            page_bytes: 4 << 20,
+            chunk: 512 << 10,
+            streams_per_caller: 1_000,
             queue: 256,
             batch_events: 256,
             batch_bytes: 1 << 20,
@@ -103,3 +153,6 @@ impl Default for Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

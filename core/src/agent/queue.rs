@@ -36,7 +36,7 @@ pub struct EventQueue {
     scope: Arc<Scope>,
 }
 
-const TOO_LARGE: &str = "The agent's answer was too large to record.";
+const NOT_VALID: &str = "The agent's answer was not valid.";
 
 /// The task no longer takes events: it has ended, was canceled, or another runner has taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -195,6 +195,10 @@ impl EventQueue {
         if artifact.artifact_id.is_empty() || artifact.parts.is_empty() {
             return self.refuse("an artifact without an id or without any part").await;
         }
+        let (length, most) = (artifact.artifact_id.len(), self.scope.max_id);
+        if length > most {
+            return self.too_large("an artifact's id", length, most).await;
+        }
         let event = TaskArtifactUpdateEvent {
             task_id: Arc::clone(&self.scope.task_id),
             context_id: Arc::clone(&self.scope.context_id),
@@ -218,7 +222,7 @@ impl EventQueue {
     async fn emit(&self, entry: Entry) -> Result<(), Stopped> {
         let weight = entry.weight();
         if weight > self.scope.max_entry {
-            return self.refuse(&format!("an event of {weight} bytes")).await;
+            return self.too_large("an event", weight, self.scope.max_entry).await;
         }
         self.send(Emitted::Entry(entry, self.scope.enclosing())).await
     }
@@ -247,7 +251,8 @@ impl EventQueue {
         let weight = step.weight();
         if weight > self.scope.max_entry {
             let why = format!("the value of the step {:?} has {weight} bytes", step.name);
-            return Err(AgentError::new(TOO_LARGE).with_source(why));
+            let told = too_large("a step's value", weight, self.scope.max_entry);
+            return Err(told.with_source(why));
         }
         let (sender, recorded) = oneshot::channel();
         self.send(Emitted::Step(step, sender)).await?;
@@ -274,8 +279,16 @@ impl EventQueue {
     }
 
     async fn refuse(&self, why: &str) -> Result<(), Stopped> {
+        self.fail_with(AgentError::new(NOT_VALID).with_source(why.to_owned())).await
+    }
+
+    async fn too_large(&self, what: &str, bytes: usize, most: usize) -> Result<(), Stopped> {
+        self.fail_with(too_large(what, bytes, most)).await
+    }
+
+    async fn fail_with(&self, error: AgentError) -> Result<(), Stopped> {
         // The run fails with it, so there is nothing to go on with.
-        let _ = Box::pin(self.sender.send(Emitted::Refused(why.to_owned()))).await;
+        let _ = Box::pin(self.sender.send(Emitted::Refused(error))).await;
         self.stopped().await
     }
 
@@ -283,6 +296,12 @@ impl EventQueue {
     pub(crate) async fn returned(&self, outcome: Result<(), AgentError>) {
         let _ = self.sender.send(Emitted::Returned(outcome)).await;
     }
+}
+
+fn too_large(what: &str, bytes: usize, most: usize) -> AgentError {
+    AgentError::new(format!(
+        "The agent's answer was too large: {what} of {bytes} bytes, and the limit is {most}."
+    ))
 }
 
 impl fmt::Debug for EventQueue {

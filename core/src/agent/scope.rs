@@ -27,6 +27,7 @@ pub(crate) struct Scope {
     pub(crate) context_id: Arc<str>,
     pub(crate) env: Env,
     pub(crate) max_entry: usize,
+    pub(crate) max_id: usize,
 }
 
 /// What arrives at the run loop.
@@ -36,8 +37,8 @@ pub(crate) enum Emitted {
     Entry(Entry, Option<Arc<Within>>),
     /// A step is done; who waits for it to be recorded.
     Step(Step, oneshot::Sender<()>),
-    /// The executor asked for something that cannot be recorded; why, for the log.
-    Refused(String),
+    /// The executor asked for something that cannot be recorded.
+    Refused(AgentError),
     /// The executor has returned, or panicked.
     Returned(Result<(), AgentError>),
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::cursor::Cursor;
 use crate::{
     env,
+    limits::Limits,
     types::{self, Timestamp},
 };
 
@@ -50,6 +51,9 @@ pub struct Caller {
     pub key: Option<IdempotencyKey>,
     /// Where a returning reader of a stream left off (`Last-Event-ID`).
     pub resume: Option<Cursor>,
+    /// How many bytes of JSON a page may have for it, where that is less than
+    /// [`Limits::page_bytes`](crate::Limits): what its transport takes.
+    pub page_bytes: Option<usize>,
     /// When the caller's streams end.
     pub streams_end: StreamsEnd,
     /// The distributed trace that the call is part of.
@@ -165,7 +169,7 @@ impl IdempotencyKey {
     /// What such a key is made of, when this is none.
     pub fn of_caller(agent: &str, owner: &str, key: &str) -> Result<Self, &'static str> {
         let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        if !printable || !(1..=255).contains(&key.len()) {
+        if !printable || !(1..=Limits::IDEMPOTENCY_KEY).contains(&key.len()) {
             return Err("must be 1 to 255 printable ASCII characters");
         }
         // Lengths first: no text of one can look like a piece of another.

@@ -5,32 +5,48 @@
 
 use std::sync::Arc;
 
-use super::{caller::Caller, operation::Call, validate::violations};
+use super::{
+    caller::Caller,
+    operation::Call,
+    validate::{of_extensions, violations},
+};
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, FieldViolation},
+    limits::Limits,
     types::{AgentCard, Part, SendMessageRequest},
 };
 
 /// The protocol version served here, as `Major.Minor` (specification section 3.6).
 const VERSION: &str = "1.0";
+/// How much of another version is told, in bytes.
+const LONGEST_VERSION: usize = 32;
 
 /// The protocol that a call is made in: its version and its extensions.
-pub(crate) fn protocol(call: &Call, caller: &Caller, card: &AgentCard) -> Result<(), Error> {
+pub(crate) fn protocol(
+    call: &Call,
+    caller: &Caller,
+    card: &AgentCard,
+    limits: &Limits,
+) -> Result<(), Error> {
     // Anyone may read the card to learn which versions and extensions there are.
     if *call == Call::GetAgentCard {
         return Ok(());
     }
     version(caller)?;
+    well_formed(of_extensions(&caller.extensions, limits))?;
     extensions(caller, card)
 }
 
 /// What else of a call needs no task: the card's promises and its parameters.
-pub(crate) fn call(call: &Call, card: &AgentCard) -> Result<(), Error> {
+pub(crate) fn call(call: &Call, card: &AgentCard, limits: &Limits) -> Result<(), Error> {
     if *call == Call::GetAgentCard {
         return Ok(());
     }
     capability(call, card)?;
-    let violations = violations(call);
+    well_formed(violations(call, limits))
+}
+
+fn well_formed(violations: Vec<FieldViolation>) -> Result<(), Error> {
     if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
 }
 
@@ -45,6 +61,7 @@ fn version(caller: &Caller) -> Result<(), Error> {
     if (major, minor) == (Some("1"), Some("0")) {
         return Ok(());
     }
+    let version = &version[..version.floor_char_boundary(LONGEST_VERSION)];
     Err(Error::new(
         ErrorKind::VersionNotSupported,
         format!("Version {version:?} of the protocol is not served here; {VERSION} is."),

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use tokio::sync::oneshot;
 
 use super::{
@@ -111,7 +111,12 @@ impl Waiter {
 
     /// Answers with a stream that begins with the task as it stood there.
     pub(crate) fn begin_stream(&mut self, writer: &Writer, task: Box<Task>, cursor: Cursor) {
-        let tail = follow::tail_from(&writer.store, &writer.key, cursor);
+        let mut tail = follow::tail_from(&writer.store, &writer.key, cursor);
+        // A task that has come to rest may be dropped by now.
+        let written = writer.written.as_ref().filter(|_| writer.fold.is_settled());
+        if let Some(slot) = written.filter(|slot| slot.version <= cursor.version + 1) {
+            tail = stream::iter([Ok(slot.clone())]).chain(tail).boxed();
+        }
         self.send(Ok(Answer::Stream { task, cursor, tail }));
     }
 

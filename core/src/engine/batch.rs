@@ -16,8 +16,6 @@ use crate::{
     types::TaskState,
 };
 
-const NOT_VALID: &str = "The agent's answer was not valid.";
-
 /// What is to be recorded next.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -65,10 +63,7 @@ impl Batch {
                     self.entries.push(entry);
                     self.awaited.push(recorded);
                 }
-                Emitted::Refused(why) => {
-                    let error = AgentError::new(NOT_VALID).with_source(why);
-                    self.end = Some(BatchEnd::Executor(Err(error)));
-                }
+                Emitted::Refused(error) => self.end = Some(BatchEnd::Executor(Err(error))),
                 Emitted::Returned(outcome) => self.end = Some(BatchEnd::Executor(outcome)),
             }
             let full = self.entries.len() >= limits.batch_events || bytes >= limits.batch_bytes;

@@ -32,7 +32,7 @@ impl Engine {
             if let Some(task) = admit::canceled(&key.id, &journal.slots, caller) {
                 // The process that recorded it may have died before its clean-up.
                 self.clean_up(caller, &key, &task, request).await;
-                return Ok(Box::new(task));
+                return self.answered(task);
             }
             if self.is_expired(caller) {
                 return Err(Error::expired());
@@ -48,7 +48,7 @@ impl Engine {
                 Ok(()) => {
                     let task = writer.fold.task;
                     self.clean_up(caller, &key, &task, request).await;
-                    return Ok(Box::new(task));
+                    return self.answered(task);
                 }
                 Err(AppendError::Conflict) => {}
                 Err(AppendError::Store(error)) => return Err(error.into()),

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ends::{Ends, interrupted},
+    size,
     state::Engine,
+    streams::OpenStream,
 };
 use crate::{
     call::{Event, Events},
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// Which states end a stream, and when its host does. A terminal state always does.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct EndsAt {
     pub(crate) input_required: bool,
     pub(crate) auth_required: bool,
@@ -52,65 +54,66 @@ pub(crate) fn tail_from(store: &Arc<dyn TaskStore>, key: &TaskKey, cursor: Curso
 
 impl Engine {
     /// A stream that begins with the task as it stands at the cursor.
+    ///
+    /// # Errors
+    /// When the task is over the limit of an answer.
     pub(super) fn events_from(
         &self,
-        key: TaskKey,
+        source: Source,
         task: Task,
         cursor: Cursor,
-        tail: Tail,
-        ends: EndsAt,
-    ) -> Events {
+    ) -> Result<Events, Error> {
+        size::within(&task, self.limits.answer)?;
         let state = task.status.state;
-        let last = ends.state(state);
+        let last = source.ends.state(state);
         let response = StreamResponse::Task(Box::new(task));
         let first = stream::iter([Ok(Event { cursor: Some(cursor), response, last })]);
         if last {
-            return Events(first.boxed());
+            return Ok(Events(first.boxed()));
         }
-        let follow = self.follow(key, tail, cursor, ends, state.is_interrupted());
-        Events(first.chain(follow.events()).boxed())
+        let Events(follow) = self.follow(source, cursor, state.is_interrupted());
+        Ok(Events(first.chain(follow).boxed()))
     }
 
-    /// What follows a cursor, up to where the stream ends.
-    pub(super) fn follow(
-        &self,
-        key: TaskKey,
-        tail: Tail,
-        after: Cursor,
-        ends: EndsAt,
-        at_rest: bool,
-    ) -> Follow {
-        let (store, shutdown) = (Arc::clone(&self.store), self.shutdown.clone());
-        Follow { store, key, tail, after, ends, at_rest, shutdown }
+    /// The events after a cursor, those recorded and those to come, up to the last. `at_rest` is
+    /// whether no run is at work on the task there.
+    pub(super) fn follow(&self, source: Source, after: Cursor, at_rest: bool) -> Events {
+        let reader = Reader {
+            store: Arc::clone(&self.store),
+            shutdown: self.shutdown.clone(),
+            answer: self.limits.answer,
+            source,
+            after,
+            at_rest,
+            ready: VecDeque::new(),
+            done: false,
+        };
+        let next = |mut reader: Reader| async move { Some((reader.next().await?, reader)) };
+        Events(stream::unfold(reader, next).boxed())
     }
 }
 
-/// Where to read from, and how far.
-pub(crate) struct Follow {
-    pub(crate) store: Arc<dyn TaskStore>,
-    pub(crate) key: TaskKey,
-    pub(crate) tail: Tail,
-    /// What the reader has seen already.
-    pub(crate) after: Cursor,
-    pub(crate) ends: EndsAt,
-    /// Whether no run is at work on the task where the reader begins.
-    pub(crate) at_rest: bool,
-    /// Ends the stream while no run is at work on the task.
-    pub(crate) shutdown: CancellationToken,
-}
-
-impl Follow {
-    /// The events after the cursor, those recorded and those to come, up to the last.
-    pub(crate) fn events(self) -> BoxStream<'static, Result<Event, Error>> {
-        let reader = Reader { follow: self, ready: VecDeque::new(), done: false };
-        stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) })
-            .boxed()
-    }
+/// What a stream is read from, and how far.
+pub(super) struct Source {
+    pub(super) key: TaskKey,
+    pub(super) tail: Tail,
+    pub(super) ends: EndsAt,
+    /// Counts it among its caller's.
+    pub(super) _open: OpenStream,
 }
 
 struct Reader {
-    follow: Follow,
-    ready: VecDeque<Event>,
+    source: Source,
+    store: Arc<dyn TaskStore>,
+    /// How large a task may be that is told.
+    answer: usize,
+    /// What the reader has seen already.
+    after: Cursor,
+    /// Whether no run is at work on the task there.
+    at_rest: bool,
+    /// Ends the stream while no run is at work on the task.
+    shutdown: CancellationToken,
+    ready: VecDeque<Result<Event, Error>>,
     done: bool,
 }
 
@@ -118,16 +121,16 @@ impl Reader {
     async fn next(&mut self) -> Option<Result<Event, Error>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
+                return Some(event);
             }
             if self.done {
                 return None;
             }
             let slot = tokio::select! {
                 biased;
-                slot = self.follow.tail.next() => slot?,
-                () = self.follow.shutdown.cancelled(), if self.follow.at_rest => return None,
-                () = self.follow.ends.time.cut() => {
+                slot = self.source.tail.next() => slot?,
+                () = self.shutdown.cancelled(), if self.at_rest => return None,
+                () = self.source.ends.time.cut() => {
                     self.done = true;
                     return Some(Err(interrupted()));
                 }
@@ -138,7 +141,7 @@ impl Reader {
             };
             if let Err(error) = read {
                 self.done = true;
-                tracing::error!(task = %self.follow.key.id, %error, "a stream lost its journal");
+                tracing::error!(task = %self.source.key.id, %error, "a stream lost its journal");
                 return Some(Err(error.into()));
             }
         }
@@ -147,15 +150,15 @@ impl Reader {
     async fn read(&mut self, slot: &Slot) -> Result<(), StoreError> {
         for (index, entry) in (0..).zip(slot.entries.iter()) {
             let mut cursor = Cursor { version: slot.version, index };
-            if cursor <= self.follow.after || self.done {
+            if cursor <= self.after || self.done {
                 continue;
             }
-            self.follow.after = cursor;
+            self.after = cursor;
             let response = match entry {
                 Entry::Status(event) => {
                     let state = event.status.state;
-                    self.follow.at_rest = state.is_interrupted();
-                    self.done = self.follow.ends.state(state);
+                    self.at_rest = state.is_interrupted();
+                    self.done = self.source.ends.state(state);
                     StreamResponse::StatusUpdate(Arc::clone(event))
                 }
                 Entry::Artifact(event) => StreamResponse::ArtifactUpdate(Arc::clone(event)),
@@ -167,12 +170,17 @@ impl Reader {
                 // stands, after the whole append, as is a reader that begins with this attempt.
                 Entry::Started(started) if started.attempt > 1 => {
                     cursor = end_of(slot);
-                    (self.follow.after, self.follow.at_rest) = (cursor, false);
-                    let (store, key) = (&*self.follow.store, &self.follow.key);
-                    StreamResponse::Task(Box::new(task_at(store, key, cursor).await?))
+                    (self.after, self.at_rest) = (cursor, false);
+                    let task = task_at(&*self.store, &self.source.key, cursor).await?;
+                    if let Err(error) = size::within(&task, self.answer) {
+                        self.done = true;
+                        self.ready.push_back(Err(error));
+                        continue;
+                    }
+                    StreamResponse::Task(Box::new(task))
                 }
                 Entry::Released(_) => {
-                    self.follow.at_rest = true;
+                    self.at_rest = true;
                     continue;
                 }
                 Entry::Started(_)
@@ -184,7 +192,7 @@ impl Reader {
                 | Entry::Within(_)
                 | Entry::Unknown(_) => continue,
             };
-            self.ready.push_back(Event { cursor: Some(cursor), response, last: self.done });
+            self.ready.push_back(Ok(Event { cursor: Some(cursor), response, last: self.done }));
         }
         Ok(())
     }

@@ -18,7 +18,8 @@
 //! | `ends` | when the time of a run is over |
 //! | `answer` | the answer to whoever waits for a run |
 //! | `writer` | appending to one journal |
-//! | `follow` | a journal as a stream of events |
+//! | `follow`, `streams` | a journal as a stream of events, and how many of them are open |
+//! | `size` | how large an answer may be |
 //! | `liveness`, `takeover`, `sweeper` | expired leases, and taking over the work behind them |
 //! | `page` | page tokens |
 //! | `places` | how many runs are at work at once |
@@ -36,8 +37,10 @@ mod recorded;
 mod recorder;
 mod run;
 mod send;
+mod size;
 mod start;
 mod state;
+mod streams;
 mod subscribe;
 mod sweeper;
 mod takeover;

@@ -3,21 +3,27 @@
 //! Owns: making tasks of journals and of a list's rows. Must never know: how a store lists, what a
 //! page token holds.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 
-use super::state::Engine;
+use super::{
+    size::{self, Room},
+    state::Engine,
+};
 use crate::{
     call::Caller,
     error::Error,
-    store::{ReadLimit, StoreError},
+    limits::Limits,
+    store::{ListPosition, ReadLimit, StoreError},
     task::{Fold, Head, Phase, Slot, TaskKey, Version, admit},
     types::{GetTaskRequest, ListTasksRequest, ListTasksResponse, Task},
 };
 
 /// How many journals are read at the same time.
 const READS: usize = 8;
+/// What stands around a page's tasks: its token and its numbers.
+const AROUND_PAGE: usize = 2_048;
 
 impl Engine {
     /// One task.
@@ -31,6 +37,15 @@ impl Engine {
         self.take_over_if_expired(&key, &fold, caller);
         let mut task = fold.task;
         admit::trim_history(&mut task, request.history_length);
+        self.answered(task)
+    }
+
+    /// A task as the answer to a call.
+    ///
+    /// # Errors
+    /// When it is over the limit of an answer.
+    pub(super) fn answered(&self, task: Task) -> Result<Box<Task>, Error> {
+        size::within(&task, self.limits.answer)?;
         Ok(Box::new(task))
     }
 
@@ -43,20 +58,39 @@ impl Engine {
         let tenant = request.tenant.clone().unwrap_or_default();
         let query = self.page_key.query(&request, Arc::clone(&tenant), caller, &self.limits)?;
         let page = self.store.list(&query).await?;
-        let next = page.next.as_ref().map(|next| self.page_key.token(&query, next));
         let request = &request;
-        let tasks: Vec<Result<Option<Task>, Error>> = stream::iter(page.rows)
-            .map(|(id, head)| {
-                let key = TaskKey { tenant: Arc::clone(&tenant), id };
-                async move { self.listed_task(key, head, request, caller).await }
-            })
-            .buffered(READS)
-            .collect()
-            .await;
-        let tasks = tasks.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let mut reads = pin!(
+            stream::iter(page.rows)
+                .map(|(id, head)| {
+                    let position = ListPosition::of(&id, &head);
+                    let key = TaskKey { tenant: Arc::clone(&tenant), id };
+                    async move { (position, self.listed_task(key, head, request, caller).await) }
+                })
+                .buffered(READS)
+        );
+        let Limits { page_bytes, answer, .. } = *self.limits;
+        let most = [page_bytes, answer].into_iter().chain(caller.page_bytes).min();
+        let mut room = Room::new(most.unwrap_or_default().saturating_sub(AROUND_PAGE));
+        let (mut tasks, mut next, mut last) = (Vec::new(), page.next, None);
+        while let Some((position, task)) = reads.next().await {
+            if let Some(task) = task? {
+                if !room.add(&tasks, &task) {
+                    match last.take() {
+                        Some(last) => {
+                            next = Some(last);
+                            break;
+                        }
+                        None => size::within(&task, self.limits.answer)?,
+                    }
+                }
+                tasks.push(task);
+            }
+            last = Some(position);
+        }
+        let token = next.map(|next| self.page_key.token(&query, &next));
         Ok(ListTasksResponse {
             tasks,
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: token.unwrap_or_default(),
             page_size: i32::try_from(query.limit).unwrap_or(i32::MAX),
             total_size: i32::try_from(page.total).unwrap_or(i32::MAX),
         })

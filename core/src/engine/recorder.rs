@@ -57,7 +57,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Records until the run is over, and how it ended.
-    pub(crate) async fn record(mut self) -> (End, Self) {
+    pub(crate) async fn record(mut self: Box<Self>) -> (End, Box<Self>) {
         loop {
             let mut batch = self.next().await;
             let end = self.conclude(&mut batch);

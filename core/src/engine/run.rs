@@ -53,13 +53,14 @@ pub(crate) struct Run {
 
 impl Run {
     /// Runs to the end. The waiter may leave at any time; this future must be driven on.
-    pub(crate) async fn drive(self) {
+    pub(crate) fn drive(self) -> impl Future<Output = ()> + Send {
         let Self { writer, executor, mut context, steps, .. } = self;
         let Self { scope, runner, limits, ends, released, waiter, .. } = self;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
         context.steps = Some(Arc::new(Steps::new(queue.clone(), steps, &limits)));
         let time = ends.clone();
-        let recorder = Recorder {
+        // Boxed, as it is handed from one future to the next, which would all have room for it.
+        let recorder = Box::new(Recorder {
             writer,
             tail: None,
             events,
@@ -69,37 +70,46 @@ impl Run {
             limits,
             ends,
             waiter,
+        });
+        // Late from the start, such as an orphan past its client's deadline: it only ends.
+        let is_late = time.over().is_some();
+        let work = async move {
+            let work = work(executor, context, queue);
+            if is_late { std::future::pending().await } else { work.await }
         };
-        let (end, mut recorder) = {
-            let mut work = pin!(async {
-                // Late from the start, such as an orphan past its client's deadline: it only ends.
-                if time.over().is_none() {
-                    work(executor, context, queue).await;
-                } else {
-                    std::future::pending().await
+        drive(work, recorder, time, released)
+    }
+}
+
+/// The executor's work beside the recording of what it says.
+async fn drive(
+    work: impl Future<Output = ()>,
+    recorder: Box<Recorder>,
+    time: Ends,
+    released: Arc<AtomicUsize>,
+) {
+    let (end, mut recorder) = {
+        let mut work = pin!(work);
+        // An executor that never pauses uses up what the runtime grants this task at a time; its
+        // end, its lease and a cancel come all the same.
+        match select(work.as_mut(), pin!(unconstrained(recorder.record()))).await {
+            Either::Left(((), recording)) => recording.await,
+            Either::Right((ended, _)) => {
+                if ended.0 == End::Outcome && time.over().is_none() {
+                    finish(work, &time).await;
                 }
-            });
-            // An executor that never pauses uses up what the runtime grants this task at a time; its
-            // end, its lease and a cancel come all the same.
-            match select(work.as_mut(), pin!(unconstrained(recorder.record()))).await {
-                Either::Left(((), recording)) => recording.await,
-                Either::Right((ended, _)) => {
-                    if ended.0 == End::Outcome && time.over().is_none() {
-                        finish(work, &time).await;
-                    }
-                    ended
-                }
+                ended
             }
-        };
-        // Here the executor is dropped: it is fenced off from the run that took the task over.
-        match end {
-            End::Outcome => {}
-            End::Stopped => {
-                let Recorder { waiter, writer, .. } = &mut recorder;
-                waiter.follow_to_answer(writer, &time).await;
-            }
-            End::Released => _ = released.fetch_add(1, Ordering::Relaxed),
         }
+    };
+    // Here the executor is dropped: it is fenced off from the run that took the task over.
+    match end {
+        End::Outcome => {}
+        End::Stopped => {
+            let Recorder { waiter, writer, .. } = &mut *recorder;
+            Box::pin(waiter.follow_to_answer(writer, &time)).await;
+        }
+        End::Released => _ = released.fetch_add(1, Ordering::Relaxed),
     }
 }
 

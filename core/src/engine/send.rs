@@ -15,7 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     answer::{Answer, AnswerReceiver, Want},
-    follow::{EndsAt, tail_from},
+    follow::{EndsAt, Source, tail_from},
+    size,
     state::Engine,
     turn::Turn,
 };
@@ -54,6 +55,7 @@ impl Engine {
         };
         if let SendMessageResponse::Task(task) = &mut response {
             admit::trim_history(task, history);
+            size::within(task, self.limits.answer)?;
         }
         Ok(response)
     }
@@ -64,6 +66,7 @@ impl Engine {
         caller: &Arc<Caller>,
         request: SendMessageRequest,
     ) -> Result<Events, Error> {
+        let open = self.streams.open(&caller.owner, self.limits.streams_per_caller)?;
         let history = request.configuration.as_ref().and_then(|it| it.history_length);
         let ends = EndsAt {
             input_required: true,
@@ -100,7 +103,8 @@ impl Engine {
                         let tail = tail_from(&self.store, &key, seen);
                         let tail =
                             self.tail_with_takeover(key.clone(), fold.cursor.version, tail, caller);
-                        return Ok(Events(self.follow(key, tail, seen, ends, false).events()));
+                        let source = Source { key, tail, ends, _open: open };
+                        return Ok(self.follow(source, seen, false));
                     }
                     let tail = tail_from(&self.store, &key, begun.cursor);
                     let tail =
@@ -109,7 +113,7 @@ impl Engine {
                 }
             };
         admit::trim_history(&mut task, history);
-        Ok(self.events_from(key, task, cursor, tail, ends))
+        self.events_from(Source { key, tail, ends, _open: open }, task, cursor)
     }
 
     /// Drives a run until its answer is there. A caller that leaves earlier changes nothing: the

@@ -129,7 +129,7 @@ impl Engine {
         let attempt = context.attempt;
         let mut entries = Vec::with_capacity(3);
         if attempt == 1 {
-            entries.push(Entry::Submitted(Submitted {
+            entries.push(Entry::from(Submitted {
                 message: Arc::clone(&context.message),
                 request: context.caller.key.as_ref().map(|key| Arc::clone(key.as_str())),
                 configuration: context.configuration.clone(),

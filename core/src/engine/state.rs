@@ -10,7 +10,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{liveness::Liveness, page::PageKey, places::Places, writer::Writer};
+use super::{liveness::Liveness, page::PageKey, places::Places, streams::Streams, writer::Writer};
 use crate::{
     agent::{AgentExecutor, RequestContext, Scope},
     call::Caller,
@@ -40,6 +40,7 @@ pub(crate) struct Engine {
     /// Releases every run that is not done, and lets none begin.
     pub(crate) release: CancellationToken,
     pub(crate) page_key: Arc<PageKey>,
+    pub(crate) streams: Arc<Streams>,
     pub(crate) liveness: Arc<Liveness>,
 }
 
@@ -61,6 +62,7 @@ impl Engine {
             shutdown: CancellationToken::new(),
             release: CancellationToken::new(),
             page_key: Arc::new(page_key),
+            streams: Arc::default(),
             liveness: Arc::default(),
         }
     }
@@ -119,6 +121,7 @@ impl Engine {
             fold,
             pending: Vec::new(),
             listed,
+            written: None,
             tries: self.limits.append_tries,
             outage: self.limits.call_outage,
         }
@@ -131,6 +134,7 @@ impl Engine {
             context_id: Arc::clone(&writer.fold.task.context_id),
             env: self.env.clone(),
             max_entry: self.limits.entry,
+            max_id: self.limits.id,
         }
     }
 

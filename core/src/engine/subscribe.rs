@@ -3,20 +3,20 @@
 //! Owns: where a subscription begins, and its end by the client's deadline. Must never know: how a
 //! journal becomes events.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use super::{
-    follow::{EndsAt, end_of, tail_from},
+    follow::{EndsAt, Source, Tail, end_of, tail_from},
     state::Engine,
 };
 use crate::{
     call::{Caller, Events, StreamsEnd},
     error::{Error, ErrorKind},
     store::ReadLimit,
-    task::{Cursor, TaskKey},
+    task::{Cursor, TaskKey, Version},
     types::SubscribeToTaskRequest,
 };
 
@@ -28,49 +28,48 @@ impl Engine {
         caller: &Caller,
         request: &SubscribeToTaskRequest,
     ) -> Result<Events, Error> {
+        let open = self.streams.open(&caller.owner, self.limits.streams_per_caller)?;
         let key = TaskKey::new(request.tenant.as_ref(), &request.id);
+        // What is followed is not dropped: not between two looks at it either.
+        let _held = Arc::clone(&self.store).tail(key.clone(), Version::MAX);
         let at_rest = caller.streams_end == StreamsEnd::AtRest;
         let time = self.ends(caller, Duration::ZERO);
         let ends = EndsAt { input_required: at_rest, auth_required: at_rest, time };
         if let Some(resume) = caller.resume
-            && let Some(events) = self.what_follows(&key, caller, resume, &ends).await?
+            && let Some((tail, at_rest)) = self.what_follows(&key, caller, resume).await?
         {
+            let events = self.follow(Source { key, tail, ends, _open: open }, resume, at_rest);
             return Ok(self.until_expiry(caller, events));
         }
         let (_, fold) = self.load(&key, caller).await?;
         self.take_over_if_expired(&key, &fold, caller);
-        let tail_at = |cursor| {
-            let tail = tail_from(&self.store, &key, cursor);
-            self.tail_with_takeover(key.clone(), fold.cursor.version, tail, caller)
+        let (cursor, state) = (fold.cursor, fold.task.status.state);
+        let ends_there = ends.state(state);
+        let source_at = |at| {
+            let tail = tail_from(&self.store, &key, at);
+            let tail = self.tail_with_takeover(key.clone(), cursor.version, tail, caller);
+            Source { key, tail, ends, _open: open }
         };
-        let state = fold.task.status.state;
         let events = match caller.resume {
-            Some(resume) if resume > fold.cursor => {
+            Some(resume) if resume > cursor => {
                 return Err(Error::invalid_field(
                     "Last-Event-ID",
                     "is not of an event of this task",
                 ));
             }
             // Nothing follows. Where a stream's end is told, it is.
-            Some(resume) if at_rest && resume == fold.cursor && ends.state(state) => {
-                let tail = tail_at(resume);
-                self.events_from(key, fold.task, resume, tail, ends)
+            Some(resume) if at_rest && resume == cursor && ends_there => {
+                self.events_from(source_at(resume), fold.task, resume)?
             }
             // There is nothing left to hear of a task that has ended.
-            resume if state.is_terminal() && resume.is_none_or(|it| it == fold.cursor) => {
+            resume if state.is_terminal() && resume.is_none_or(|it| it == cursor) => {
                 return Err(Error::new(
                     ErrorKind::UnsupportedOperation,
                     format!("The task {:?} has ended ({}).", request.id, state.name()),
                 ));
             }
-            Some(resume) => {
-                let tail = tail_at(resume);
-                Events(self.follow(key, tail, resume, ends, state.is_interrupted()).events())
-            }
-            None => {
-                let tail = tail_at(fold.cursor);
-                self.events_from(key, fold.task, fold.cursor, tail, ends)
-            }
+            Some(resume) => self.follow(source_at(resume), resume, state.is_interrupted()),
+            None => self.events_from(source_at(cursor), fold.task, cursor)?,
         };
         Ok(self.until_expiry(caller, events))
     }
@@ -81,15 +80,14 @@ impl Engine {
         until(events, at.into(), Error::new(ErrorKind::DeadlineExceeded, sentence))
     }
 
-    /// What follows the event that the caller has seen, where something does. No more of the journal
-    /// is read for it than that.
+    /// What follows the event that the caller has seen, where something does, and whether no run is at
+    /// work on the task. No more of the journal is read for it than that.
     async fn what_follows(
         &self,
         key: &TaskKey,
         caller: &Caller,
         resume: Cursor,
-        ends: &EndsAt,
-    ) -> Result<Option<Events>, Error> {
+    ) -> Result<Option<(Tail, bool)>, Error> {
         let after = resume.version.saturating_sub(1);
         let page = self.store.read_page(key, after, ReadLimit::POLL).await?;
         let visible = page.filter(|it| it.head.owner == caller.owner && it.head.phase.is_listed());
@@ -100,8 +98,7 @@ impl Engine {
         }
         let tail = tail_from(&self.store, key, resume);
         let tail = self.tail_with_takeover(key.clone(), end.version, tail, caller);
-        let at_rest = page.head.status.state.is_interrupted();
-        Ok(Some(Events(self.follow(key.clone(), tail, resume, ends.clone(), at_rest).events())))
+        Ok(Some((tail, page.head.status.state.is_interrupted())))
     }
 }
 

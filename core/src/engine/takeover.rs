@@ -60,7 +60,8 @@ impl Engine {
     }
 
     async fn try_take_over(&self, key: &TaskKey, seen: Version, reader: &Caller) {
-        if let Err(error) = self.take_over(key, seen, reader).await {
+        // Rare, and large: boxed, so that a reader who waits stays small.
+        if let Err(error) = Box::pin(self.take_over(key, seen, reader)).await {
             tracing::warn!(task = %key.id, %error, "work could not be taken over");
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct Writer {
     pub(crate) pending: Vec<Entry>,
     /// Whether lists show the journal, or it is new; not, while only the start of a run is recorded.
     pub(crate) listed: bool,
+    /// The newest slot that this writer appended.
+    pub(crate) written: Option<Slot>,
     /// How often an append is tried while other writers take the slot.
     pub(crate) tries: u32,
     /// How long an append is retried while the store is unavailable.
@@ -76,7 +78,9 @@ impl Writer {
             let failed = match self.store.append(self.change(&entries, listed)).await {
                 Ok(()) => {
                     self.listed = listed;
-                    self.fold_in(&Slot { version: self.fold.cursor.version + 1, entries });
+                    let slot = Slot { version: self.fold.cursor.version + 1, entries };
+                    self.fold_in(&slot);
+                    self.written = Some(slot);
                     return Ok(());
                 }
                 Err(AppendError::Conflict) if tries == 0 => {

@@ -1,8 +1,8 @@
 //! HTTP: a request becomes a call, a reply becomes a response. No framework: the runner's hyper and
 //! Lambda's events both arrive as an ordinary [`http::Request`].
 //!
-//! Owns: headers, media types, caching of the card, event streams and their heartbeat. Must never
-//! know: sockets, Lambda, method names and codes (those are `wire`'s).
+//! Owns: headers, media types, caching of the card. Must never know: sockets, Lambda, method names
+//! and codes (those are `wire`'s).
 
 mod admission;
 mod admitted;
@@ -11,18 +11,18 @@ mod card;
 mod credentials;
 mod encoding;
 mod origins;
+mod stream;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
+    header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
 };
 
 use crate::{
-    call::{Call, Caller, Event, Events, IdempotencyKey, Reply, TraceContext, check},
+    call::{Call, Caller, IdempotencyKey, Reply, TraceContext, check},
     error::Error,
     handler::DefaultRequestHandler,
     limits::Limits,
@@ -33,7 +33,7 @@ use crate::{
             self, A2A_IDEMPOTENCY_KEY, EXTENSIONS, IDEMPOTENCY_KEY, LAST_EVENT_ID, TRACEPARENT,
             TRACESTATE, VERSION,
         },
-        rest, sse, status,
+        rest, status,
     },
 };
 
@@ -41,15 +41,10 @@ pub use admitted::Admitted;
 pub use body::Body;
 use card::CardDocument;
 pub use origins::Origins;
-
-/// How often a silent stream says that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How many events that are ready go out as one chunk.
-const CHUNK_EVENTS: usize = 128;
+use stream::event_stream;
 
 const JSON: HeaderValue = HeaderValue::from_static(parameters::JSON);
 const A2A_JSON: HeaderValue = HeaderValue::from_static(parameters::A2A_JSON);
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static(parameters::EVENT_STREAM);
 
 /// An agent's HTTP endpoint: JSON-RPC at `/`, HTTP+JSON at its paths, both also below `/v1`, and
 /// the agent card at its well-known path. Cheap to clone.
@@ -176,9 +171,11 @@ impl HttpEndpoint {
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
         match outcome {
-            Ok(Reply::Events(events)) => event_stream(events, move |out, item| {
-                jsonrpc::write_event(out, &id, item);
-            }),
+            Ok(Reply::Events(events)) => {
+                event_stream(events, self.handler.limits().chunk, move |out, item| {
+                    jsonrpc::write_event(out, &id, item);
+                })
+            }
             // A refused stream too: the conformance kit and most SDKs want no stream then. (The Go
             // SDK's client, mid 2026, reads only events, and sees an empty stream.)
             outcome => {
@@ -206,7 +203,9 @@ impl HttpEndpoint {
             return self.card.response(&parts.headers);
         }
         match self.handler.call(caller, call).await {
-            Ok(Reply::Events(events)) => event_stream(events, rest::write_event),
+            Ok(Reply::Events(events)) => {
+                event_stream(events, self.handler.limits().chunk, rest::write_event)
+            }
             Ok(reply) => {
                 let mut body = Vec::with_capacity(1024);
                 match rest::write_reply(&mut body, &reply) {
@@ -309,34 +308,5 @@ fn full(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Respons
     let mut response = Response::new(Body::full(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response
-}
-
-fn event_stream(
-    events: Events,
-    write: impl Fn(&mut Vec<u8>, &Result<Event, Error>) + Send + 'static,
-) -> Response<Body> {
-    let chunks = events.0.ready_chunks(CHUNK_EVENTS);
-    let body = stream::unfold((chunks, write), |(mut chunks, write)| async move {
-        let chunk = match tokio::time::timeout(HEARTBEAT, chunks.next()).await {
-            Ok(items) => {
-                let items = items?;
-                let mut out = Vec::with_capacity(items.len() * 384);
-                for item in &items {
-                    let cursor = item.as_ref().ok().and_then(|event| event.cursor);
-                    sse::write(&mut out, cursor, |out| write(out, item));
-                }
-                Bytes::from(out)
-            }
-            Err(_) => Bytes::from_static(sse::HEARTBEAT),
-        };
-        Some((chunk, (chunks, write)))
-    });
-    let mut response = Response::new(Body::Stream(body.boxed()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, EVENT_STREAM);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Or nginx would hold events back.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }

@@ -240,7 +240,9 @@ impl KafkaEndpoint {
         let reply_to = Some(ReplyAddress { topic: topic.as_str().into(), key });
         let transport = Some(Arc::from(kafka::BINDING));
         let credentials = record.authorization().and_then(Credentials::new);
-        let told = Caller { owner, credentials, at_least_once: true, ..told };
+        // What stands around an answer has an eighth.
+        let page_bytes = Some(self.max_answer - self.max_answer / 8);
+        let told = Caller { owner, credentials, page_bytes, at_least_once: true, ..told };
         let caller = Caller { cut: until, trace, transport, reply_to, ..told };
         let extensions = self.active_extensions(&caller);
         let tenant = call.as_ref().ok().and_then(Call::tenant).cloned();
@@ -348,6 +350,7 @@ impl KafkaEndpoint {
             self.parse(record, &owner.unwrap_or_default());
         if error.kind() == ErrorKind::TooLarge
             && let Some(task) = call.ok().and_then(|call| task_of_call(&call, &caller))
+            && task.len() <= self.handler.limits().id
             && !error.metadata().iter().any(|(name, _)| name == TASK_ID)
         {
             error = error.with(TASK_ID, &*task);

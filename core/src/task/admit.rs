@@ -168,7 +168,7 @@ pub(crate) fn begun(id: &Arc<str>, slots: &[Slot], caller: &Caller) -> Fold {
 pub(crate) fn newest(slots: &[Slot]) -> Option<&Submitted> {
     let entries = slots.iter().rev().flat_map(|slot| slot.entries.iter().rev());
     entries.into_iter().find_map(|entry| match entry {
-        Entry::Submitted(submitted) => Some(submitted),
+        Entry::Submitted(submitted) => Some(&**submitted),
         _ => None,
     })
 }

@@ -18,8 +18,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Entry {
-    /// A message was admitted; the first one makes the task.
-    Submitted(Submitted),
+    /// A message was admitted; the first one makes the task. Boxed: it would be the largest by far.
+    Submitted(Box<Submitted>),
     /// A runner began to work on the newest message.
     Started(Started),
     /// The state changed.
@@ -149,6 +149,12 @@ impl Submitted {
             reply_to: None,
             at,
         }
+    }
+}
+
+impl From<Submitted> for Entry {
+    fn from(submitted: Submitted) -> Self {
+        Self::Submitted(Box::new(submitted))
     }
 }
 

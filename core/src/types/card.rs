@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Json, Metadata, SecurityRequirement, SecurityScheme,
-    proto::{nullable, unset},
+    proto::{nullable, text, unset},
 };
 
 /// Who an agent is, what it can do and where it is reached (specification section 4.4.1).
@@ -29,7 +29,7 @@ pub struct AgentCard {
     #[serde(deserialize_with = "nullable")]
     pub version: String,
     /// Where its documentation is.
-    #[serde(alias = "documentation_url", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "documentation_url", deserialize_with = "text", skip_serializing_if = "unset")]
     pub documentation_url: Option<String>,
     /// Which optional parts of the protocol it serves; required.
     #[serde(deserialize_with = "nullable")]
@@ -61,7 +61,7 @@ pub struct AgentCard {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
     pub signatures: Vec<AgentCardSignature>,
     /// Where its icon is.
-    #[serde(alias = "icon_url", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "icon_url", deserialize_with = "text", skip_serializing_if = "unset")]
     pub icon_url: Option<String>,
 }
 
@@ -127,7 +127,7 @@ pub struct AgentExtension {
     #[serde(deserialize_with = "nullable")]
     pub uri: String,
     /// How the agent uses it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub description: Option<String>,
     /// Whether a caller must understand it.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "unset")]
@@ -182,7 +182,7 @@ pub struct AgentInterface {
     #[serde(alias = "protocol_binding", deserialize_with = "nullable")]
     pub protocol_binding: String,
     /// What a client must send as the tenant.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "unset")]
     pub tenant: Option<String>,
     /// The protocol's version there, for example `1.0`; required.
     #[serde(alias = "protocol_version", deserialize_with = "nullable")]

@@ -229,11 +229,11 @@ impl<'de> Visitor<'de> for PartVisitor {
                     None
                 }
                 PartField::Filename => {
-                    filename = map.next_value()?;
+                    proto::Text(filename) = map.next_value()?;
                     None
                 }
                 PartField::MediaType => {
-                    media_type = map.next_value()?;
+                    proto::Text(media_type) = map.next_value()?;
                     None
                 }
                 PartField::Unknown => {

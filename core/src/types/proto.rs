@@ -22,12 +22,22 @@ where
 }
 
 /// A text where unset and empty are the same, as proto3 has it.
-pub(super) fn text<'de, D>(deserializer: D) -> Result<Option<std::sync::Arc<str>>, D::Error>
+pub(super) fn text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
+    T: for<'a> From<&'a str>,
 {
     let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
     Ok(text.filter(|text| !text.is_empty()).map(|text| text.as_ref().into()))
+}
+
+/// The same inside a visitor that reads its fields by hand.
+pub(super) struct Text(pub(super) Option<std::sync::Arc<str>>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer).map(Self)
+    }
 }
 
 /// An integer, written as a number or as a string.

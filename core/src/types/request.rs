@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Message, Metadata, Task, TaskPushNotificationConfig, TaskState, Timestamp,
     proto::{integer, nullable, text, unset},
+    timestamp::at_least,
 };
 
 /// A message for the agent (specification section 3.2.1).
@@ -90,8 +91,12 @@ pub struct ListTasksRequest {
     /// At most this many of the newest messages in each history; unset: all; 0: none.
     #[serde(alias = "history_length", deserialize_with = "integer", skip_serializing_if = "unset")]
     pub history_length: Option<i32>,
-    /// Only tasks whose status is from this time or later.
-    #[serde(alias = "status_timestamp_after", skip_serializing_if = "Option::is_none")]
+    /// Only tasks whose status is from this time or later; read up to the next millisecond.
+    #[serde(
+        alias = "status_timestamp_after",
+        deserialize_with = "at_least",
+        skip_serializing_if = "unset"
+    )]
     pub status_timestamp_after: Option<Timestamp>,
     /// Whether to show artifacts.
     #[serde(

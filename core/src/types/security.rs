@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::proto::{nullable, unset};
+use super::proto::{nullable, text, unset};
 
 /// Names of schemes that must all be satisfied together, each with its scopes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub enum SecurityScheme {
     #[serde(rename = "apiKeySecurityScheme", alias = "api_key_security_scheme")]
     ApiKey {
         /// For people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "text", skip_serializing_if = "unset")]
         description: Option<String>,
         /// `query`, `header` or `cookie`.
         location: String,
@@ -46,12 +46,17 @@ pub enum SecurityScheme {
     )]
     HttpAuth {
         /// For people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "text", skip_serializing_if = "unset")]
         description: Option<String>,
         /// For example `Bearer`.
         scheme: String,
         /// For example `JWT`.
-        #[serde(default, alias = "bearer_format", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            alias = "bearer_format",
+            deserialize_with = "text",
+            skip_serializing_if = "unset"
+        )]
         bearer_format: Option<String>,
     },
     /// OAuth 2.0.
@@ -62,12 +67,17 @@ pub enum SecurityScheme {
     )]
     OAuth2 {
         /// For people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "text", skip_serializing_if = "unset")]
         description: Option<String>,
         /// How a token is got.
         flows: OAuthFlows,
         /// The authorisation server's metadata (RFC 8414).
-        #[serde(default, alias = "oauth2_metadata_url", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            alias = "oauth2_metadata_url",
+            deserialize_with = "text",
+            skip_serializing_if = "unset"
+        )]
         oauth2_metadata_url: Option<String>,
     },
     /// OpenID Connect.
@@ -78,7 +88,7 @@ pub enum SecurityScheme {
     )]
     OpenIdConnect {
         /// For people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "text", skip_serializing_if = "unset")]
         description: Option<String>,
         /// The discovery document.
         #[serde(alias = "open_id_connect_url")]
@@ -88,7 +98,7 @@ pub enum SecurityScheme {
     #[serde(rename = "mtlsSecurityScheme", alias = "mtls_security_scheme")]
     MutualTls {
         /// For people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "text", skip_serializing_if = "unset")]
         description: Option<String>,
     },
 }
@@ -117,16 +127,20 @@ pub enum OAuthFlows {
 #[serde(rename_all = "camelCase", default)]
 pub struct OAuthFlow {
     /// Where the person authorises.
-    #[serde(alias = "authorization_url", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "authorization_url", deserialize_with = "text", skip_serializing_if = "unset")]
     pub authorization_url: Option<String>,
     /// Where a device asks for its code.
-    #[serde(alias = "device_authorization_url", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "device_authorization_url",
+        deserialize_with = "text",
+        skip_serializing_if = "unset"
+    )]
     pub device_authorization_url: Option<String>,
     /// Where the token is got.
-    #[serde(alias = "token_url", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "token_url", deserialize_with = "text", skip_serializing_if = "unset")]
     pub token_url: Option<String>,
     /// Where it is renewed.
-    #[serde(alias = "refresh_url", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "refresh_url", deserialize_with = "text", skip_serializing_if = "unset")]
     pub refresh_url: Option<String>,
     /// What each scope allows.
     #[serde(deserialize_with = "nullable")]

@@ -46,16 +46,33 @@ impl FromStr for Timestamp {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::read(text, |nanos| nanos.div_euclid(NANOS))
+    }
+}
+
+/// A millisecond's nanoseconds.
+const NANOS: i128 = 1_000_000;
+
+impl Timestamp {
+    fn read(text: &str, millis: impl FnOnce(i128) -> i128) -> Result<Self, &'static str> {
         let instant: jiff::Timestamp = text
             .parse()
             .map_err(|_| "expected an ISO 8601 time such as 2026-01-31T12:00:00.000Z")?;
-        let millis = instant.as_millisecond();
-        if Self::RANGE.contains(&millis) {
-            Ok(Self(millis))
-        } else {
-            Err("the year must be 1 to 9999")
-        }
+        let millis = i64::try_from(millis(instant.as_nanosecond())).ok();
+        let in_range = millis.filter(|millis| Self::RANGE.contains(millis));
+        in_range.map(Self).ok_or("the year must be 1 to 9999")
     }
+}
+
+/// Reads a lower bound, in which a part of a millisecond counts as a whole one: what was in that
+/// millisecond came before.
+pub(super) fn at_least<'de, D>(deserializer: D) -> Result<Option<Timestamp>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+    let up = |nanos: i128| -(-nanos).div_euclid(NANOS);
+    text.map(|text| Timestamp::read(&text, up)).transpose().map_err(de::Error::custom)
 }
 
 impl Serialize for Timestamp {

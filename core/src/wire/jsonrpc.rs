@@ -14,6 +14,7 @@ use super::{
 use crate::{
     call::{Call, Event, Reply, ReplyKind},
     error::{Error, ErrorKind},
+    limits::Limits,
     types::{Json, StreamResponse},
 };
 
@@ -28,16 +29,13 @@ pub enum Id {
     String(Box<str>),
 }
 
-/// How many bytes a request's id may have, as JSON: it is in every answer, and each event of a
-/// stream.
-pub const MAX_ID: usize = 1024;
-
 impl Id {
     /// The id in a request; anything but a text, a number and `null` is none.
     fn read(raw: Option<&RawValue>) -> Result<Self, Error> {
         let Some(raw) = raw else { return Ok(Self::Null) };
-        if raw.get().len() > MAX_ID {
-            return Err(invalid(format!("The request's id is over the limit of {MAX_ID} bytes.")));
+        const MOST: usize = Limits::REQUEST_ID;
+        if raw.get().len() > MOST {
+            return Err(invalid(format!("The request's id is over the limit of {MOST} bytes.")));
         }
         match raw.get().as_bytes().first() {
             Some(b'"') => serde_json::from_str(raw.get()).ok().map(Self::String),

@@ -146,7 +146,7 @@ fn every_kind_is_read_as_it_was_written() {
     submitted.reply_to = Some(ReplyAddress { topic: "replies".into(), key });
     let value = serde_json::from_str::<Json>(r#"{"n":9007199254740993}"#).unwrap();
     for (entry, kind) in [
-        (Entry::Submitted(submitted), "submitted"),
+        (Entry::from(submitted), "submitted"),
         (Entry::Released(Released { runner: "r".into(), at }), "released"),
         (Entry::Step(Step { name: "draft#2".into(), value, at }), "step"),
         (Entry::Within(Within { steps: vec!["a".into(), "b".into()] }), "within"),
@@ -193,7 +193,7 @@ async fn the_trace_of_a_request_is_recorded_with_it() {
 #[test]
 fn the_fold_counts_it_and_is_not_changed_by_it() {
     let submitted =
-        || Entry::Submitted(Submitted::new(Arc::new(say("hi").message), Timestamp::from_millis(1)));
+        || Entry::from(Submitted::new(Arc::new(say("hi").message), Timestamp::from_millis(1)));
     let slot = |entries: Vec<Entry>| [Slot { version: 1, entries: entries.into() }];
     let with = Fold::replay("t".into(), &slot(vec![submitted(), unknown()]));
     let without = Fold::replay("t".into(), &slot(vec![submitted()]));

@@ -25,7 +25,7 @@ fn message(role: Role, text: &str) -> Arc<Message> {
 
 fn asked(text: &str) -> Entry {
     let (message, at) = (message(Role::User, text), Timestamp::from_millis(1));
-    Entry::Submitted(Submitted::new(message, at))
+    Entry::from(Submitted::new(message, at))
 }
 
 fn started(attempt: u32) -> Entry {

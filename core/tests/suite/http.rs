@@ -97,6 +97,21 @@ pub(crate) async fn next_chunk(body: &mut Body) -> String {
     String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
 }
 
+/// As the official Java client sends it.
+#[tokio::test(start_paused = true)]
+async fn empty_texts_are_unset() {
+    let world = World::new();
+    let sent = json!({"tenant": "", "message": {"messageId": "m", "role": "ROLE_USER",
+        "contextId": "", "taskId": "",
+        "parts": [{"text": "complete done", "filename": "", "mediaType": ""}]}});
+    let rest = ask(&endpoint(&world), "POST", "/message:send", &[], &sent.to_string()).await;
+    let rpc = ask(&endpoint(&world), "POST", "/", &[], &rpc("SendMessage", &sent)).await;
+    for task in [&rest.json()["task"], &rpc.json()["result"]["task"]] {
+        assert_eq!(task["status"]["state"], "TASK_STATE_COMPLETED", "{task}");
+        assert_eq!(task["history"][0]["parts"], json!([{"text": "complete done"}]));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn both_bindings_are_served_at_the_root_and_below_v1() {
     let world = World::new();

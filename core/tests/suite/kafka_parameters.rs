@@ -162,7 +162,7 @@ async fn an_orphan_is_failed_after_its_deadline_and_not_restarted() {
     submitted.request = Some(position.into());
     submitted.expires = LATER.1.parse().map(Timestamp::from_millis).ok();
     let started = Started { runner: "gone".into(), attempt: 1, at };
-    let entries = [Entry::Submitted(submitted), Entry::Started(started)];
+    let entries = [Entry::from(submitted), Entry::Started(started)];
     let head = Fold::new(Arc::clone(&id)).head_after(&"".into(), &entries);
     let key = TaskKey { tenant: "".into(), id };
     append(&(world.store.clone() as _), key, 0, entries, Some(head)).await.unwrap();

@@ -43,6 +43,28 @@ async fn lists_are_newest_first_filtered_and_paged() {
     assert_eq!(ids(&paged), ids(&tasks));
 }
 
+/// A part of a millisecond is in it: a task of that millisecond is from before.
+#[tokio::test(start_paused = true)]
+async fn a_lower_bound_is_rounded_up() {
+    let world = World::new();
+    let at = world.send(say("complete")).await.status.timestamp.unwrap().to_string();
+    let at = at.strip_suffix('Z').unwrap();
+    for (fraction, total) in [("", 1), ("000000", 1), ("000001", 0), ("999999", 0), ("9", 0)] {
+        let time = format!("{at}{fraction}Z");
+        let query = format!("statusTimestampAfter={time}");
+        let rest = wire::rest::decode(&::http::Method::GET, "/tasks", Some(&query), b"").unwrap();
+        let params = serde_json::json!({"status_timestamp_after": time});
+        let rpc = crate::http::rpc("ListTasks", &params);
+        for call in [rest, wire::jsonrpc::decode(rpc.as_bytes()).call.unwrap()] {
+            let Call::ListTasks(request) = call else { panic!("{call:?}") };
+            assert_eq!(list(&world, request).await.total_size, total, "{time}");
+        }
+    }
+    let before_1970 = r#"{"statusTimestampAfter":"1969-12-31T23:59:59.9990001Z"}"#;
+    let request: ListTasksRequest = serde_json::from_str(before_1970).unwrap();
+    assert_eq!(request.status_timestamp_after, Some(Timestamp::from_millis(0)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn forged_page_tokens_are_refused() {
     let world = World::new();

@@ -7,6 +7,7 @@
 
 mod arrows;
 mod bearer;
+mod bounds;
 mod builds;
 mod chaos_store;
 mod client;
@@ -17,6 +18,7 @@ mod delivery;
 mod faulty;
 mod fold;
 mod handler;
+mod held;
 mod http;
 mod http_streams;
 mod idempotency;
@@ -26,6 +28,7 @@ mod kafka_parameters;
 mod kafka_redelivery;
 mod listing;
 mod memory;
+mod memory_weight;
 mod misbehave;
 mod orphans;
 mod polite;

@@ -8,7 +8,7 @@ use a2a_core::{
     Artifact, MemoryStore, Message, Metadata, Part, TaskArtifactUpdateEvent, TaskState, Timestamp,
     store::{
         AgentStore, AppendError, ListQuery,
-        conformance::{self as contract, Store, append, chunk, head, key, put, submitted},
+        conformance::{self as contract, Store, append, chunk, head, key, submitted},
     },
     task::{Entry, Head, Heartbeat, Phase, Submitted, TaskKey},
 };
@@ -62,10 +62,21 @@ async fn races_between_threads_are_decided_too() {
     contract::tails_of_one_journal_are_the_same(Arc::<MemoryStore>::default()).await;
 }
 
-/// A store whose bound is about this many small tasks.
+/// A store whose bound is about this many tasks as [`put`] puts them.
 fn small(tasks: usize) -> (Arc<MemoryStore>, Store) {
-    let store = Arc::new(MemoryStore::new(tasks * 2_100));
+    let store = Arc::new(MemoryStore::new(tasks * 7_400));
     (Arc::clone(&store), store)
+}
+
+/// A journal of one slot, which weighs the same whatever its state: at rest it holds a text that is
+/// as large as a run.
+async fn put(store: &Store, id: &str, head: Head) {
+    append(store, key(id), 0, [even(&head)], Some(head)).await.unwrap();
+}
+
+fn even(head: &Head) -> Entry {
+    let at_work = matches!(head.phase, Phase::Running | Phase::Claimed);
+    submitted(&"x".repeat(if at_work { 0 } else { 5_500 }))
 }
 
 async fn kept(store: &Store, ids: &[&str]) -> Vec<String> {
@@ -168,7 +179,7 @@ async fn what_was_just_written_is_there() {
         &store,
         key("b"),
         0,
-        [submitted(&"x".repeat(9_000))],
+        [submitted(&"x".repeat(10_000))],
         Some(head(TaskState::Completed, 1)),
     )
     .await
@@ -178,19 +189,51 @@ async fn what_was_just_written_is_there() {
     assert_eq!(kept(&store, &["a", "b", "c"]).await, ["c"]);
 }
 
+/// A stream that is open holds its journal: it is not dropped under its reader, nor uncounted.
 #[tokio::test(start_paused = true)]
 async fn a_reader_keeps_what_it_reads() {
-    let (_, store) = small(2);
+    let (memory, store) = small(3);
     put(&store, "a", head(TaskState::Working, 1)).await;
     let mut tail = Arc::clone(&store).tail(key("a"), 0);
     append(&store, key("a"), 1, [chunk("x")], Some(head(TaskState::Completed, 1))).await.unwrap();
     for id in ["b", "c", "d"] {
         put(&store, id, head(TaskState::Completed, 1)).await;
     }
-    assert!(kept(&store, &["a"]).await.is_empty());
+    assert_eq!(kept(&store, &["a", "b", "c", "d"]).await, ["a", "c", "d"]);
     for version in 1..=2 {
         assert_eq!(soon(tail.next()).await.unwrap().unwrap().version, version);
     }
+    let followed = memory.bytes();
+    drop(tail);
+    assert!(memory.bytes() < followed, "a reader is counted too");
+    put(&store, "e", head(TaskState::Completed, 1)).await;
+    put(&store, "f", head(TaskState::Completed, 1)).await;
+    assert_eq!(kept(&store, &["a", "d", "e", "f"]).await, ["d", "e", "f"], "now it is dropped");
+}
+
+/// Whoever fills the store loses their own, finished or waiting, however new.
+#[tokio::test]
+async fn it_takes_from_the_owner_who_holds_most() {
+    let (memory, store) = small(6);
+    let of = |owner: &str, state| Head { owner: owner.into(), ..head(state, 1) };
+    put(&store, "a1", of("ann", TaskState::Completed)).await;
+    put(&store, "a2", of("ann", TaskState::InputRequired)).await;
+    put(&store, "b1", of("bob", TaskState::InputRequired)).await;
+    for number in 0..40 {
+        let state = if number % 2 == 0 { TaskState::Completed } else { TaskState::InputRequired };
+        put(&store, &format!("m{number}"), of("mallory", state)).await;
+    }
+    assert_eq!(kept(&store, &["a1", "a2", "b1"]).await, ["a1", "a2", "b1"]);
+    assert_eq!(kept(&store, &["m38", "m39"]).await, ["m39"], "her finished ones go first");
+    // Where she has none left that may be dropped, the next one's are.
+    let filled = memory.len();
+    for number in 0..3 {
+        put(&store, &format!("w{number}"), of("mallory", TaskState::Working)).await;
+    }
+    assert!(memory.len() <= filled);
+    assert_eq!(kept(&store, &["w0", "w1", "w2", "a1", "a2", "b1"]).await.len(), 6);
+    put(&store, "w3", of("mallory", TaskState::Working)).await;
+    assert_eq!(kept(&store, &["w3", "a1", "a2", "b1"]).await, ["w3", "a2", "b1"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,25 +262,31 @@ async fn its_bytes_are_bounded_and_come_back() {
         assert!(store.bytes() <= 1_000_000, "{number}");
     }
     assert!(store.bytes() > 900_000, "it is used");
-    // A running task that fills the bound drives out what may be dropped, and goes on: only a new
-    // one is refused.
+    // A running task that fills the bound drives out what may be dropped. What does not fit then
+    // is refused, but that it is alive and that it ends are recorded.
     put(&shared, "all", head(TaskState::Working, 1)).await;
-    for after in 1..=15 {
-        let text = [chunk(&"x".repeat(100_000))];
-        append(&shared, key("all"), after, text, None).await.unwrap();
+    let large = || [chunk(&"x".repeat(100_000))];
+    for after in 1..=9 {
+        append(&shared, key("all"), after, large(), None).await.unwrap();
     }
+    let refused = append(&shared, key("all"), 10, large(), None).await;
+    assert!(matches!(refused, Err(AppendError::TooLarge)), "{refused:?}");
     let beat = Heartbeat { runner: "r".into(), at: Timestamp::from_millis(1) };
-    append(&shared, key("all"), 16, [Entry::Heartbeat(beat)], None).await.unwrap();
-    assert!(store.len() == 1 && store.bytes() > 1_500_000, "{}", store.bytes());
-    let refused =
-        append(&shared, key("new"), 0, [submitted("x")], Some(head(TaskState::Working, 1))).await;
+    append(&shared, key("all"), 10, [Entry::Heartbeat(beat)], None).await.unwrap();
+    let text = [submitted(&"x".repeat(200_000))];
+    let refused = append(&shared, key("new"), 0, text, Some(head(TaskState::Working, 1))).await;
     let Err(AppendError::Store(refused)) = refused else { panic!("{refused:?}") };
     assert!(refused.is_retriable(), "{refused}");
-    append(&shared, key("all"), 17, [chunk("x")], Some(head(TaskState::Completed, 1)))
+    let never = [submitted(&"x".repeat(1_000_000))];
+    let refused = append(&shared, key("new"), 0, never, Some(head(TaskState::Working, 1))).await;
+    assert!(matches!(refused, Err(AppendError::TooLarge)), "{refused:?}");
+    assert!(store.bytes() <= 1_000_000, "{}", store.bytes());
+    append(&shared, key("all"), 11, [chunk("x")], Some(head(TaskState::Completed, 1)))
         .await
         .unwrap();
-    put(&shared, "last", head(TaskState::Completed, 1)).await;
-    assert!(store.len() == 1 && store.bytes() < 3_000, "{}", store.bytes());
+    let text = [submitted(&"x".repeat(300_000))];
+    append(&shared, key("last"), 0, text, Some(head(TaskState::Completed, 1))).await.unwrap();
+    assert!(store.len() == 1 && store.bytes() < 303_000, "{}", store.bytes());
 }
 
 /// What a client or an agent can make large is counted, whatever it is.
@@ -248,7 +297,7 @@ async fn everything_large_is_counted() {
     let metadata = || Metadata::new(&serde_json::json!({ "x": &*text })).ok();
     let message = |message: Message| {
         let at = Timestamp::from_millis(1);
-        Entry::Submitted(Submitted::new(Arc::new(message), at))
+        Entry::from(Submitted::new(Arc::new(message), at))
     };
     let user = |parts| Message::user("m", parts);
     let artifact = |artifact| {
@@ -306,13 +355,13 @@ async fn both(memory: &MemoryStore, store: &Store, steps: &[(u8, usize)]) -> Mod
             continue;
         }
         let after = known.map_or(0, |(.., version)| version);
-        let head = Some(head(state, 1));
-        match append(store, key(&id.to_string()), after, [chunk("")], head).await {
+        let head = head(state, 1);
+        match append(store, key(&id.to_string()), after, [even(&head)], Some(head)).await {
             Ok(()) => drop(model.insert(*id, (state, time, after + 1))),
             Err(_) => {
-                let busy = model.values().all(|(state, ..)| *state == TaskState::Working);
-                let works = known.is_none() || state == TaskState::Working;
-                assert!(works && busy, "refused without need");
+                let busy = model.values().any(|(state, ..)| *state == TaskState::Working);
+                assert!(known.is_none() && busy, "refused without need");
+                assert_eq!(memory.len(), model.len(), "dropped for what is refused");
             }
         }
         // How many are dropped is the store's arithmetic; which ones is not.

@@ -275,7 +275,7 @@ async fn a_shutdown_ends_the_streams_of_tasks_at_rest() {
 /// does not notice.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_may_be_dropped_is_streamed_to_its_end() {
-    let store = Arc::new(MemoryStore::new(6_000));
+    let store = Arc::new(MemoryStore::new(12_000));
     let script = Arc::<Script>::default();
     let handler =
         DefaultRequestHandler::new(card(), Arc::clone(&script) as _, Arc::clone(&store) as _);

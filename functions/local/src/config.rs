@@ -44,7 +44,7 @@ pub struct Config {
     /// Where one agent is served
     #[arg(long, env = "A2A_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Origins whose web pages may call, such as https://app.example.com, with commas between; * is
+    /// Origins whose web pages may call, such as `https://app.example.com`, with commas between; * is
     /// every one. Without, browsers are refused
     #[arg(long, env = "A2A_CORS", value_name = "ORIGIN,...", value_delimiter = ',')]
     pub cors: Vec<String>,

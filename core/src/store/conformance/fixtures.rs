@@ -23,7 +23,7 @@ pub fn key(id: &str) -> TaskKey {
 
 pub fn submitted(text: &str) -> Entry {
     let message = Arc::new(Message::user("m", vec![Part::text(text)]));
-    Entry::Submitted(Submitted::new(message, Timestamp::from_millis(1)))
+    Entry::from(Submitted::new(message, Timestamp::from_millis(1)))
 }
 
 pub fn chunk(text: &str) -> Entry {

@@ -87,7 +87,10 @@ fn what_is_no_request_says_why_and_keeps_its_id() {
             "The request's id must be a string, a number or null.",
         ),
         (
-            &format!(r#"{{"id":"{}","jsonrpc":"2.0","method":"GetTask"}}"#, "I".repeat(MAX_ID)),
+            &format!(
+                r#"{{"id":"{}","jsonrpc":"2.0","method":"GetTask"}}"#,
+                "I".repeat(Limits::REQUEST_ID)
+            ),
             &none,
             InvalidRequest,
             "The request's id is over the limit of 1024 bytes.",

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Form, MAX_KEY, Record, header};
+use super::{Form, Record, header};
 use crate::{
     call::{Event, Reply},
     error::{Error, ErrorKind},
+    limits::Limits,
     wire::{brief, jsonrpc, status},
 };
 
@@ -94,7 +95,7 @@ fn addressed(record: &Record, value: Vec<u8>) -> Answer {
     if let Some(traceparent) = record.header(header::TRACEPARENT) {
         headers.push(header_of(header::TRACEPARENT, traceparent.to_owned()));
     }
-    let key = record.key.as_ref().map(|key| key.slice(..key.len().min(MAX_KEY)));
+    let key = record.key.as_ref().map(|key| key.slice(..key.len().min(Limits::CORRELATION_KEY)));
     Answer { key, value, headers }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, ErrorKind},
+    limits::Limits,
     types::Timestamp,
     wire::{is_json_type, shortened},
 };
@@ -63,12 +64,9 @@ pub const ERROR_ATTEMPTS: &str = "a2a-error-attempts";
 /// The media type of a value.
 pub const A2A_JSON: &str = "application/a2a+json";
 
-/// How many bytes a header may hold that is read here. Room for any token.
-pub const MAX_BYTES: usize = 8192;
-/// How many headers a record may have. Each costs its reader memory, also an empty one.
-pub const MAX_COUNT: usize = 128;
-/// How many bytes the names and values of a record's headers may have together.
-pub const MAX_TOTAL: usize = 65_536;
+const MAX_COUNT: usize = Limits::HEADERS;
+const MAX_BYTES: usize = Limits::HEADER_BYTES;
+const MAX_TOTAL: usize = Limits::HEADERS_BYTES;
 
 /// What is read of a request.
 const OF_REQUESTS: [&str; 11] = [

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     call::{Call, Caller, IdempotencyKey, StreamsEnd},
     error::{Error, ErrorKind},
+    limits::Limits,
     types::AgentInterface,
 };
 
@@ -34,10 +35,6 @@ pub use answer::{
 /// The binding's name, `protocolBinding` of its entry in an agent card. Another version of it that
 /// breaks clients has another name.
 pub const BINDING: &str = "urn:uuid:b18eeee4-0bd5-4982-bc46-5e20db64ee74";
-
-/// How many bytes a record's key, the correlation id, may have. A longer one is cut in the answer
-/// that refuses it.
-pub const MAX_KEY: usize = 1024;
 
 /// The binding's entry in an agent card: requests are produced to that topic of these brokers
 /// (`HOST:PORT`, with commas between).
@@ -86,7 +83,7 @@ impl Record {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut named = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
         named.find_map(|(_, value)| {
-            let value = Some(value).filter(|value| value.len() <= header::MAX_BYTES)?;
+            let value = Some(value).filter(|value| value.len() <= Limits::HEADER_BYTES)?;
             Some(std::str::from_utf8(value).ok()?.trim()).filter(|value| !value.is_empty())
         })
     }
@@ -247,7 +244,7 @@ impl Reader<'_> {
 fn check_key(record: &Record) -> Result<(), Error> {
     match record.key.as_ref().map_or(0, Bytes::len) {
         0 => Err(invalid(NO_KEY)),
-        1..=MAX_KEY => Ok(()),
+        1..=Limits::CORRELATION_KEY => Ok(()),
         _ => Err(invalid(LONG_KEY)),
     }
 }

@@ -99,7 +99,7 @@ fn what_cannot_be_answered_as_asked() {
     for (record, kind, message) in [
         (Record { key: None, ..valid() }, InvalidRequest, NO_KEY),
         (keyed(0), InvalidRequest, NO_KEY),
-        (keyed(MAX_KEY + 1), InvalidRequest, LONG_KEY),
+        (keyed(Limits::CORRELATION_KEY + 1), InvalidRequest, LONG_KEY),
         (Record { value: None, ..valid() }, InvalidRequest, "The record has no value"),
         (record(b""), InvalidRequest, "The record has no value"),
         (record(b"hi"), Parse, "The request is not valid JSON: expected value"),
@@ -126,15 +126,15 @@ fn what_cannot_be_answered_as_asked() {
     // What is too long is not sent back.
     let long = keyed(1_000_000);
     let refused = answer(&long, &jsonrpc_form(7), &Err(read(&long).call.unwrap_err()));
-    assert_eq!(refused.key.unwrap().len(), MAX_KEY);
-    assert!(read(&keyed(1)).call.is_ok() && read(&keyed(MAX_KEY)).call.is_ok());
-    assert!(LONG_KEY.contains(&MAX_KEY.to_string()));
+    assert_eq!(refused.key.unwrap().len(), Limits::CORRELATION_KEY);
+    assert!(read(&keyed(1)).call.is_ok() && read(&keyed(Limits::CORRELATION_KEY)).call.is_ok());
+    assert!(LONG_KEY.contains(&Limits::CORRELATION_KEY.to_string()));
 }
 
 #[test]
 fn a_header_that_counts_is_not_overlooked() {
     use ErrorKind::{ContentTypeNotSupported, InvalidParams, InvalidRequest};
-    let long = vec![b'a'; header::MAX_BYTES + 1];
+    let long = vec![b'a'; Limits::HEADER_BYTES + 1];
     for (name, value, kind, message) in [
         ("a2a-deadline", &b"soon"[..], InvalidParams, "a2a-deadline must be a time such as"),
         ("a2a-deadline", b"", InvalidParams, "a2a-deadline must be"),
@@ -181,16 +181,16 @@ fn headers_are_bounded_in_number_and_in_bytes() {
         Record { headers: header::bounded(headers), ..record(b"{\"message\":\"hi\"}") }
     };
     for (record, kept) in [
-        (read_back(header::MAX_COUNT, b""), header::MAX_COUNT),
-        (read_back(1, &[0; header::MAX_TOTAL - 1]), 1),
+        (read_back(Limits::HEADERS, b""), Limits::HEADERS),
+        (read_back(1, &[0; Limits::HEADERS_BYTES - 1]), 1),
     ] {
         assert_eq!(record.headers.len(), kept);
         assert!(read(&record).call.is_ok());
     }
     // Of too many there are as many as it takes to say so.
     for (record, kept) in [
-        (read_back(70_000, b""), header::MAX_COUNT + 1),
-        (read_back(1, &[0; header::MAX_TOTAL]), 1),
+        (read_back(70_000, b""), Limits::HEADERS + 1),
+        (read_back(1, &[0; Limits::HEADERS_BYTES]), 1),
         (read_back(100, &[0; 8192]), 8),
     ] {
         assert_eq!(record.headers.len(), kept);

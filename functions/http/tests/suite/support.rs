@@ -276,7 +276,7 @@ pub(crate) async fn abandoned(id: &str, text: &str) -> Arc<dyn TaskStore> {
         ..TaskStatusUpdateEvent::default()
     };
     let entries = [
-        Entry::Submitted(Submitted::new(message, at)),
+        Entry::from(Submitted::new(message, at)),
         Entry::Started(Started { runner: "gone".into(), attempt: 1, at }),
         Entry::Status(Arc::new(working)),
     ];

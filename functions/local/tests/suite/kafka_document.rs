@@ -14,11 +14,10 @@ use std::{
 };
 
 use a2a_core::{
-    DefaultRequestHandler, Env, ErrorKind, MemoryStore, Timestamp,
+    DefaultRequestHandler, Env, ErrorKind, Limits, MemoryStore, Timestamp,
     kafka::{KafkaEndpoint, Outgoing},
     wire::{
-        jsonrpc::MAX_ID,
-        kafka::{BINDING, MAX_KEY, Record, header},
+        kafka::{BINDING, Record, header},
         status,
     },
 };
@@ -278,13 +277,14 @@ fn its_tables_are_complete() {
         assert!(document.contains(&row), "{kind:?} is not in the table: {row}");
     }
     let facts = [
-        &format!("1 to {MAX_KEY} bytes"),
-        &format!("at most {} headers", header::MAX_COUNT),
+        &format!("1 to {} bytes", Limits::CORRELATION_KEY),
+        &format!("at most {} headers", Limits::HEADERS),
         "up to 1,024 bytes",
         "at most 8,192 bytes",
         "65,536\nbytes",
     ];
-    assert_eq!((MAX_ID, header::MAX_BYTES, header::MAX_TOTAL), (1024, 8192, 65_536));
+    let bytes = (Limits::REQUEST_ID, Limits::HEADER_BYTES, Limits::HEADERS_BYTES);
+    assert_eq!(bytes, (1024, 8192, 65_536));
     for fact in facts.into_iter().chain([BINDING, "kafka://"]) {
         assert!(document.contains(fact), "{fact}");
     }

@@ -117,7 +117,7 @@ impl Writer {
         message.context_id = Some(Arc::clone(&self.context));
         let at = self.now();
         let started = Started { runner: self.env.id(), attempt: 1, at };
-        vec![Entry::Submitted(Submitted::new(Arc::new(message), at)), Entry::Started(started)]
+        vec![Entry::from(Submitted::new(Arc::new(message), at)), Entry::Started(started)]
     }
 
     /// A new state.

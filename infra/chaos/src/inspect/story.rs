@@ -152,7 +152,7 @@ mod tests {
 
     fn submitted(words: &str) -> Entry {
         let message = Message::user("m", vec![Part::text(words)]);
-        Entry::Submitted(Submitted::new(Arc::new(message), Timestamp::from_millis(1)))
+        Entry::from(Submitted::new(Arc::new(message), Timestamp::from_millis(1)))
     }
 
     fn started(attempt: u32, runner: &str) -> Entry {
