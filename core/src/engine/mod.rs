@@ -19,6 +19,7 @@
 //! | `answer` | the answer to whoever waits for a run |
 //! | `writer` | appending to one journal |
 //! | `follow` | a journal as a stream of events |
+//! | `host` | this process by its name, and the signs of life of its runs |
 //! | `liveness`, `takeover`, `sweeper` | expired leases, and taking over the work behind them |
 //! | `page` | page tokens |
 
@@ -27,6 +28,7 @@ mod batch;
 mod cancel;
 mod ends;
 mod follow;
+mod host;
 mod liveness;
 mod page;
 mod read;

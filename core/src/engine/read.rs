@@ -74,14 +74,16 @@ impl Engine {
         let named = match (request.include_artifacts, request.history_length) {
             (true, _) => None,
             (false, Some(0)) => Some(Vec::from_iter(head.message_at)),
-            // Who reads a running task looks after its lease, by the newest slot.
-            (false, _) if head.phase == Phase::Running => None,
             (false, _) => head.history_at.clone(),
         };
         let read = match &named {
             Some(versions) => self.slots_at(&key, versions).await,
             None => self.store.read(&key, 0).await.map(|it| it.map(|journal| journal.slots)),
         };
+        // Who reads a running task looks after its lease, as the newest slot shows it.
+        if named.is_some() && head.phase == Phase::Running && request.history_length != Some(0) {
+            self.look_after(&key, caller).await?;
+        }
         let slots = match read {
             Ok(Some(slots)) => slots,
             // It is gone since the list was made.
@@ -106,6 +108,23 @@ impl Engine {
             task.artifacts.clear();
         }
         Ok(Some(task))
+    }
+
+    /// Takes the work on a task over if its lease has expired, by its newest slot.
+    async fn look_after(&self, key: &TaskKey, caller: &Caller) -> Result<(), Error> {
+        let newest = match self.store.newest(key).await {
+            Err(error) if error.is_retriable() => return Err(error.into()),
+            // What cannot be read cannot be taken over.
+            newest => newest.ok().flatten(),
+        };
+        let running = newest.filter(|newest| newest.head.phase == Phase::Running);
+        if let Some(newest) = running
+            && let Some(slot) = newest.slots.last()
+        {
+            let released = admit::is_released(&newest.slots);
+            self.take_over_if_silent(key, slot.version, released, caller);
+        }
+        Ok(())
     }
 
     /// These slots of a journal, which ascend; those next to each other are read together.

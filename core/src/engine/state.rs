@@ -10,7 +10,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{liveness::Liveness, page::PageKey, writer::Writer};
+use super::{host::Host, liveness::Liveness, page::PageKey, writer::Writer};
 use crate::{
     agent::{AgentExecutor, RequestContext, Scope},
     call::Caller,
@@ -39,6 +39,7 @@ pub(crate) struct Engine {
     pub(crate) release: CancellationToken,
     pub(crate) page_key: Arc<PageKey>,
     pub(crate) liveness: Arc<Liveness>,
+    pub(crate) host: Arc<Host>,
 }
 
 impl Engine {
@@ -59,6 +60,7 @@ impl Engine {
             release: CancellationToken::new(),
             page_key: Arc::new(page_key),
             liveness: Arc::default(),
+            host: Arc::default(),
         }
     }
 

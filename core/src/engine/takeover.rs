@@ -28,10 +28,20 @@ impl Engine {
     /// work is taken over beside the answer: where there is no [`Sweeper`](crate::Sweeper), as in a
     /// function, a client that polls finds its task done all the same.
     pub(super) fn take_over_if_expired(&self, key: &TaskKey, fold: &Fold, caller: &Caller) {
-        let seen = fold.cursor.version;
-        let is_orphan =
-            || fold.work.released || self.liveness.lease_expired(key, seen, self.limits.lease);
-        if fold.is_settled() || !is_orphan() {
+        if !fold.is_settled() {
+            self.take_over_if_silent(key, fold.cursor.version, fold.work.released, caller);
+        }
+    }
+
+    /// The same for work that is not done, whose journal stands at that version.
+    pub(super) fn take_over_if_silent(
+        &self,
+        key: &TaskKey,
+        seen: Version,
+        released: bool,
+        caller: &Caller,
+    ) {
+        if !released && !self.liveness.lease_expired(key, seen, self.limits.lease) {
             return;
         }
         let (engine, key, caller) = (self.clone(), key.clone(), caller.clone());

@@ -21,8 +21,8 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::Notify;
 
 use super::{
-    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, ReadLimit, StoreError, Tail,
-    TaskStore,
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, ReadLimit, Running,
+    StoreError, Tail, TaskStore,
 };
 use crate::{
     task::{Head, Phase, Slot, TaskKey, Version},
@@ -188,15 +188,27 @@ impl TaskStore for MemoryStore {
         Ok(lock(&self.shelf).list(scope, query))
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
+        let shelf = lock(&self.shelf);
+        let Some(kept) = shelf.tasks.get(key) else { return Ok(None) };
+        let slots = Vec::from_iter(lock(&kept.journal.slots).last().cloned());
+        Ok(Some(Journal { head: kept.head.clone(), slots, more: false }))
+    }
+
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&after.key));
         let shelf = lock(&self.shelf);
-        let running = shelf.running.range((from, Bound::Unbounded));
-        Ok(running.take(limit as usize).cloned().collect())
+        let running = shelf.running.range((from, Bound::Unbounded)).map(|key| {
+            let host = shelf.tasks.get(key).and_then(|kept| kept.head.host.clone());
+            Running { key: key.clone(), host }
+        });
+        let asked = running.filter(|it| it.host.as_ref().is_none_or(|host| !except.contains(host)));
+        Ok(asked.take(limit as usize).collect())
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {

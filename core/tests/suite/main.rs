@@ -38,6 +38,7 @@ mod simulation;
 mod source;
 mod steps;
 mod streams;
+mod sweeps;
 mod tidy;
 mod types;
 mod verdict;

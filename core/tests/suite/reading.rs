@@ -7,7 +7,7 @@ use std::sync::{
 
 use a2a_core::{
     store::{
-        AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError,
+        AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError,
         conformance::{Store, chunk, submitted},
     },
     task::{Cursor, Entry, Fold, Head, Slot, Started, TaskKey, Version},
@@ -57,10 +57,11 @@ impl TaskStore for Metered {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        self.kept.running(after, limit).await
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        self.kept.running(after, limit, except).await
     }
 }
 
@@ -97,7 +98,7 @@ fn metered() -> (Arc<Metered>, Store, DefaultRequestHandler) {
 
 fn started(attempt: u32) -> Entry {
     let at = Timestamp::from_millis(1);
-    Entry::Started(Started { runner: "r".into(), attempt, at })
+    Entry::Started(Started { runner: "r".into(), host: None, attempt, at })
 }
 
 #[tokio::test(start_paused = true)]

@@ -99,11 +99,43 @@ pub async fn what_is_polled_is_what_was_appended(store: Store) {
     assert!(store.poll(&key("t"), 400).await.unwrap().is_empty());
 }
 
+pub async fn the_newest_slot_is_read_alone(store: Store) {
+    let large = noise(900_000);
+    let failed = head(TaskState::Failed, 9);
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    let mut last = head(TaskState::Working, 1);
+    for (after, text, head) in [
+        (1, "x", None),
+        (2, "x", Some(head(TaskState::Submitted, 3))),
+        (3, "x", None),
+        (4, &*large, None),
+        (5, &*large, Some(head(TaskState::Working, 5))),
+        (6, "x", None),
+        (7, &*large, Some(failed)),
+    ] {
+        append(&store, key("t"), after, [chunk(text)], head.clone()).await.unwrap();
+        last = head.unwrap_or(last);
+        // It may be late.
+        let newest = soon(async {
+            loop {
+                let newest = store.newest(&key("t")).await.unwrap().unwrap();
+                if newest.slots.last().is_some_and(|slot| slot.version > after) {
+                    return newest;
+                }
+            }
+        });
+        let newest = newest.await;
+        assert_eq!((newest.head, newest.more), (last.clone(), false));
+        assert!(newest.slots == slots(&store, "t", after).await, "{after}");
+    }
+}
+
 pub async fn unknown_journals_are_none(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     for key in [key("u"), key(""), key("T"), TaskKey { tenant: "t".into(), id: "t".into() }] {
         assert!(store.read(&key, 0).await.unwrap().is_none(), "{key:?}");
         assert!(store.head(&key).await.unwrap().is_none(), "{key:?}");
+        assert!(store.newest(&key).await.unwrap().is_none(), "{key:?}");
     }
 }
 

@@ -46,7 +46,8 @@ use self::{
     statements::{Key, Statements, context_list, journal_key, owner_list, phase},
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError, Tail,
+    TaskStore,
     codec::{corrupt, decode_entries, decode_head, encode_entries, encode_head},
     feed::{Feeds, Pauses},
     now_millis,
@@ -227,6 +228,16 @@ impl TaskStore for PostgresStore {
         Ok(head.map(|head| Journal { head, slots, more }))
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
+        let query = sqlx::query(self.statements.newest.clone());
+        let rows = self.rows(query.bind(journal_key(key)).bind(now_millis())).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let version = column::<i64>(row, 1)?.unsigned_abs();
+        let slot = Slot { version, entries: decode_entries(key, version, raw(row, 2)?)? };
+        let head = decode_head(key, raw(row, 0)?)?;
+        Ok(Some(Journal { head, slots: vec![slot], more: false }))
+    }
+
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
         let query =
             sqlx::query(self.statements.head.clone()).bind(journal_key(key)).bind(now_millis());
@@ -240,16 +251,20 @@ impl TaskStore for PostgresStore {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
         // Every key is longer than the empty one.
-        let after = after.map_or(Vec::new(), |key| journal_key(key).to_vec());
-        let query = sqlx::query(self.statements.running.clone());
-        let rows = self.rows(query.bind(after).bind(now_millis()).bind(i64::from(limit))).await?;
-        let key =
-            |row| Ok(TaskKey { tenant: id_of(column(row, 0)?)?, id: id_of(column(row, 1)?)? });
-        rows.iter().map(key).collect()
+        let after = after.map_or(Vec::new(), |after| journal_key(&after.key).to_vec());
+        let except = Vec::from_iter(except.iter().map(|host| &**host));
+        let query = sqlx::query(self.statements.running.clone()).bind(after).bind(now_millis());
+        let rows = self.rows(query.bind(i64::from(limit)).bind(except)).await?;
+        let running = |row| {
+            let key = TaskKey { tenant: id_of(column(row, 0)?)?, id: id_of(column(row, 1)?)? };
+            Ok(Running { key, host: column::<Option<&str>>(row, 2)?.map(Arc::from) })
+        };
+        rows.iter().map(running).collect()
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {

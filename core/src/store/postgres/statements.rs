@@ -61,8 +61,16 @@ const READ: &str = "
 
 const HEAD: &str = "select content from a2a.head where key = $1 and LIVE";
 
+/// The head and the newest slot.
+const NEWEST: &str = "
+    select head.content, journal.version, journal.entries
+    from a2a.head join a2a.journal using (key) where key = $1 and LIVE
+    order by version desc limit 1";
+
 const RUNNING: &str = "
-    select tenant, task from a2a.head where phase = 'running' and key > $1 and LIVE
+    select tenant, task, content->>'host' from a2a.head
+    where phase = 'running' and key > $1 and LIVE
+        and coalesce(content->>'host', '') <> all($4)
     order by key limit $3";
 
 /// `MATCHES` is what a query asks for, `BEYOND` where the page begins, and how long it is.
@@ -91,6 +99,7 @@ pub(super) struct Statements {
     pub(super) append: SqlStr,
     pub(super) append_with_head: SqlStr,
     pub(super) read: SqlStr,
+    pub(super) newest: SqlStr,
     pub(super) head: SqlStr,
     pub(super) running: SqlStr,
     pub(super) remove: SqlStr,
@@ -110,6 +119,7 @@ impl Statements {
             append_with_head: of(&APPEND_WITH_HEAD.replace("APPEND", &append)),
             append: of(&append),
             read: of(&live(READ, "$2")),
+            newest: of(&live(NEWEST, "$2")),
             head: of(&live(HEAD, "$2")),
             running: of(&live(RUNNING, "$2")),
             remove: of(REMOVE),

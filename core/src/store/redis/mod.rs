@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use redis::{ErrorKind, RedisError, Value, cmd};
+use redis::{ErrorKind, RedisError, Value, cmd, pipe};
 
 use self::{
     announced::Announced,
@@ -47,8 +47,8 @@ use self::{
     scripts::Scripts,
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, ReadLimit, StoreError, Tail,
-    TaskStore, codec,
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, ReadLimit, Running,
+    StoreError, Tail, TaskStore, codec,
     feed::{Feeds, Pauses},
 };
 use crate::{
@@ -120,6 +120,26 @@ impl TaskStore for RedisStore {
         Ok(Some(Journal { head, slots: slots.collect::<Result<_, _>>()?, more: more == 1 }))
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
+        let (log, head) = (self.keys.log(key), self.keys.head(key));
+        let mut commands = pipe();
+        commands.cmd("XREVRANGE").arg(log).arg("+").arg("-").arg("COUNT").arg(1);
+        // After the slot, so that it is no older.
+        commands.cmd("HGET").arg(head).arg("head");
+        let answers = self.link.ask_all(&mut commands).await;
+        let answers = answers.map_err(|error| failed_for(key, error))?;
+        let Ok([Value::Array(slots), Value::BulkString(head)]) = <[Value; 2]>::try_from(answers)
+        else {
+            return Ok(None);
+        };
+        let newest = slots.into_iter().map(|entry| {
+            let version = version_of(&entry).ok_or_else(|| codec::corrupt(key, "slot"))?;
+            slot(key, version, entry)
+        });
+        let (head, slots) = (codec::decode_head(key, &head)?, newest.collect::<Result<_, _>>()?);
+        Ok(Some(Journal { head, slots, more: false }))
+    }
+
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
         let answer = self.link.ask(cmd("HGET").arg(self.keys.head(key)).arg("head")).await;
         match answer.map_err(|error| failed_for(key, error))? {
@@ -150,10 +170,13 @@ impl TaskStore for RedisStore {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        self.find_running(after, limit as usize).await.map_err(failed)
+        _: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        let found = self.find_running(after.map(|after| &after.key), limit as usize).await;
+        let running = |key| Running { key, host: None };
+        Ok(found.map_err(failed)?.into_iter().map(running).collect())
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
@@ -226,6 +249,13 @@ fn score(at: Timestamp) -> i64 {
 
 fn slot_id(version: Version) -> String {
     format!("{version}-1")
+}
+
+/// The version in the id of a stream's entry.
+fn version_of(entry: &Value) -> Option<Version> {
+    let Value::Array(parts) = entry else { return None };
+    let Value::BulkString(id) = parts.first()? else { return None };
+    str::from_utf8(id).ok()?.strip_suffix("-1")?.parse().ok()
 }
 
 fn parts<const N: usize>(value: Value) -> Option<[Value; N]> {

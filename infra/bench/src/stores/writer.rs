@@ -116,7 +116,7 @@ impl Writer {
         message.task_id = Some(Arc::clone(&self.key.id));
         message.context_id = Some(Arc::clone(&self.context));
         let at = self.now();
-        let started = Started { runner: self.env.id(), attempt: 1, at };
+        let started = Started { runner: self.env.id(), host: None, attempt: 1, at };
         vec![Entry::Submitted(Submitted::new(Arc::new(message), at)), Entry::Started(started)]
     }
 
