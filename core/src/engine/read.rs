@@ -76,14 +76,20 @@ impl Engine {
             (false, Some(0)) => Some(Vec::from_iter(head.message_at)),
             (false, _) => head.history_at.clone(),
         };
+        // Who reads a running task looks after its lease, by its version.
+        let looks = head.phase == Phase::Running && request.history_length != Some(0);
         let read = match &named {
-            Some(versions) => self.slots_at(&key, versions).await,
+            Some(versions) => {
+                async {
+                    if looks {
+                        self.look_after(&key, caller).await?;
+                    }
+                    self.slots_at(&key, versions).await
+                }
+                .await
+            }
             None => self.store.read(&key, 0).await.map(|it| it.map(|journal| journal.slots)),
         };
-        // Who reads a running task looks after its lease, as the newest slot shows it.
-        if named.is_some() && head.phase == Phase::Running && request.history_length != Some(0) {
-            self.look_after(&key, caller).await?;
-        }
         let slots = match read {
             Ok(Some(slots)) => slots,
             // It is gone since the list was made.
@@ -110,19 +116,13 @@ impl Engine {
         Ok(Some(task))
     }
 
-    /// Takes the work on a task over if its lease has expired, by its newest slot.
-    async fn look_after(&self, key: &TaskKey, caller: &Caller) -> Result<(), Error> {
-        let newest = match self.store.newest(key).await {
-            Err(error) if error.is_retriable() => return Err(error.into()),
-            // What cannot be read cannot be taken over.
-            newest => newest.ok().flatten(),
-        };
-        let running = newest.filter(|newest| newest.head.phase == Phase::Running);
-        if let Some(newest) = running
-            && let Some(slot) = newest.slots.last()
+    /// Takes the work on a task over if its lease has expired.
+    async fn look_after(&self, key: &TaskKey, caller: &Caller) -> Result<(), StoreError> {
+        if let Some((head, version)) = self.store.newest(key).await?
+            && head.phase == Phase::Running
         {
-            let released = admit::is_released(&newest.slots);
-            self.take_over_if_silent(key, slot.version, released, caller);
+            let released = self.is_released(key, &head, version).await?;
+            self.take_over_if_silent(key, version, released, caller);
         }
         Ok(())
     }

@@ -17,8 +17,8 @@ use super::{host::Host, state::Engine};
 use crate::{
     call::Caller,
     error::Error,
-    store::{Journal, Running},
-    task::{Phase, TaskKey, Version, admit},
+    store::Running,
+    task::{Phase, TaskKey, Version},
     types::TaskState,
 };
 
@@ -129,7 +129,7 @@ impl Sweeper {
     async fn sweep(&mut self) -> Result<usize, Error> {
         let lease = self.engine.limits.lease;
         for key in self.engine.host.silent(Host::patience(lease)) {
-            self.watched.entry(key).or_insert_with(Seen::never);
+            self.watched.entry(key).or_insert_with(|| Seen::never(None));
         }
         let mut taken = self.look_at(self.watched.keys().cloned().collect()).await?;
         self.let_go();
@@ -153,18 +153,21 @@ impl Sweeper {
     }
 
     /// Those of a page that are to be looked at, and are not yet: all that no process is known to
-    /// have in hand.
+    /// have in hand, and of each process's what it wants. They are watched then.
     fn wanted(&mut self, page: &[Running]) -> Vec<TaskKey> {
         for host in Running::large_hosts(page, PAGE as usize) {
             self.hosts.entry(host).or_insert_with(Life::new).large = true;
         }
         let lease = self.engine.limits.lease;
-        let is_wanted = |running: &&Running| {
-            let life = running.host.as_ref();
-            let life = life.map(|it| self.hosts.entry(Arc::clone(it)).or_insert_with(Life::new));
-            !self.watched.contains_key(&running.key) && life.is_none_or(|life| life.wants(lease))
-        };
-        page.iter().filter(is_wanted).map(|running| running.key.clone()).collect()
+        let mut wanted = Vec::new();
+        for Running { key, host } in page {
+            let life = host.clone().map(|it| self.hosts.entry(it).or_insert_with(Life::new));
+            if !self.watched.contains_key(key) && life.is_none_or(|life| life.wants(lease)) {
+                self.watched.insert(key.clone(), Seen::never(host.clone()));
+                wanted.push(key.clone());
+            }
+        }
+        wanted
     }
 
     /// Lets go of tasks whose process has shown by others that it lives. What stands still is kept.
@@ -177,12 +180,12 @@ impl Sweeper {
         });
     }
 
-    /// Looks at these tasks. Answers how many were taken over.
+    /// Looks at these tasks, which are watched. Answers how many were taken over.
     async fn look_at(&mut self, keys: Vec<TaskKey>) -> Result<usize, Error> {
         let engine = self.engine.clone();
-        let known = keys.into_iter().map(|key| (self.watched.get(&key).cloned(), key));
+        let known = keys.into_iter().filter_map(|key| Some((self.watched.get(&key)?.clone(), key)));
         let mut looks = stream::iter(known.collect::<Vec<_>>())
-            .map(async |(seen, key)| (look(&engine, &key, seen.as_ref()).await, seen, key))
+            .map(async |(seen, key)| (look(&engine, &key, &seen).await, seen, key))
             .buffer_unordered(LOOKS);
         let mut taken = 0;
         while let Some((look, before, key)) = looks.next().await {
@@ -194,7 +197,7 @@ impl Sweeper {
                 }
                 Ok(Look::Over(by_host)) => {
                     self.watched.remove(&key);
-                    before.and_then(|seen| seen.host).filter(|_| by_host)
+                    before.host.filter(|_| by_host)
                 }
                 Ok(Look::Taken) => {
                     self.watched.remove(&key);
@@ -205,6 +208,7 @@ impl Sweeper {
                 // The other tasks are looked at all the same.
                 Err(error) => {
                     tracing::error!(task = %key.id, %error, "a task cannot be looked at");
+                    self.watched.insert(key, Seen { moved: false, ..before });
                     None
                 }
             };
@@ -218,8 +222,8 @@ impl Sweeper {
 
 impl Seen {
     /// A task that was not looked at yet.
-    fn never() -> Self {
-        Self { version: 0, since: Instant::now(), host: None, moved: false }
+    fn never(host: Option<Arc<str>>) -> Self {
+        Self { version: 0, since: Instant::now(), host, moved: false }
     }
 }
 
@@ -231,26 +235,24 @@ enum Look {
     Over(bool),
 }
 
-async fn look(engine: &Engine, key: &TaskKey, seen: Option<&Seen>) -> Result<Look, Error> {
-    let Some(Journal { head, slots, .. }) = engine.store.newest(key).await? else {
+async fn look(engine: &Engine, key: &TaskKey, seen: &Seen) -> Result<Look, Error> {
+    let Some((head, version)) = engine.store.newest(key).await? else {
         return Ok(Look::Over(false));
     };
     if head.phase != Phase::Running {
         return Ok(Look::Over(head.status.state != TaskState::Canceled));
     }
-    let version = slots.last().map_or(0, |slot| slot.version);
     let lease = engine.limits.lease.saturating_sub(SLACK);
-    let orphan = match seen {
-        _ if admit::is_released(&slots) => version,
-        Some(seen) if seen.version >= version && seen.since.elapsed() >= lease => seen.version,
-        Some(seen) if seen.version >= version => {
-            return Ok(Look::Alive(Seen { moved: false, ..seen.clone() }));
-        }
-        _ => {
-            let moved = seen.is_some_and(|seen| seen.version > 0);
-            let since = Instant::now();
-            return Ok(Look::Alive(Seen { version, since, host: head.host, moved }));
-        }
+    let stands = version <= seen.version;
+    let orphan = if engine.is_released(key, &head, version).await? {
+        version
+    } else if stands && seen.since.elapsed() >= lease {
+        seen.version
+    } else if stands {
+        return Ok(Look::Alive(Seen { moved: false, ..seen.clone() }));
+    } else {
+        let (since, moved) = (Instant::now(), seen.version > 0);
+        return Ok(Look::Alive(Seen { version, since, host: head.host, moved }));
     };
     match engine.take_over(key, orphan, &Caller::default()).await? {
         true => Ok(Look::Taken),

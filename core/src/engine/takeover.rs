@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     store::{AppendError, Journal, ReadLimit, StoreError},
     task::{
-        Entry, Fold, Phase, Slot, TaskKey, Version,
+        Entry, Fold, Head, Phase, Slot, TaskKey, Version,
         admit::{self, Admission},
     },
     types::{Message, Part, SendMessageRequest, TaskState},
@@ -46,6 +46,20 @@ impl Engine {
         }
         let (engine, key, caller) = (self.clone(), key.clone(), caller.clone());
         self.runs.spawn(async move { engine.try_take_over(&key, seen, &caller).await });
+    }
+
+    /// Whether a running task was released by the host that had it, with that slot as its newest.
+    pub(super) async fn is_released(
+        &self,
+        key: &TaskKey,
+        head: &Head,
+        newest: Version,
+    ) -> Result<bool, StoreError> {
+        if head.host.is_some() {
+            return Ok(false);
+        }
+        let page = self.store.read_page(key, newest.saturating_sub(1), ReadLimit::SLOT).await?;
+        Ok(page.is_some_and(|page| !page.more && admit::is_released(&page.slots)))
     }
 
     /// The same tail. When it brings nothing for a lease, or that the work is released, the work is

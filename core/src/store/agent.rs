@@ -73,7 +73,7 @@ impl TaskStore for AgentStore {
         self.store.read_page(&self.key(key), after, limit).await
     }
 
-    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
         self.store.newest(&self.key(key)).await
     }
 

@@ -244,19 +244,17 @@ pub trait TaskStore: Send + Sync + 'static {
         Ok(page.map_or_else(Vec::new, |page| page.slots))
     }
 
-    /// The head, and of the slots the newest alone: perhaps a moment late, so that it may cost less than
+    /// The head, and the newest slot's version: perhaps a moment late, so that it may cost less than
     /// [`read_page`](Self::read_page). `None` when there is no such journal.
     ///
     /// The default reads the whole journal.
     ///
     /// # Errors
     /// When the database fails.
-    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
-        let mut journal = self.read(key, 0).await?;
-        if let Some(Journal { slots, .. }) = &mut journal {
-            slots.drain(..slots.len().saturating_sub(1));
-        }
-        Ok(journal)
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        let journal = self.read(key, 0).await?;
+        let version = |journal: &Journal| journal.slots.last().map_or(0, |slot| slot.version);
+        Ok(journal.map(|journal| (journal.head.clone(), version(&journal))))
     }
 
     /// The head alone. `None` when there is no such journal.

@@ -31,6 +31,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 struct Hosts {
     kept: MemoryStore,
     living: Mutex<HashSet<Arc<str>>>,
+    /// This one cannot be read.
+    corrupt: Mutex<Option<TaskKey>>,
     /// Appends to its journal fail.
     refused: Mutex<Option<TaskKey>>,
     /// How often a journal was read, and how many running tasks were told of.
@@ -91,8 +93,11 @@ impl TaskStore for Hosts {
         self.kept.read_page(key, after, limit).await
     }
 
-    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        if self.corrupt.lock().unwrap().as_ref() == Some(key) {
+            return Err(StoreError::broken("it is corrupt"));
+        }
         let head = self.kept.head(key).await?.filter(|head| head.phase == Phase::Running);
         let lives = |host: &Arc<str>| self.living.lock().unwrap().contains(host);
         if head.and_then(|head| head.host).is_some_and(|host| lives(&host)) {
@@ -196,6 +201,22 @@ async fn all_tasks_of_a_dead_process_are_taken_over_and_none_of_a_living_one() {
             assert!(is_done(&store, &format!("gone {number}")).await);
             assert!(!is_done(&store, &format!("kept {number}")).await);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_cannot_be_read_hides_no_other() {
+    let (store, handler) = sweeping();
+    for number in 0..50 {
+        store.begin(&format!("{number}"), "gone").await;
+    }
+    *store.corrupt.lock().unwrap() = Some(key("0"));
+    let (mut sweeper, mut taken) = (handler.sweeper(), 0);
+    let began = tokio::time::Instant::now();
+    while taken < 49 {
+        assert!(began.elapsed() <= LEASE * 2, "{taken}");
+        taken += sweeper.pass().await.unwrap();
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -62,7 +62,7 @@ macro_rules! store_conformance {
             a_read_from_any_version_is_the_rest,
             a_journal_is_read_page_by_page,
             what_is_polled_is_what_was_appended,
-            the_newest_slot_is_read_alone,
+            the_newest_version_is_told_with_the_head,
             unknown_journals_are_none,
             a_stale_append_writes_nothing,
             an_append_beyond_the_end_writes_nothing,

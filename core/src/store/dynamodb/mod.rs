@@ -127,7 +127,7 @@ impl TaskStore for DynamoDbStore {
         self.news(key, after).await
     }
 
-    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
         self.end(key).await
     }
 

@@ -171,39 +171,47 @@ impl DynamoDbStore {
         query.limit(i32::try_from(limit.slots).unwrap_or(i32::MAX)).consistent_read(consistent)
     }
 
-    /// The head and the newest slot, which stand side by side: half a unit, where both are small.
-    pub(super) async fn end(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
-        let query = self.table.query("pk = :pk", [(":pk", string(&*ItemKey::of(key).pk))]);
-        let query = query.scan_index_forward(false).limit(2);
-        let items = self.table.send(|| query.clone().send()).await?.items.unwrap_or_default();
-        let Some((head, before)) = items.split_first().filter(|(head, _)| !has_expired(head))
-        else {
-            return Ok(None);
-        };
-        let born = number_of(head, "g").ok_or_else(|| corrupt(key, "head"))?;
-        let sk = before.first().and_then(|item| text_of(item, "sk")).unwrap_or_default();
-        // The first two are in the head's item.
-        let version = if sk.is_empty() { Some(1) } else { keys::version_of(sk) };
-        if let Some(version) = version {
-            match Items::new(before, born, false).slots(key, version - 1, Some(head)) {
-                Ok(mut slots) if !slots.is_empty() => {
-                    slots.drain(..slots.len() - 1);
-                    return Ok(Some(Journal { head: head_of(key, head)?, slots, more: false }));
+    /// The head and the newest slot's version: they stand side by side, so it takes half a unit where
+    /// both are small.
+    pub(super) async fn end(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        let of = ItemKey::of(key);
+        let mut found = self.before(&of, HEAD.to_owned(), 2).await?.into_iter();
+        let Some(last) = found.next().filter(|item| !has_expired(item)) else { return Ok(None) };
+        let (head, born) = (head_of(key, &last)?, number_of(&last, "g"));
+        let mut newest = found.next();
+        loop {
+            // The first two are in the head's item.
+            let Some(item) = newest else {
+                return Ok(Some((head, if last.contains_key("e2") { 2 } else { 1 })));
+            };
+            let sk = text_of(&item, "sk").unwrap_or_default();
+            let of_part = keys::version_of_part(sk);
+            match keys::version_of(sk) {
+                Some(version) if number_of(&item, "g") == born => {
+                    let torn = item.contains_key("c") && number_of(&last, "n") < Some(version);
+                    let head = if torn { self.head_alone(key).await? } else { Some(head) };
+                    return Ok(head.map(|head| (head, version)));
                 }
-                Err(Unread::Failed(error)) => return Err(error),
-                _ => {}
+                // A slot that names its parts stands before them; there may be none that does.
+                None if let Some(version) = of_part => {
+                    newest = self.before(&of, keys::slot(version), 1).await?.pop();
+                }
+                // An earlier journal under this key left it behind.
+                _ => {
+                    let journal = self.read(key, 0).await?;
+                    let version = |slots: &[Slot]| slots.last().map_or(0, |slot| slot.version);
+                    return Ok(journal.map(|it| (it.head, version(&it.slots))));
+                }
             }
         }
-        // It is in parts, or is not whole yet, or an earlier journal under this key left it behind.
-        let from = keys::version_of_part(sk).map_or(0, |version| version.saturating_sub(2));
-        let mut journal = self.read(key, from).await?;
-        if from > 0 && journal.as_ref().is_some_and(|journal| journal.slots.is_empty()) {
-            journal = self.read(key, 0).await?;
-        }
-        if let Some(Journal { slots, .. }) = &mut journal {
-            slots.drain(..slots.len().saturating_sub(1));
-        }
-        Ok(journal)
+    }
+
+    /// The last items of a journal up to that sort key.
+    async fn before(&self, of: &ItemKey, sk: String, limit: i32) -> Result<Vec<Item>, StoreError> {
+        let values = [(":pk", string(&*of.pk)), (":sk", string(sk))];
+        let query = self.table.query("pk = :pk AND sk <= :sk", values);
+        let query = query.scan_index_forward(false).limit(limit);
+        Ok(self.table.send(|| query.clone().send()).await?.items.unwrap_or_default())
     }
 
     async fn head_item(

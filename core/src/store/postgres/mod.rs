@@ -228,14 +228,14 @@ impl TaskStore for PostgresStore {
         Ok(head.map(|head| Journal { head, slots, more }))
     }
 
-    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
         let query = sqlx::query(self.statements.newest.clone());
         let rows = self.rows(query.bind(journal_key(key)).bind(now_millis())).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let version = column::<i64>(row, 1)?.unsigned_abs();
-        let slot = Slot { version, entries: decode_entries(key, version, raw(row, 2)?)? };
-        let head = decode_head(key, raw(row, 0)?)?;
-        Ok(Some(Journal { head, slots: vec![slot], more: false }))
+        let newest = |row| {
+            let version = column::<Option<i64>>(row, 1)?.unwrap_or_default();
+            Ok((decode_head(key, raw(row, 0)?)?, version.unsigned_abs()))
+        };
+        rows.first().map(newest).transpose()
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
@@ -257,12 +257,15 @@ impl TaskStore for PostgresStore {
     ) -> Result<Vec<Running>, StoreError> {
         // Every key is longer than the empty one.
         let after = after.map_or(Vec::new(), |after| journal_key(&after.key).to_vec());
-        let except = Vec::from_iter(except.iter().map(|host| &**host));
+        // As it stands in a head, and in no text of one, where quotes are escaped.
+        let member = |host: &Arc<str>| format!("\"host\":{}", serde_json::Value::from(&**host));
+        let except = Vec::from_iter(except.iter().map(member));
         let query = sqlx::query(self.statements.running.clone()).bind(after).bind(now_millis());
         let rows = self.rows(query.bind(i64::from(limit)).bind(except)).await?;
         let running = |row| {
             let key = TaskKey { tenant: id_of(column(row, 0)?)?, id: id_of(column(row, 1)?)? };
-            Ok(Running { key, host: column::<Option<&str>>(row, 2)?.map(Arc::from) })
+            let head = decode_head(&key, raw(row, 2)?).ok();
+            Ok(Running { key, host: head.and_then(|head| head.host) })
         };
         rows.iter().map(running).collect()
     }

@@ -120,24 +120,15 @@ impl TaskStore for RedisStore {
         Ok(Some(Journal { head, slots: slots.collect::<Result<_, _>>()?, more: more == 1 }))
     }
 
-    async fn newest(&self, key: &TaskKey) -> Result<Option<Journal>, StoreError> {
-        let (log, head) = (self.keys.log(key), self.keys.head(key));
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
         let mut commands = pipe();
-        commands.cmd("XREVRANGE").arg(log).arg("+").arg("-").arg("COUNT").arg(1);
-        // After the slot, so that it is no older.
-        commands.cmd("HGET").arg(head).arg("head");
+        // Slots never leave alone, so their count is the version; and the head is no older.
+        commands.cmd("XLEN").arg(self.keys.log(key));
+        commands.cmd("HGET").arg(self.keys.head(key)).arg("head");
         let answers = self.link.ask_all(&mut commands).await;
-        let answers = answers.map_err(|error| failed_for(key, error))?;
-        let Ok([Value::Array(slots), Value::BulkString(head)]) = <[Value; 2]>::try_from(answers)
-        else {
-            return Ok(None);
-        };
-        let newest = slots.into_iter().map(|entry| {
-            let version = version_of(&entry).ok_or_else(|| codec::corrupt(key, "slot"))?;
-            slot(key, version, entry)
-        });
-        let (head, slots) = (codec::decode_head(key, &head)?, newest.collect::<Result<_, _>>()?);
-        Ok(Some(Journal { head, slots, more: false }))
+        let answers = <[Value; 2]>::try_from(answers.map_err(|error| failed_for(key, error))?);
+        let Ok([Value::Int(version), Value::BulkString(head)]) = answers else { return Ok(None) };
+        Ok(Some((codec::decode_head(key, &head)?, version.unsigned_abs())))
     }
 
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
@@ -249,13 +240,6 @@ fn score(at: Timestamp) -> i64 {
 
 fn slot_id(version: Version) -> String {
     format!("{version}-1")
-}
-
-/// The version in the id of a stream's entry.
-fn version_of(entry: &Value) -> Option<Version> {
-    let Value::Array(parts) = entry else { return None };
-    let Value::BulkString(id) = parts.first()? else { return None };
-    str::from_utf8(id).ok()?.strip_suffix("-1")?.parse().ok()
 }
 
 fn parts<const N: usize>(value: Value) -> Option<[Value; N]> {
