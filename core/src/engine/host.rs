@@ -23,7 +23,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// After how long a run of `host`, or all of them, may have died: two heartbeats are missing.
+    /// How long a silence is no reason to look closer: two heartbeats are missing then.
     pub(super) fn patience(lease: Duration) -> Duration {
         lease * 2 / 3
     }

@@ -12,7 +12,8 @@ use std::{
 
 use a2a_core::{
     store::{
-        AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError,
+        AgentStore, AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running,
+        StoreError,
         conformance::{head, key, submitted},
     },
     task::{Entry, Head, Heartbeat, Phase, Released, Started, TaskKey, Version},
@@ -168,6 +169,22 @@ async fn ten_thousand_living_runs_take_a_handful_of_reads() {
         let (reads, told) = store.taken();
         assert!(reads <= 4 && told <= 100, "{reads} reads, {told} told of");
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_of_another_agent_are_passed_over() {
+    let (store, _) = sweeping();
+    for number in 0..1_000 {
+        store.begin(&format!("{number}"), if number % 2 == 0 { "a" } else { "b" }).await;
+    }
+    let agent = AgentStore::new(Arc::clone(&store) as _, "another");
+    let idle = Agent(|_, _| std::future::pending());
+    let mut sweeper = handler_on(Arc::new(agent), idle).sweeper();
+    for _ in 0..3 {
+        assert_eq!(sweeper.pass().await.unwrap(), 0);
+        let (reads, told) = store.taken();
+        assert!(reads == 0 && told <= 100, "{reads} reads, {told} told of");
     }
 }
 
