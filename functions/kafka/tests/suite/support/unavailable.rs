@@ -1,6 +1,9 @@
 //! A store with an outage.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use a2a_core::{
     MemoryStore, TaskStore, async_trait,
