@@ -6,6 +6,7 @@
 //! | [`bad_input`] | bad records, batches and deadlines, and an unavailable broker |
 //! | [`give_up`] | what is redelivered for too long, and topics that take nothing: nothing is held up |
 //! | [`engines::freeze`] | the program, stopped with the last byte of each answer, loses nothing |
+//! | [`engines::cuts`] | an agent longer than an invocation ends, and does no step twice |
 //! | `engines::login` (feature `msk`) | the program over TLS and SCRAM, and what a refused login costs |
 //!
 //! | module | owns |

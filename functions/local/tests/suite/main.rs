@@ -9,6 +9,7 @@
 //! | [`engines::several`] | several agents in one runner, each on its own |
 //! | [`engines::real_kafka`] | the runner on a real Kafka: poison, crashes, redelivery, sharing |
 //! | [`engines::rebalance`] | partitions that are revoked while their records are worked on |
+//! | [`engines::transactions`] | requests in transactions, and the lag that their markers leave |
 //! | [`lanes`] | slow agents over Kafka: conversations in parallel, each in order |
 //! | [`undecodable`] | batches that cannot be decoded |
 //! | [`kafka_transport`] | the client over Kafka when things go wrong |

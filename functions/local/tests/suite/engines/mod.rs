@@ -7,3 +7,4 @@ mod real_kafka;
 mod rebalance;
 mod several;
 mod topic_settings;
+mod transactions;

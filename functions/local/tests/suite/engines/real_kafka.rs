@@ -32,19 +32,19 @@ use crate::{
 const TERRAN: &str = "Terran win rate 58% (58 of 100)";
 
 /// How long all answers of a test may take: a dead runner's partitions are free after 6 seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-fn brokers() -> String {
+pub(super) fn brokers() -> String {
     std::env::var("A2A_TEST_KAFKA").expect("run `cargo xtask test`, which starts Kafka")
 }
 
 /// A name whose topics are unused.
-fn new_name(test: &str) -> String {
+pub(super) fn new_name(test: &str) -> String {
     format!("{test}-{}", uuid::Uuid::new_v4().simple())
 }
 
 /// A runner, once it has said where everything is.
-fn start(name: &str, more: &[&str]) -> Process {
+pub(super) fn start(name: &str, more: &[&str]) -> Process {
     let brokers = brokers();
     let arguments = ["--port", "0", "--kafka", &brokers, "--name", name];
     let mut runner = Process::start(&[&arguments, more].concat(), &[]);
@@ -52,16 +52,19 @@ fn start(name: &str, more: &[&str]) -> Process {
     runner
 }
 
-fn client(name: &str) -> KafkaClient {
+pub(super) fn client(name: &str) -> KafkaClient {
     KafkaClient::connect(&brokers(), name)
 }
 
-fn question() -> Value {
+pub(super) fn question() -> Value {
     json!({ "message": { "text": "Terran win rate" } })
 }
 
 /// Every answer by key, once each of these keys has one.
-async fn answers(client: &KafkaClient, keys: &[String]) -> BTreeMap<String, Vec<Received>> {
+pub(super) async fn answers(
+    client: &KafkaClient,
+    keys: &[String],
+) -> BTreeMap<String, Vec<Received>> {
     let mut found: BTreeMap<String, Vec<Received>> = BTreeMap::new();
     add_answers(client, keys, &mut found).await;
     found
@@ -95,7 +98,7 @@ fn keys(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|index| format!("{prefix}-{index}")).collect()
 }
 
-fn is_terran(task: &Value) -> bool {
+pub(super) fn is_terran(task: &Value) -> bool {
     task["status"]["state"] == "TASK_STATE_COMPLETED"
         && task["artifacts"][1]["parts"][0]["text"] == TERRAN
 }
