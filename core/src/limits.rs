@@ -57,8 +57,9 @@ pub struct Limits {
     /// takeover starts the next one.
     pub attempts: u32,
     /// How long a runner that records nothing is believed to be alive. A living one records a
-    /// heartbeat three times in that time. An orphan is found within this and a third, where a
-    /// [`Sweeper`](crate::Sweeper) runs. Not compared with any clock but the observer's own.
+    /// heartbeat three times in that time. A [`Sweeper`](crate::Sweeper) finds an orphan within this
+    /// and a third; where a process died that had more than four, within twice this. Not compared
+    /// with any clock but the observer's own.
     pub lease: Duration,
     /// How many steps an agent may do for one message.
     pub steps: usize,

@@ -20,6 +20,7 @@
 //! | `writer` | appending to one journal |
 //! | `follow`, `streams` | a journal as a stream of events, and how many of them are open |
 //! | `size` | how large an answer may be |
+//! | `host` | this process by its name, and the signs of life of its runs |
 //! | `liveness`, `takeover`, `sweeper` | expired leases, and taking over the work behind them |
 //! | `page` | page tokens |
 //! | `places` | how many runs are at work at once |
@@ -29,6 +30,7 @@ mod batch;
 mod cancel;
 mod ends;
 mod follow;
+mod host;
 mod liveness;
 mod page;
 mod places;

@@ -108,12 +108,20 @@ impl Engine {
         let named = match (request.include_artifacts, request.history_length) {
             (true, _) => None,
             (false, Some(0)) => Some(Vec::from_iter(head.message_at)),
-            // Who reads a running task looks after its lease, by the newest slot.
-            (false, _) if head.phase == Phase::Running => None,
             (false, _) => head.history_at.clone(),
         };
+        // Who reads a running task looks after its lease, by its version.
+        let looks = head.phase == Phase::Running && request.history_length != Some(0);
         let read = match &named {
-            Some(versions) => self.slots_at(&key, versions).await,
+            Some(versions) => {
+                async {
+                    if looks {
+                        self.look_after(&key, caller).await?;
+                    }
+                    self.slots_at(&key, versions).await
+                }
+                .await
+            }
             None => self.store.read(&key, 0).await.map(|it| it.map(|journal| journal.slots)),
         };
         let slots = match read {
@@ -140,6 +148,17 @@ impl Engine {
             task.artifacts.clear();
         }
         Ok(Some(task))
+    }
+
+    /// Takes the work on a task over if its lease has expired.
+    async fn look_after(&self, key: &TaskKey, caller: &Caller) -> Result<(), StoreError> {
+        if let Some((head, version)) = self.store.newest(key).await?
+            && head.phase == Phase::Running
+        {
+            let released = self.is_released(key, &head, version).await?;
+            self.take_over_if_silent(key, version, released, caller);
+        }
+        Ok(())
     }
 
     /// These slots of a journal, which ascend; those next to each other are read together.

@@ -13,6 +13,7 @@ use super::{
     batch::{Batch, BatchEnd},
     ends::{Ends, OUT_OF_TIME, Over, interrupted},
     follow::{self, Tail},
+    host::Host,
     state::now,
     writer::{Writer, keeps_run},
 };
@@ -48,6 +49,8 @@ pub(crate) struct Recorder {
     pub(crate) scope: Scope,
     /// This run's name in its `Started` entry.
     pub(crate) runner: Arc<str>,
+    /// Where it is in hand until its end is recorded.
+    pub(crate) host: Arc<Host>,
     /// When the lease is to be renewed.
     pub(crate) next_heartbeat: Instant,
     pub(crate) limits: Arc<Limits>,
@@ -75,6 +78,9 @@ impl Recorder {
             {
                 self.stop(error).await;
                 return (End::Stopped, self);
+            }
+            if end.is_some() {
+                self.host.ended(&self.runner);
             }
             for recorded in batch.awaited {
                 // A step whose future was dropped meanwhile is done all the same.
@@ -217,6 +223,7 @@ impl Recorder {
             self.writer.fold.reply = Some(Arc::clone(message));
             return Ok(());
         }
+        self.host.saw(&self.runner, &self.writer.key, self.limits.lease);
         if self.writer.fold.cursor.version > 0 {
             // What has begun is worth waiting for, but not beyond its time.
             let left = self.ends.first().saturating_duration_since(now());

@@ -20,6 +20,7 @@ use std::{
 use super::{
     answer::Waiter,
     ends::Ends,
+    host::Host,
     recorder::{End, Recorder},
     state::now,
     writer::Writer,
@@ -44,6 +45,7 @@ pub(crate) struct Run {
     pub(crate) steps: DoneSteps,
     pub(crate) scope: Scope,
     pub(crate) runner: Arc<str>,
+    pub(crate) host: Arc<Host>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) ends: Ends,
     /// Counts the runs that are released.
@@ -55,7 +57,7 @@ impl Run {
     /// Runs to the end. The waiter may leave at any time; this future must be driven on.
     pub(crate) fn drive(self) -> impl Future<Output = ()> + Send {
         let Self { writer, executor, mut context, steps, .. } = self;
-        let Self { scope, runner, limits, ends, released, waiter, .. } = self;
+        let Self { scope, runner, host, limits, ends, released, waiter, .. } = self;
         let (queue, events) = EventQueue::new(scope.clone(), limits.queue);
         context.steps = Some(Arc::new(Steps::new(queue.clone(), steps, &limits)));
         let time = ends.clone();
@@ -66,6 +68,7 @@ impl Run {
             events,
             scope,
             runner,
+            host,
             next_heartbeat: now() + limits.lease / 3,
             limits,
             ends,

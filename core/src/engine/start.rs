@@ -93,11 +93,16 @@ impl Engine {
             // No other writer can know this id: the start is recorded together with the outcome.
             writer.pending = entries;
         } else {
+            // Also where it may be recorded although the store says that it failed.
+            self.host.saw(&runner, &writer.key, self.limits.lease);
             // A reply without a task must stay possible, so a start alone is not listed.
             let listed = !new && writer.listed;
             match writer.append(entries, listed, |_| false).await {
                 Ok(()) => {}
-                Err(AppendError::Conflict) => return Ok(None),
+                Err(AppendError::Conflict) => {
+                    self.host.ended(&runner);
+                    return Ok(None);
+                }
                 Err(AppendError::TooLarge) => {
                     let sentence = "The message is too large to record.";
                     return Err(Error::new(ErrorKind::TooLarge, sentence));
@@ -112,9 +117,20 @@ impl Engine {
         let is_repeated = want == Want::Created && writer.pending.is_empty();
         let first = is_repeated.then(|| Box::new(writer.fold.task.clone()));
         let waiter = Waiter { want, sender, stream_due, begun: writer.fold.cursor, first };
-        let released = Arc::clone(&self.released);
-        let run =
-            Run { writer, executor, context, steps, scope, runner, limits, ends, released, waiter };
+        let (released, host) = (Arc::clone(&self.released), Arc::clone(&self.host));
+        let run = Run {
+            writer,
+            executor,
+            context,
+            steps,
+            scope,
+            runner,
+            host,
+            limits,
+            ends,
+            released,
+            waiter,
+        };
         Ok(Some((Box::pin(run.drive()), receiver)))
     }
 
@@ -142,7 +158,8 @@ impl Engine {
                 at,
             }));
         }
-        entries.push(Entry::Started(Started { runner: Arc::clone(runner), attempt, at }));
+        let host = Some(Arc::clone(self.host.name(runner)));
+        entries.push(Entry::Started(Started { runner: Arc::clone(runner), host, attempt, at }));
         if context.task.is_some() {
             entries.push(scope.status(TaskState::Working, None));
         }

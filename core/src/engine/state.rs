@@ -10,7 +10,9 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{liveness::Liveness, page::PageKey, places::Places, streams::Streams, writer::Writer};
+use super::{
+    host::Host, liveness::Liveness, page::PageKey, places::Places, streams::Streams, writer::Writer,
+};
 use crate::{
     agent::{AgentExecutor, RequestContext, Scope},
     call::Caller,
@@ -42,6 +44,7 @@ pub(crate) struct Engine {
     pub(crate) page_key: Arc<PageKey>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) liveness: Arc<Liveness>,
+    pub(crate) host: Arc<Host>,
 }
 
 impl Engine {
@@ -64,6 +67,7 @@ impl Engine {
             page_key: Arc::new(page_key),
             streams: Arc::default(),
             liveness: Arc::default(),
+            host: Arc::default(),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     store::{AppendError, Journal, ReadLimit, StoreError},
     task::{
-        Entry, Fold, Phase, Slot, TaskKey, Version,
+        Entry, Fold, Head, Phase, Slot, TaskKey, Version,
         admit::{self, Admission},
     },
     types::{Message, Part, SendMessageRequest, TaskState},
@@ -28,14 +28,38 @@ impl Engine {
     /// work is taken over beside the answer: where there is no [`Sweeper`](crate::Sweeper), as in a
     /// function, a client that polls finds its task done all the same.
     pub(super) fn take_over_if_expired(&self, key: &TaskKey, fold: &Fold, caller: &Caller) {
-        let seen = fold.cursor.version;
-        let is_orphan =
-            || fold.work.released || self.liveness.lease_expired(key, seen, self.limits.lease);
-        if fold.is_settled() || !is_orphan() {
+        if !fold.is_settled() {
+            self.take_over_if_silent(key, fold.cursor.version, fold.work.released, caller);
+        }
+    }
+
+    /// The same for work that is not done, whose journal stands at that version.
+    pub(super) fn take_over_if_silent(
+        &self,
+        key: &TaskKey,
+        seen: Version,
+        released: bool,
+        caller: &Caller,
+    ) {
+        if !released && !self.liveness.lease_expired(key, seen, self.limits.lease) {
             return;
         }
         let (engine, key, caller) = (self.clone(), key.clone(), caller.clone());
         self.runs.spawn(async move { engine.try_take_over(&key, seen, &caller).await });
+    }
+
+    /// Whether a running task was released by the host that had it, with that slot as its newest.
+    pub(super) async fn is_released(
+        &self,
+        key: &TaskKey,
+        head: &Head,
+        newest: Version,
+    ) -> Result<bool, StoreError> {
+        if head.host.is_some() {
+            return Ok(false);
+        }
+        let page = self.store.read_page(key, newest.saturating_sub(1), ReadLimit::SLOT).await?;
+        Ok(page.is_some_and(|page| !page.more && admit::is_released(&page.slots)))
     }
 
     /// The same tail. When it brings nothing for a lease, or that the work is released, the work is

@@ -154,7 +154,7 @@ impl Writer {
         let head = changed.then(|| {
             let mut head = self.fold.head_after(&self.owner, entries);
             if !listed && head.phase == Phase::Running {
-                head.phase = Phase::Claimed;
+                (head.phase, head.host) = (Phase::Claimed, None);
             }
             head
         });

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError, Tail,
+    TaskStore,
 };
 use crate::task::{Head, TaskKey, Version};
 
@@ -72,6 +73,10 @@ impl TaskStore for AgentStore {
         self.store.read_page(&self.key(key), after, limit).await
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        self.store.newest(&self.key(key)).await
+    }
+
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
         self.store.head(&self.key(key)).await
     }
@@ -83,18 +88,27 @@ impl TaskStore for AgentStore {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        let mut after = after.map(|key| self.key(key));
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        let of_store = |it: &Running| Running { key: self.key(&it.key), host: it.host.clone() };
+        let (mut after, mut except) = (after.map(of_store), except.to_vec());
+        let (size, mut own) = (limit as usize, Vec::new());
         loop {
-            let page = self.store.running(after.as_ref(), limit).await?;
-            let own = Vec::from_iter(page.iter().filter_map(|key| self.own(key)));
-            // A page of other agents' tasks only is not the end.
-            if page.is_empty() || !own.is_empty() {
+            let page = self.store.running(after.as_ref(), limit, &except).await?;
+            let is_last = page.len() < size;
+            after = page.last().cloned();
+            if page.iter().all(|it| self.own(&it.key).is_none()) {
+                // A host runs one agent.
+                except.extend(Running::large_hosts(&page, size));
+            }
+            let of_agent = |it: Running| Some(Running { key: self.own(&it.key)?, host: it.host });
+            own.extend(page.into_iter().filter_map(of_agent));
+            if is_last || own.len() >= size {
+                own.truncate(size);
                 return Ok(own);
             }
-            after = page.last().cloned();
         }
     }
 

@@ -28,7 +28,8 @@ use futures_util::stream::{self, StreamExt};
 
 use self::shelf::{Prepared, Shared, Shelf, lock};
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError, Tail,
+    TaskStore,
 };
 use crate::task::{Head, Slot, TaskKey, Version};
 
@@ -103,12 +104,17 @@ impl TaskStore for MemoryStore {
         Ok(lock(&self.shelf).list(scope, query))
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        Ok(lock(&self.shelf).newest(key))
+    }
+
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        Ok(lock(&self.shelf).running(after, limit))
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        Ok(lock(&self.shelf).running(after, limit, except))
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {

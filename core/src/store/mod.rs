@@ -39,7 +39,7 @@ mod totals;
 
 #[cfg(any(feature = "dynamodb", feature = "postgres", feature = "redis"))]
 use std::time::{SystemTime, UNIX_EPOCH};
-use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -161,6 +161,29 @@ pub struct ListPage {
     pub total: u64,
 }
 
+/// A journal that is running: see [`TaskStore::running`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Running {
+    /// Whose journal.
+    pub key: TaskKey,
+    /// The process that has the run in hand, as its head says; none where no one has, or where the
+    /// store would have to look for it.
+    pub host: Option<Arc<str>>,
+}
+
+impl Running {
+    /// The hosts of more than a quarter of a page of that size: whether they live is said by few of
+    /// their tasks, and to leave the others out costs a store less than to tell them.
+    pub(crate) fn large_hosts(page: &[Self], size: usize) -> Vec<Arc<str>> {
+        let mut counts = HashMap::<_, usize>::new();
+        for host in page.iter().filter_map(|running| running.host.as_ref()) {
+            *counts.entry(host).or_default() += 1;
+        }
+        let large = counts.into_iter().filter(|(_, count)| *count > size / 4);
+        large.map(|(host, _)| Arc::clone(host)).collect()
+    }
+}
+
 /// A journal as it grows: see [`TaskStore::tail`].
 pub type Tail = BoxStream<'static, Result<Slot, StoreError>>;
 
@@ -221,6 +244,19 @@ pub trait TaskStore: Send + Sync + 'static {
         Ok(page.map_or_else(Vec::new, |page| page.slots))
     }
 
+    /// The head, and the newest slot's version: perhaps a moment late, so that it may cost less than
+    /// [`read_page`](Self::read_page). `None` when there is no such journal.
+    ///
+    /// The default reads the whole journal.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        let journal = self.read(key, 0).await?;
+        let version = |journal: &Journal| journal.slots.last().map_or(0, |slot| slot.version);
+        Ok(journal.map(|journal| (journal.head.clone(), version(&journal))))
+    }
+
     /// The head alone. `None` when there is no such journal.
     ///
     /// # Errors
@@ -234,17 +270,19 @@ pub trait TaskStore: Send + Sync + 'static {
     async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError>;
 
     /// Journals whose phase is [`Running`](crate::task::Phase::Running), of all tenants and
-    /// owners: those after that key in the store's own order, at most `limit`. A journal that
-    /// begins or stops running meanwhile may be in it or not. What looks for
-    /// orphans reads it page by page.
+    /// owners: those after that one in the store's own order, as many as the limit, or fewer at the
+    /// end. A journal that begins or stops running meanwhile, or changes its host, may be in it or not.
+    /// Those of the hosts named in `except` are not asked for: a store may leave them out, and does
+    /// where that saves it work. What looks for orphans reads it page by page.
     ///
     /// # Errors
     /// When the database fails.
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError>;
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError>;
 
     /// The slots after that version, those there are and then each new one as it comes. It never
     /// ends by itself; an error is its last item. A slow reader

@@ -52,11 +52,12 @@ impl Entry {
     pub fn changes_head(&self) -> bool {
         match self {
             Self::Submitted(_) | Self::Status(_) | Self::Replied(_) | Self::KeyUsed(_) => true,
+            // No host has it any more.
+            Self::Released(_) => true,
             // What the attempt before it recorded is taken back.
             Self::Started(started) => started.attempt > 1,
             Self::Artifact(_)
             | Self::Heartbeat(_)
-            | Self::Released(_)
             | Self::CancelRequested(_)
             | Self::Step(_)
             | Self::Within(_)
@@ -164,6 +165,9 @@ impl From<Submitted> for Entry {
 pub struct Started {
     /// Whose: unique, so that two attempts that start at the same instant differ.
     pub runner: Arc<str>,
+    /// The process that it runs in, by a name that no other has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Arc<str>>,
     /// 1 at first; more when an earlier runner died or was fenced off. What earlier attempts at
     /// the same message recorded no longer counts.
     pub attempt: u32,

@@ -30,6 +30,8 @@ pub struct Fold {
     pub history_at: Vec<Version>,
     /// The attempt at the newest message that is under way; none when no run is at work.
     pub attempt: Option<u32>,
+    /// The process that has it in hand, where that is known.
+    pub host: Option<Arc<str>>,
     /// The work on the newest message, all attempts at it taken together.
     pub work: Work,
     /// How many messages were admitted.
@@ -93,7 +95,10 @@ impl Fold {
         self.work.apply(entry);
         match entry {
             Entry::Submitted(submitted) => self.submit(submitted),
-            Entry::Started(started) => self.attempt = Some(started.attempt),
+            Entry::Started(started) => {
+                self.attempt = Some(started.attempt);
+                self.host.clone_from(&started.host);
+            }
             Entry::Status(event) => self.set_status(&event.status),
             Entry::Artifact(event) => self.add_artifact(event),
             Entry::Heartbeat(_)
@@ -101,7 +106,7 @@ impl Fold {
             | Entry::Step(_)
             | Entry::Within(_)
             | Entry::Unknown(_) => {}
-            Entry::Released(_) => self.attempt = None,
+            Entry::Released(_) => (self.attempt, self.host) = (None, None),
             Entry::KeyUsed(used) => {
                 self.used_for = Some(Arc::clone(&used.task_id));
                 self.task.status.timestamp = Some(used.at);
@@ -166,7 +171,7 @@ impl Fold {
     pub fn head_after(&self, owner: &Arc<str>, entries: &[Entry]) -> Head {
         let mut context_id = &self.task.context_id;
         let mut status = TaskStatus { message: None, ..self.task.status };
-        let mut message_at = self.message_at;
+        let (mut message_at, mut host) = (self.message_at, self.host.as_ref());
         let next = self.cursor.version + 1;
         let told = entries.iter().any(Entry::tells_history).then_some(next);
         let history_at = Vec::from_iter(self.history_at.iter().copied().chain(told));
@@ -190,10 +195,10 @@ impl Fold {
                     answered = true;
                     status.timestamp = Some(used.at);
                 }
-                Entry::Started(_)
-                | Entry::Artifact(_)
+                Entry::Started(started) => host = started.host.as_ref(),
+                Entry::Released(_) => host = None,
+                Entry::Artifact(_)
                 | Entry::Heartbeat(_)
-                | Entry::Released(_)
                 | Entry::CancelRequested(_)
                 | Entry::Step(_)
                 | Entry::Within(_)
@@ -207,7 +212,8 @@ impl Fold {
             _ => Phase::Running,
         };
         let (owner, context_id) = (Arc::clone(owner), Arc::clone(context_id));
-        Head { owner, context_id, status, message_at, history_at, phase }
+        let host = host.filter(|_| phase == Phase::Running).cloned();
+        Head { owner, context_id, status, message_at, history_at, host, phase }
     }
 }
 

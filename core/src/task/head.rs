@@ -27,6 +27,9 @@ pub struct Head {
     /// With them a list reads no artifacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_at: Option<Vec<Version>>,
+    /// The process that has the run in hand: none where no run is at work, or is yet to be listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Arc<str>>,
     /// What the store may do with it.
     pub phase: Phase,
 }

@@ -12,7 +12,9 @@ use std::{
 use a2a_core::{
     http::HttpEndpoint,
     kafka::KafkaEndpoint,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail},
+    store::{
+        AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError, Tail,
+    },
     task::{Head, TaskKey, Version},
     *,
 };
@@ -255,8 +257,13 @@ impl TaskStore for Busy {
         self.0.list(query).await
     }
 
-    async fn running(&self, at: Option<&TaskKey>, limit: u32) -> Result<Vec<TaskKey>, StoreError> {
-        self.0.running(at, limit).await
+    async fn running(
+        &self,
+        after: Option<&Running>,
+        limit: u32,
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        self.0.running(after, limit, except).await
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {

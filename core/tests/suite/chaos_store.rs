@@ -14,7 +14,7 @@ use std::{
 
 use a2a_core::{
     MemoryStore, TaskStore, Timestamp, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError},
     task::{Entry, Head, Heartbeat, TaskKey, Version},
 };
 use tokio::time::Instant;
@@ -248,11 +248,12 @@ impl TaskStore for Connection {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
         self.ask().await?;
-        let running = self.chaos.kept.running(after, limit).await?;
+        let running = self.chaos.kept.running(after, limit, except).await?;
         self.answer(running).await
     }
 

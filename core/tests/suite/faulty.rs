@@ -13,7 +13,7 @@ use std::{
 use a2a_core::{
     Call, Caller, DefaultRequestHandler, ErrorKind, EventQueue, ListTasksRequest, MemoryStore,
     TaskState, TaskStore, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError},
     task::{Head, Slot, TaskKey, Version},
 };
 use futures_util::stream::BoxStream;
@@ -107,11 +107,12 @@ impl TaskStore for Faulty {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
         self.check()?;
-        self.inner.running(after, limit).await
+        self.inner.running(after, limit, except).await
     }
 
     // `tail` is the contract's default, which polls: so that one is tried out too.
@@ -142,10 +143,11 @@ impl TaskStore for Faulty {
             }
             async fn running(
                 &self,
-                after: Option<&TaskKey>,
+                after: Option<&Running>,
                 limit: u32,
-            ) -> Result<Vec<TaskKey>, StoreError> {
-                self.0.running(after, limit).await
+                except: &[Arc<str>],
+            ) -> Result<Vec<Running>, StoreError> {
+                self.0.running(after, limit, except).await
             }
         }
         Arc::new(Polled(self)).tail(key, after)

@@ -30,7 +30,7 @@ fn asked(text: &str) -> Entry {
 
 fn started(attempt: u32) -> Entry {
     let at = Timestamp::from_millis(2);
-    Entry::Started(Started { runner: format!("runner {attempt}").into(), attempt, at })
+    Entry::Started(Started { runner: format!("runner {attempt}").into(), host: None, attempt, at })
 }
 
 fn status(state: TaskState, text: &str) -> Entry {

@@ -10,7 +10,7 @@ use a2a_core::{
     Call, Caller, DefaultRequestHandler, ErrorKind, MemoryStore, StreamResponse, TaskState,
     TaskStore, async_trait,
     store::{
-        AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail,
+        AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError, Tail,
         conformance::{append, head, key, submitted},
     },
     task::{Head, TaskKey, Version},
@@ -68,10 +68,11 @@ impl TaskStore for Crowded {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        self.store.running(after, limit).await
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        self.store.running(after, limit, except).await
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {

@@ -161,7 +161,7 @@ async fn an_orphan_is_failed_after_its_deadline_and_not_restarted() {
     let mut submitted = Submitted::new(Arc::new(say("working hm\nhang").message), at);
     submitted.request = Some(position.into());
     submitted.expires = LATER.1.parse().map(Timestamp::from_millis).ok();
-    let started = Started { runner: "gone".into(), attempt: 1, at };
+    let started = Started { runner: "gone".into(), host: None, attempt: 1, at };
     let entries = [Entry::from(submitted), Entry::Started(started)];
     let head = Fold::new(Arc::clone(&id)).head_after(&"".into(), &entries);
     let key = TaskKey { tenant: "".into(), id };

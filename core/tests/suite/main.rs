@@ -41,6 +41,7 @@ mod simulation;
 mod source;
 mod steps;
 mod streams;
+mod sweeps;
 mod tidy;
 mod types;
 mod verdict;

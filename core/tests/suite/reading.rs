@@ -7,10 +7,10 @@ use std::sync::{
 
 use a2a_core::{
     store::{
-        AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError,
+        AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError,
         conformance::{Store, chunk, submitted},
     },
-    task::{Cursor, Entry, Fold, Head, Slot, Started, TaskKey, Version},
+    task::{Cursor, Entry, Fold, Head, Heartbeat, Slot, Started, TaskKey, Version},
     *,
 };
 
@@ -47,6 +47,10 @@ impl TaskStore for Metered {
         Ok(page)
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        self.kept.newest(key).await
+    }
+
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
         self.kept.head(key).await
     }
@@ -57,10 +61,11 @@ impl TaskStore for Metered {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        self.kept.running(after, limit).await
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        self.kept.running(after, limit, except).await
     }
 }
 
@@ -87,6 +92,10 @@ async fn task(store: &Store, slots: Vec<Vec<Entry>>) -> TaskKey {
     key
 }
 
+fn beat() -> Entry {
+    Entry::Heartbeat(Heartbeat { runner: "r".into(), at: Timestamp::from_millis(6) })
+}
+
 fn metered() -> (Arc<Metered>, Store, DefaultRequestHandler) {
     let metered = Arc::<Metered>::default();
     let store: Store = Arc::clone(&metered) as _;
@@ -97,7 +106,7 @@ fn metered() -> (Arc<Metered>, Store, DefaultRequestHandler) {
 
 fn started(attempt: u32) -> Entry {
     let at = Timestamp::from_millis(1);
-    Entry::Started(Started { runner: "r".into(), attempt, at })
+    Entry::Started(Started { runner: "r".into(), host: Some("h".into()), attempt, at })
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,6 +163,9 @@ async fn a_list_without_artifacts_reads_none() {
             piece(),
             vec![status(TaskState::Completed, None)],
         ],
+        // It is running.
+        vec![first(Some("hm")), piece(), vec![status(TaskState::Working, None)], piece()],
+        vec![first(Some("fenced")), piece(), vec![started(2)], piece(), vec![beat()]],
     ];
     let mut whole = Vec::new();
     for slots in tasks {

@@ -155,7 +155,7 @@ impl Sim {
         let mut quiet = Instant::now();
         while quiet.elapsed() < LEASE * 2 {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            let running = self.chaos.kept.running(None, 1).await.unwrap();
+            let running = self.chaos.kept.running(None, 1, &[]).await.unwrap();
             let idle = |it: &Arc<Instance>| it.handler.is_settled();
             if !running.is_empty() || !self.instances.lock().unwrap().iter().all(idle) {
                 quiet = Instant::now();

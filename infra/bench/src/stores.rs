@@ -10,7 +10,7 @@
 //! | [`journals`] | appends, loads of 1 MB, the delay to another's tail |
 //! | [`streams`] | 400 chunks one by one, and from an [`agent`] |
 //! | [`lists`] | pages among very many tasks |
-//! | [`units`] | what DynamoDB's requests consume, summed by [`capacity`] |
+//! | [`units`] | what DynamoDB's requests consume, summed by [`capacity`]; [`sweeps`] too |
 
 mod agent;
 mod capacity;
@@ -20,6 +20,7 @@ mod lists;
 mod options;
 mod streams;
 mod subject;
+mod sweeps;
 mod units;
 mod writer;
 

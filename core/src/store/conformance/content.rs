@@ -35,15 +35,8 @@ async fn are_told_apart(store: &Store, odd: BTreeSet<String>) {
         put(store, id, first).await;
         append(store, key(id), 1, [chunk(id)], None).await.unwrap();
     }
-    let (mut running, mut after) = (BTreeSet::new(), None);
-    loop {
-        let page = store.running(after.as_ref(), 7).await.unwrap();
-        after = page.last().cloned();
-        running.extend(page.into_iter().map(|key| key.id.to_string()));
-        if after.is_none() {
-            break;
-        }
-    }
+    let running = running(store, 7, &[]).await;
+    let running: BTreeSet<_> = running.iter().map(|running| running.key.id.to_string()).collect();
     assert_eq!(running, odd);
     for id in &odd {
         let mine = ListQuery { owner: id.as_str().into(), ..everything() };

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    store::{AppendError, Change, ListPage, ListQuery, TaskStore},
+    store::{AppendError, Change, ListPage, ListQuery, Running, TaskStore},
     task::{Entry, Head, Phase, Slot, Submitted, TaskKey},
     types::{Artifact, Message, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus, Timestamp},
 };
@@ -47,6 +47,7 @@ pub fn head(state: TaskState, at: i64) -> Head {
         status,
         message_at: None,
         history_at: None,
+        host: None,
         phase,
     }
 }
@@ -116,6 +117,26 @@ pub(super) async fn listed(store: &Store, query: ListQuery) -> Vec<String> {
     assert_eq!(page.total, page.rows.len() as u64);
     assert!(page.next.is_none());
     ids(&page).into_iter().map(str::to_owned).collect()
+}
+
+/// All that is running, page by page.
+pub async fn running(store: &Store, limit: u32, except: &[Arc<str>]) -> Vec<Running> {
+    let (mut running, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.running(after.as_ref(), limit, except).await.unwrap();
+        assert!(page.len() <= limit as usize);
+        let is_last = page.len() < limit as usize;
+        after = page.last().cloned();
+        running.extend(page);
+        if is_last {
+            return running;
+        }
+    }
+}
+
+/// The keys alone.
+pub async fn running_keys(store: &Store) -> Vec<TaskKey> {
+    running(store, 100, &[]).await.into_iter().map(|running| running.key).collect()
 }
 
 /// All rows of a list, and the total, which every page must tell.

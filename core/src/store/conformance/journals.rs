@@ -99,11 +99,40 @@ pub async fn what_is_polled_is_what_was_appended(store: Store) {
     assert!(store.poll(&key("t"), 400).await.unwrap().is_empty());
 }
 
+pub async fn the_newest_version_is_told_with_the_head(store: Store) {
+    let large = noise(900_000);
+    put(&store, "t", head(TaskState::Working, 1)).await;
+    let mut last = head(TaskState::Working, 1);
+    for (after, text, head) in [
+        (1, "x", None),
+        (2, "x", Some(head(TaskState::Submitted, 3))),
+        (3, "x", None),
+        (4, &*large, None),
+        (5, &*large, Some(head(TaskState::Working, 5))),
+        (6, "x", None),
+        (7, &*large, Some(head(TaskState::Failed, 9))),
+    ] {
+        append(&store, key("t"), after, [chunk(text)], head.clone()).await.unwrap();
+        last = head.unwrap_or(last);
+        let told = soon(async {
+            loop {
+                let (head, version) = store.newest(&key("t")).await.unwrap().unwrap();
+                // It may be late.
+                if version > after {
+                    return (head, version);
+                }
+            }
+        });
+        assert_eq!(told.await, (last.clone(), after + 1));
+    }
+}
+
 pub async fn unknown_journals_are_none(store: Store) {
     put(&store, "t", head(TaskState::Working, 1)).await;
     for key in [key("u"), key(""), key("T"), TaskKey { tenant: "t".into(), id: "t".into() }] {
         assert!(store.read(&key, 0).await.unwrap().is_none(), "{key:?}");
         assert!(store.head(&key).await.unwrap().is_none(), "{key:?}");
+        assert!(store.newest(&key).await.unwrap().is_none(), "{key:?}");
     }
 }
 

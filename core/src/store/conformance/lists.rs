@@ -1,6 +1,9 @@
 //! Lists of tasks and of what is running. Must never know: what a journal holds beside its head.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures_util::StreamExt;
 
@@ -84,7 +87,7 @@ pub async fn what_is_taken_back_is_not_found(store: Store) {
         let context_id = Some("c".into());
         let of_context = ListQuery { context_id, ..everything() };
         assert_eq!(listed(&store, of_context).await.len(), usize::from(found), "{after}");
-        assert_eq!(store.running(None, 9).await.unwrap().len(), usize::from(found), "{after}");
+        assert_eq!(running_keys(&store).await.len(), usize::from(found), "{after}");
         assert_eq!(slots(&store, "t", 0).await.len(), after as usize + 1);
     }
 }
@@ -134,23 +137,57 @@ pub async fn what_is_running_is_found_page_by_page(store: Store) {
         }
     }
     for limit in [1, 2, 7, 8, 100] {
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let page = store.running(after.as_ref(), limit).await.unwrap();
-            assert!(page.len() <= limit as usize);
-            after = page.last().cloned();
-            found.extend(page);
-            if after.is_none() {
-                break;
-            }
-        }
+        let found = running(&store, limit, &[]).await;
         assert_eq!(found.len(), expected.len(), "each once");
-        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "{limit}");
+        let found: BTreeSet<_> = found.into_iter().map(|running| running.key).collect();
+        assert_eq!(found, expected, "{limit}");
     }
     // One that waited runs again.
     let key = TaskKey { tenant: "t2".into(), id: "2\0/é#".into() };
     append(&store, key.clone(), 3, [chunk("x")], Some(head(TaskState::Working, 31))).await.unwrap();
-    assert!(store.running(None, 100).await.unwrap().contains(&key));
+    assert!(running_keys(&store).await.contains(&key));
+}
+
+pub async fn what_is_running_is_told_with_its_host(store: Store) {
+    let long = "h".repeat(2_000);
+    let names = ["", "a", "aa", "b", "1:a", "é#", &long];
+    let hosts = names.map(|name| Some(Arc::from(name)).filter(|_| !name.is_empty()));
+    let of = |host: &Option<Arc<str>>| Head { host: host.clone(), ..head(TaskState::Working, 1) };
+    let mut expected = BTreeMap::new();
+    for number in 0..70 {
+        let host = &hosts[number % names.len()];
+        put(&store, &format!("{number}"), of(host)).await;
+        expected.insert(key(&format!("{number}")), host.clone());
+    }
+    // It goes to another host, to none, and is over.
+    for (number, next) in
+        [("0", of(&hosts[1])), ("1", of(&None)), ("2", head(TaskState::Failed, 2))]
+    {
+        append(&store, key(number), 1, [chunk("x")], Some(next.clone())).await.unwrap();
+        expected.insert(key(number), next.host);
+    }
+    expected.remove(&key("2"));
+    for limit in [1, 3, 10, 100] {
+        for except in [&[][..], &[1], &[1, 2, 4], &[5, 3, 6]] {
+            let except: Vec<_> =
+                except.iter().filter_map(|at: &usize| hosts[*at].clone()).collect();
+            let found = running(&store, limit, &except).await;
+            for one in &found {
+                let host = &expected[&one.key];
+                assert!(one.host.is_none() || one.host == *host, "{one:?} is of {host:?}");
+            }
+            let count = found.len();
+            let found: BTreeSet<_> = found.into_iter().map(|running| running.key).collect();
+            assert_eq!(found.len(), count, "each once");
+            // What is not asked for may be there or not.
+            let asked = expected
+                .iter()
+                .filter(|(_, host)| host.as_ref().is_none_or(|host| !except.contains(host)));
+            let missing: Vec<_> = asked.filter(|(key, _)| !found.contains(key)).collect();
+            assert!(missing.is_empty(), "{limit} {except:?}: {missing:?}");
+            assert!(found.iter().all(|key| expected.contains_key(key)), "{found:?}");
+        }
+    }
 }
 
 pub async fn tenants_and_owners_are_apart(store: Store) {

@@ -45,7 +45,10 @@ pub(super) fn head_attributes(
     let (tenant, owner) = (&*key.tenant, &*head.owner);
     let state = head.status.state.name();
     let listed = |text: &dyn Fn() -> String| head.phase.is_listed().then(|| string(text()));
-    let running = head.phase == Phase::Running;
+    let running = (head.phase == Phase::Running)
+        .then(|| ItemKey::of(key).by_host(head.host.as_deref()))
+        .map(|(shard, by_host)| (string(keys::by_work(shard)), string(by_host)));
+    let (by_work, by_host) = running.unzip();
     Ok(vec![
         ("h", Some(binary(pack(encode_head(head)?)))),
         ("ttl", expiry(head, ttl).map(number)),
@@ -54,7 +57,8 @@ pub(super) fn head_attributes(
         ("by_context", listed(&|| keys::list(&[tenant, owner, &head.context_id]))),
         ("by_state", listed(&|| keys::list(&[tenant, owner, state]))),
         ("by_time", listed(&|| keys::by_time(&ListPosition::of(&key.id, head)))),
-        ("by_work", running.then(|| string(keys::by_work(ItemKey::of(key).shard())))),
+        ("by_work", by_work),
+        ("by_host", by_host),
     ])
 }
 

@@ -4,7 +4,7 @@
 //! its table after a moment: so a row is only where to look, and the head that is read there, which
 //! is never stale, says whether the task is shown. Must never know: slots.
 
-use std::{cmp::Reverse, collections::HashMap, time::Duration};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
@@ -18,7 +18,7 @@ use super::{
     table::unbuilt,
 };
 use crate::{
-    store::{ListPage, ListPosition, ListQuery, StoreError, codec::readable},
+    store::{ListPage, ListPosition, ListQuery, Running, StoreError, codec::readable},
     task::{Head, TaskKey},
 };
 
@@ -166,24 +166,37 @@ impl DynamoDbStore {
 
     pub(super) async fn at_work(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: usize,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        let after = after.map(ItemKey::of);
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        let after = after.map(|it| ItemKey::of(&it.key).by_host(it.host.as_deref()));
+        let (first, after) = after.unzip();
+        let mut after = after.map(|by_host| by_host + "\0");
         let mut running = Vec::new();
-        for shard in after.as_ref().map_or(0, ItemKey::shard)..SHARDS {
-            // A key's own partition goes on after it, the others are read from their beginning:
-            // every key is greater than a space.
-            let from = after.as_ref().filter(|after| after.shard() == shard);
-            let from = from.map_or(" ", |after| &*after.pk);
-            let values = [(":shard", string(keys::by_work(shard))), (":from", string(from))];
-            let request = self.table.query("by_work = :shard AND pk > :from", values);
-            let left = limit - running.len();
-            let found = self.table.pages(&request.index_name("by_work"), Some(left)).await?;
-            running.extend(found.items.iter().filter_map(key_of));
+        for shard in first.unwrap_or(0)..SHARDS {
+            // The first partition goes on, the others are read from their beginning.
+            let from = after.take().unwrap_or_else(|| "0".to_owned());
+            for (from, to) in keys::ranges(shard, from, except) {
+                let left = limit - running.len();
+                if left == 0 {
+                    return Ok(running);
+                }
+                let condition = "by_work = :shard AND by_host BETWEEN :from AND :to";
+                let shard = string(keys::by_work(shard));
+                let values = [(":shard", shard), (":from", string(from)), (":to", string(to))];
+                let query = self.table.query(condition, values).index_name("by_work");
+                let found = self.table.pages(&query, Some(left)).await?;
+                running.extend(found.items.iter().filter_map(at_work));
+            }
         }
         Ok(running)
     }
+}
+
+fn at_work(item: &Item) -> Option<Running> {
+    let host = keys::host_at(text_of(item, "by_host")?).map(Arc::from);
+    Some(Running { key: key_of(item)?, host })
 }
 
 fn row(item: &Item) -> Option<Row> {

@@ -34,7 +34,8 @@ use aws_sdk_dynamodb::Client;
 
 use self::{address::TableAddress, keys::ItemKey, known::Known, table::Table};
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError, Tail,
+    TaskStore,
     feed::{Feeds, Pauses},
     totals::Totals,
 };
@@ -126,6 +127,10 @@ impl TaskStore for DynamoDbStore {
         self.news(key, after).await
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        self.end(key).await
+    }
+
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
         self.head_alone(key).await
     }
@@ -136,10 +141,11 @@ impl TaskStore for DynamoDbStore {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        self.at_work(after, limit as usize).await
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        self.at_work(after, limit as usize, except).await
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     store::{
-        Journal, ReadLimit, StoreError,
+        Journal, ReadLimit, StoreError, TaskStore,
         codec::{corrupt, decode_entries},
     },
     task::{Head, Slot, TaskKey, Version},
@@ -169,6 +169,49 @@ impl DynamoDbStore {
         let values = [(":pk", string(&*of.pk)), (":from", string(from)), (":to", string(to))];
         let query = self.table.query("pk = :pk AND sk BETWEEN :from AND :to", values);
         query.limit(i32::try_from(limit.slots).unwrap_or(i32::MAX)).consistent_read(consistent)
+    }
+
+    /// The head and the newest slot's version: they stand side by side, so it takes half a unit where
+    /// both are small.
+    pub(super) async fn end(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        let of = ItemKey::of(key);
+        let mut found = self.before(&of, HEAD.to_owned(), 2).await?.into_iter();
+        let Some(last) = found.next().filter(|item| !has_expired(item)) else { return Ok(None) };
+        let (head, born) = (head_of(key, &last)?, number_of(&last, "g"));
+        let mut newest = found.next();
+        loop {
+            // The first two are in the head's item.
+            let Some(item) = newest else {
+                return Ok(Some((head, if last.contains_key("e2") { 2 } else { 1 })));
+            };
+            let sk = text_of(&item, "sk").unwrap_or_default();
+            let of_part = keys::version_of_part(sk);
+            match keys::version_of(sk) {
+                Some(version) if number_of(&item, "g") == born => {
+                    let torn = item.contains_key("c") && number_of(&last, "n") < Some(version);
+                    let head = if torn { self.head_alone(key).await? } else { Some(head) };
+                    return Ok(head.map(|head| (head, version)));
+                }
+                // A slot that names its parts stands before them; there may be none that does.
+                None if let Some(version) = of_part => {
+                    newest = self.before(&of, keys::slot(version), 1).await?.pop();
+                }
+                // An earlier journal under this key left it behind.
+                _ => {
+                    let journal = self.read(key, 0).await?;
+                    let version = |slots: &[Slot]| slots.last().map_or(0, |slot| slot.version);
+                    return Ok(journal.map(|it| (it.head, version(&it.slots))));
+                }
+            }
+        }
+    }
+
+    /// The last items of a journal up to that sort key.
+    async fn before(&self, of: &ItemKey, sk: String, limit: i32) -> Result<Vec<Item>, StoreError> {
+        let values = [(":pk", string(&*of.pk)), (":sk", string(sk))];
+        let query = self.table.query("pk = :pk AND sk <= :sk", values);
+        let query = query.scan_index_forward(false).limit(limit);
+        Ok(self.table.send(|| query.clone().send()).await?.items.unwrap_or_default())
     }
 
     async fn head_item(

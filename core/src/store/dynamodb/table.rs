@@ -24,8 +24,13 @@ use crate::store::StoreError;
 
 /// The body of `CreateTable` without the name; the templates read it too.
 const DEFINITION: &str = include_str!("../../../../infra/table.json");
-/// Its indexes, each named as its partition key is.
-const INDEXES: [&str; 4] = ["by_owner", "by_context", "by_state", "by_work"];
+/// Its indexes, each named as its partition key is, and their sort keys.
+const INDEXES: [[&str; 2]; 4] = [
+    ["by_owner", "by_time"],
+    ["by_context", "by_time"],
+    ["by_state", "by_time"],
+    ["by_work", "by_host"],
+];
 /// Bound of the requests in flight; each has a connection. More wait here for their turn.
 const REQUESTS: usize = 128;
 /// Attempts at a write that another transaction keeps out.
@@ -123,8 +128,9 @@ impl Table {
         let get = self.client.get_item().table_name(&self.name);
         let get = get.key("pk", string("#")).key("sk", string("#"));
         self.send(|| get.clone().send()).await.map_err(|refusal| self.unfit(refusal, None))?;
-        for index in INDEXES {
-            let query = self.query(&format!("#{index} = :nothing"), [(":nothing", string("#"))]);
+        for [index, sort] in INDEXES {
+            let nothing = format!("#{index} = :nothing AND #{sort} = :nothing");
+            let query = self.query(&nothing, [(":nothing", string("#"))]);
             let found = self.pages(&query.index_name(index), Some(1)).await;
             found.map_err(|refusal| self.unfit(refusal, Some(index)))?;
         }
@@ -209,11 +215,12 @@ mod tests {
         let definition: serde_json::Value =
             serde_json::from_str(&definition("t").unwrap()).unwrap();
         let indexes = definition["GlobalSecondaryIndexes"].as_array().unwrap();
-        let names = indexes
-            .iter()
-            .map(|index| (&index["IndexName"], &index["KeySchema"][0]["AttributeName"]));
-        let names = names.map(|(index, key)| (index.as_str().unwrap(), key.as_str().unwrap()));
-        assert_eq!(names.collect::<Vec<_>>(), INDEXES.map(|name| (name, name)));
+        let names = indexes.iter().map(|index| {
+            let key = |at: usize| index["KeySchema"][at]["AttributeName"].as_str().unwrap();
+            assert_eq!(index["IndexName"], key(0));
+            [key(0), key(1)]
+        });
+        assert_eq!(names.collect::<Vec<_>>(), INDEXES);
         assert_eq!(definition["TableName"], "t");
     }
 }

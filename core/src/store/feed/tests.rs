@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    store::{AppendError, Change, Journal, ListPage, ListQuery, MemoryStore, ReadLimit},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, MemoryStore, ReadLimit, Running},
     task::{Entry, Head},
     types::{Artifact, Part, TaskArtifactUpdateEvent, TaskState, TaskStatus},
 };
@@ -60,10 +60,11 @@ impl TaskStore for Asked {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        self.inner.running(after, limit).await
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        self.inner.running(after, limit, except).await
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {
@@ -94,6 +95,7 @@ impl Asked {
                 status,
                 message_at: None,
                 history_at: None,
+                host: None,
                 phase,
             };
             let entries = [Entry::Artifact(Arc::new(event))].into();

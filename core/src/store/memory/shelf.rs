@@ -19,7 +19,7 @@ use super::{
     lists::{self, Listed, Row, Rows},
 };
 use crate::{
-    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError},
     task::{Head, Phase, Slot, TaskKey, Version},
 };
 
@@ -131,10 +131,24 @@ impl Shelf {
         lists::page(&self.rows, scope, query, |key| self.head(key))
     }
 
-    pub(super) fn running(&self, after: Option<&TaskKey>, limit: u32) -> Vec<TaskKey> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let running = self.running.range((from, Bound::Unbounded));
-        running.take(limit as usize).cloned().collect()
+    pub(super) fn newest(&self, key: &TaskKey) -> Option<(Head, Version)> {
+        let kept = self.tasks.get(key)?;
+        Some((kept.head.clone(), lock(&kept.journal.slots).len() as Version))
+    }
+
+    pub(super) fn running(
+        &self,
+        after: Option<&Running>,
+        limit: u32,
+        except: &[Arc<str>],
+    ) -> Vec<Running> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&after.key));
+        let running = self.running.range((from, Bound::Unbounded)).map(|key| {
+            let host = self.tasks.get(key).and_then(|kept| kept.head.host.clone());
+            Running { key: key.clone(), host }
+        });
+        let asked = running.filter(|it| it.host.as_ref().is_none_or(|host| !except.contains(host)));
+        asked.take(limit as usize).collect()
     }
 
     /// One more reader follows that journal, if there is such a one.

@@ -46,7 +46,8 @@ use self::{
     statements::{Key, Statements, context_list, journal_key, owner_list, phase},
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError, Tail, TaskStore,
+    AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError, Tail,
+    TaskStore,
     codec::{corrupt, decode_entries, decode_head, encode_entries, encode_head},
     feed::{Feeds, Pauses},
     now_millis,
@@ -227,6 +228,16 @@ impl TaskStore for PostgresStore {
         Ok(head.map(|head| Journal { head, slots, more }))
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        let query = sqlx::query(self.statements.newest.clone());
+        let rows = self.rows(query.bind(journal_key(key)).bind(now_millis())).await?;
+        let newest = |row| {
+            let version = column::<Option<i64>>(row, 1)?.unwrap_or_default();
+            Ok((decode_head(key, raw(row, 0)?)?, version.unsigned_abs()))
+        };
+        rows.first().map(newest).transpose()
+    }
+
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
         let query =
             sqlx::query(self.statements.head.clone()).bind(journal_key(key)).bind(now_millis());
@@ -240,16 +251,23 @@ impl TaskStore for PostgresStore {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
         // Every key is longer than the empty one.
-        let after = after.map_or(Vec::new(), |key| journal_key(key).to_vec());
-        let query = sqlx::query(self.statements.running.clone());
-        let rows = self.rows(query.bind(after).bind(now_millis()).bind(i64::from(limit))).await?;
-        let key =
-            |row| Ok(TaskKey { tenant: id_of(column(row, 0)?)?, id: id_of(column(row, 1)?)? });
-        rows.iter().map(key).collect()
+        let after = after.map_or(Vec::new(), |after| journal_key(&after.key).to_vec());
+        // As it stands in a head, and in no text of one, where quotes are escaped.
+        let member = |host: &Arc<str>| format!("\"host\":{}", serde_json::Value::from(&**host));
+        let except = Vec::from_iter(except.iter().map(member));
+        let query = sqlx::query(self.statements.running.clone()).bind(after).bind(now_millis());
+        let rows = self.rows(query.bind(i64::from(limit)).bind(except)).await?;
+        let running = |row| {
+            let key = TaskKey { tenant: id_of(column(row, 0)?)?, id: id_of(column(row, 1)?)? };
+            let head = decode_head(&key, raw(row, 2)?).ok();
+            Ok(Running { key, host: head.and_then(|head| head.host) })
+        };
+        rows.iter().map(running).collect()
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {

@@ -61,8 +61,17 @@ const READ: &str = "
 
 const HEAD: &str = "select content from a2a.head where key = $1 and LIVE";
 
+const NEWEST: &str = "
+    select content, (select max(version) from a2a.journal where key = $1)
+    from a2a.head where key = $1 and LIVE";
+
+/// Hosts stand as members of the head. They are looked for as text: to read one member, the engine
+/// makes text of all, and gives up at a NUL.
 const RUNNING: &str = "
-    select tenant, task from a2a.head where phase = 'running' and key > $1 and LIVE
+    select tenant, task, content from a2a.head
+    where phase = 'running' and key > $1 and LIVE
+        and not exists (select from unnest($4::text[]) as host
+            where strpos(content::text, host) > 0)
     order by key limit $3";
 
 /// `MATCHES` is what a query asks for, `BEYOND` where the page begins, and how long it is.
@@ -91,6 +100,7 @@ pub(super) struct Statements {
     pub(super) append: SqlStr,
     pub(super) append_with_head: SqlStr,
     pub(super) read: SqlStr,
+    pub(super) newest: SqlStr,
     pub(super) head: SqlStr,
     pub(super) running: SqlStr,
     pub(super) remove: SqlStr,
@@ -110,6 +120,7 @@ impl Statements {
             append_with_head: of(&APPEND_WITH_HEAD.replace("APPEND", &append)),
             append: of(&append),
             read: of(&live(READ, "$2")),
+            newest: of(&live(NEWEST, "$2")),
             head: of(&live(HEAD, "$2")),
             running: of(&live(RUNNING, "$2")),
             remove: of(REMOVE),

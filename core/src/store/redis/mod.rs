@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use redis::{ErrorKind, RedisError, Value, cmd};
+use redis::{ErrorKind, RedisError, Value, cmd, pipe};
 
 use self::{
     announced::Announced,
@@ -47,8 +47,8 @@ use self::{
     scripts::Scripts,
 };
 use super::{
-    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, ReadLimit, StoreError, Tail,
-    TaskStore, codec,
+    AppendError, Change, Journal, ListPage, ListPosition, ListQuery, ReadLimit, Running,
+    StoreError, Tail, TaskStore, codec,
     feed::{Feeds, Pauses},
 };
 use crate::{
@@ -120,6 +120,17 @@ impl TaskStore for RedisStore {
         Ok(Some(Journal { head, slots: slots.collect::<Result<_, _>>()?, more: more == 1 }))
     }
 
+    async fn newest(&self, key: &TaskKey) -> Result<Option<(Head, Version)>, StoreError> {
+        let mut commands = pipe();
+        // Slots never leave alone, so their count is the version; and the head is no older.
+        commands.cmd("XLEN").arg(self.keys.log(key));
+        commands.cmd("HGET").arg(self.keys.head(key)).arg("head");
+        let answers = self.link.ask_all(&mut commands).await;
+        let answers = <[Value; 2]>::try_from(answers.map_err(|error| failed_for(key, error))?);
+        let Ok([Value::Int(version), Value::BulkString(head)]) = answers else { return Ok(None) };
+        Ok(Some((codec::decode_head(key, &head)?, version.unsigned_abs())))
+    }
+
     async fn head(&self, key: &TaskKey) -> Result<Option<Head>, StoreError> {
         let answer = self.link.ask(cmd("HGET").arg(self.keys.head(key)).arg("head")).await;
         match answer.map_err(|error| failed_for(key, error))? {
@@ -150,10 +161,13 @@ impl TaskStore for RedisStore {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
-        self.find_running(after, limit as usize).await.map_err(failed)
+        _: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
+        let found = self.find_running(after.map(|after| &after.key), limit as usize).await;
+        let running = |key| Running { key, host: None };
+        Ok(found.map_err(failed)?.into_iter().map(running).collect())
     }
 
     fn tail(self: Arc<Self>, key: TaskKey, after: Version) -> Tail {

@@ -277,7 +277,7 @@ pub(crate) async fn abandoned(id: &str, text: &str) -> Arc<dyn TaskStore> {
     };
     let entries = [
         Entry::from(Submitted::new(message, at)),
-        Entry::Started(Started { runner: "gone".into(), attempt: 1, at }),
+        Entry::Started(Started { runner: "gone".into(), host: None, attempt: 1, at }),
         Entry::Status(Arc::new(working)),
     ];
     let key = TaskKey { tenant: "".into(), id: id.into() };

@@ -14,6 +14,7 @@ use super::capacity::{Capacity, Cost, sum};
 use super::lists::{Filled, everything};
 use super::streams::{self, CHUNKS};
 use super::subject::{Subject, soon};
+use super::sweeps;
 use super::writer::{OTHER, Store, Writer};
 use crate::report::{Aim, Row};
 
@@ -25,6 +26,9 @@ const KILOBYTE: f64 = 1.15;
 const TRIPS: f64 = 40.0;
 /// How long a silent task is followed.
 const SILENCE: Duration = Duration::from_secs(20);
+/// Living runs that a sweeper looks for orphans among, and what that costs it in a minute.
+const RUNS: usize = 10_000;
+const SWEEPER: f64 = 50.0;
 /// Tasks of the smaller list.
 const FEW: usize = 1_000;
 
@@ -36,6 +40,7 @@ pub(super) async fn rows(subject: &Subject) -> Result<Vec<Row>> {
     let mut rows = sends(&store, &capacity).await?;
     rows.extend(streams(&store, &capacity).await?);
     rows.extend(follows(&url).await?);
+    rows.extend(sweeps(subject).await?);
     rows.extend(lists(&store, &capacity, subject).await?);
     Ok(rows)
 }
@@ -120,6 +125,19 @@ async fn follows(url: &str) -> Result<Vec<Row>> {
             busy / begin.elapsed().as_secs_f64(),
         ),
     ])
+}
+
+/// Living runs of one process and of two, each in a table of their own.
+async fn sweeps(subject: &Subject) -> Result<Vec<Row>> {
+    let runs = RUNS.min(subject.size.tasks);
+    let mut rows = Vec::new();
+    for (hosts, name) in [(1, "one process"), (2, "two processes")] {
+        let url = subject.url.replacen('?', &format!("-runs-{hosts}?"), 1);
+        let cost = sweeps::minute(&url, runs, hosts).await?;
+        let name = format!("a sweeper over {runs} living runs of {name}, read units per minute");
+        rows.push(units(name, Aim::AtMost(SWEEPER), cost.units));
+    }
+    Ok(rows)
 }
 
 /// A page of 50 among few tasks and among all; the count that comes with the first is told apart.

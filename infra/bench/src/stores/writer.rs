@@ -30,6 +30,7 @@ pub(crate) struct Writer {
     key: TaskKey,
     owner: Arc<str>,
     context: Arc<str>,
+    host: Option<Arc<str>>,
     fold: Fold,
     env: Env,
     time: Option<Timestamp>,
@@ -57,7 +58,14 @@ impl Writer {
         let seed =
             key.id.bytes().fold(7, |seed: u64, byte| seed * 31 % 1_000_003 + u64::from(byte));
         let owner = owner.into();
-        Self { store: Arc::clone(store), key, owner, context, fold, env, time, seed }
+        let host = None;
+        Self { store: Arc::clone(store), key, owner, context, host, fold, env, time, seed }
+    }
+
+    /// The same in the hands of that process.
+    pub(crate) fn at(mut self, host: &Arc<str>) -> Self {
+        self.host = Some(Arc::clone(host));
+        self
     }
 
     fn now(&self) -> Timestamp {
@@ -116,7 +124,7 @@ impl Writer {
         message.task_id = Some(Arc::clone(&self.key.id));
         message.context_id = Some(Arc::clone(&self.context));
         let at = self.now();
-        let started = Started { runner: self.env.id(), attempt: 1, at };
+        let started = Started { runner: self.env.id(), host: self.host.clone(), attempt: 1, at };
         vec![Entry::from(Submitted::new(Arc::new(message), at)), Entry::Started(started)]
     }
 

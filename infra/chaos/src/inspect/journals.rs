@@ -70,8 +70,8 @@ fn told(journal: Option<Journal>) -> Result<Story> {
 
 /// Whatever the store still shows as being under way, or waiting: it may be of no request we know.
 async fn unfinished(store: &Arc<dyn TaskStore>, faults: &mut Vec<String>) -> Result<()> {
-    for key in store.running(None, PAGE).await.context(UNREADABLE)? {
-        faults.push(format!("task {} is still running", key.id));
+    for running in store.running(None, PAGE, &[]).await.context(UNREADABLE)? {
+        faults.push(format!("task {} is still running", running.key.id));
     }
     let mut query = ListQuery {
         tenant: "".into(),

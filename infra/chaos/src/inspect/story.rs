@@ -156,7 +156,12 @@ mod tests {
     }
 
     fn started(attempt: u32, runner: &str) -> Entry {
-        Entry::Started(Started { runner: runner.into(), attempt, at: Timestamp::from_millis(2) })
+        Entry::Started(Started {
+            runner: runner.into(),
+            host: None,
+            attempt,
+            at: Timestamp::from_millis(2),
+        })
     }
 
     fn said(text: &str) -> Entry {

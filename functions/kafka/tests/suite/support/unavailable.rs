@@ -1,10 +1,13 @@
 //! A store with an outage.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use a2a_core::{
     MemoryStore, TaskStore, async_trait,
-    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, StoreError},
+    store::{AppendError, Change, Journal, ListPage, ListQuery, ReadLimit, Running, StoreError},
     task::{Head, TaskKey, Version},
 };
 
@@ -61,10 +64,11 @@ impl TaskStore for Outage {
 
     async fn running(
         &self,
-        after: Option<&TaskKey>,
+        after: Option<&Running>,
         limit: u32,
-    ) -> Result<Vec<TaskKey>, StoreError> {
+        except: &[Arc<str>],
+    ) -> Result<Vec<Running>, StoreError> {
         self.check()?;
-        self.store.running(after, limit).await
+        self.store.running(after, limit, except).await
     }
 }

@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use super::super::agent::ask;
+use super::super::sweeps;
 use super::*;
 use crate::text::text;
 
@@ -271,4 +272,12 @@ async fn an_engine_agrees_with_the_arithmetic() {
         ("UpdateItem", 1, 7.0),
     ];
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_sweeper_pays_for_few_of_the_runs_that_live() {
+    for hosts in [1, 2] {
+        let minute = sweeps::minute(&made("sweep").await, 600, hosts).await.unwrap();
+        assert!(minute.units > 0.0 && minute.units <= 50.0, "{hosts}: {minute:?}");
+    }
 }
