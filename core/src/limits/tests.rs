@@ -187,7 +187,8 @@ async fn answers(limits: &Limits, call: &Call) -> Vec<(&'static str, String, Arc
     let over_http = async |method: http::Method, path: &str, body: Vec<u8>| {
         let (handler, store) = handler();
         let endpoint = HttpEndpoint::new(handler).unwrap();
-        let request = http::Request::builder().method(method).uri(path).body(Bytes::from(body));
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.header("content-type", "application/json").body(Bytes::from(body));
         let response = endpoint.serve(Caller::default(), request.unwrap()).await;
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (String::from_utf8(body.to_vec()).unwrap(), store)
