@@ -83,12 +83,22 @@ async fn rest(mut events: a2a_core::Events, mut all: Vec<Event>) -> Vec<Event> {
     all
 }
 
+/// What a reader has in the end: a task that is told takes the place of what was told before.
 fn pieces(events: &[Event]) -> String {
-    let texts = events.iter().filter_map(|event| match &event.response {
-        StreamResponse::ArtifactUpdate(update) => update.artifact.parts[0].as_text(),
-        _ => None,
-    });
-    texts.collect()
+    let mut all = Vec::new();
+    for event in events {
+        match &event.response {
+            StreamResponse::Task(task) => {
+                let parts = task.artifacts.iter().flat_map(|artifact| &artifact.parts);
+                all = parts.filter_map(|part| part.as_text()).collect();
+            }
+            StreamResponse::ArtifactUpdate(update) => {
+                all.extend(update.artifact.parts.iter().filter_map(|part| part.as_text()));
+            }
+            _ => {}
+        }
+    }
+    all.concat()
 }
 
 fn all_pieces(count: usize) -> String {
