@@ -18,7 +18,7 @@ struct Function {
 const FUNCTIONS: &[Function] = &[
     Function { name: "a2a-http", features: &[], limit: 8 << 20 },
     // With OpenSSL and the login to Amazon MSK.
-    Function { name: "a2a-kafka", features: &["a2a-kafka/msk"], limit: 12 << 20 },
+    Function { name: "a2a-kafka", features: &["a2a-kafka/msk"], limit: 13 << 20 },
 ];
 
 /// Where `infra/template.yaml` looks for them.
